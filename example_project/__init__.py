@@ -1,0 +1,3 @@
+"""The smallest honest host of pikku_auth: an API for sandboxes."""
+
+from __future__ import annotations

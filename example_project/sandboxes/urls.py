@@ -1,0 +1,12 @@
+"""The API's URLs."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from example_project.sandboxes.views import Sandboxes, WhoAmI
+
+urlpatterns = [
+    path("whoami/", WhoAmI.as_view(), name="whoami"),
+    path("sandboxes/", Sandboxes.as_view(), name="sandboxes"),
+]

@@ -1,0 +1,33 @@
+"""Wiring: checks, receivers, and the OpenAPI extension where it has a reader."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class PikkuAuthConfig(AppConfig):
+    """The app. Nothing else has to be imported."""
+
+    name = "pikku_auth"
+    verbose_name = _("Machine authentication")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Connect what must be connected; nothing here asks the database."""
+        from django.contrib.auth.signals import user_logged_in
+        from django.core.checks import Tags, register
+        from django.core.signals import request_finished
+
+        from pikku_auth import checks
+        from pikku_auth.backends import refuse_session
+        from pikku_auth.flows import usage
+
+        register(checks.check_settings, Tags.security)
+        register(checks.check_host, Tags.security)
+        user_logged_in.connect(refuse_session, dispatch_uid="pikku_auth.refuse_session")
+        request_finished.connect(usage.flush, dispatch_uid="pikku_auth.flush_usage")
+        if find_spec("drf_spectacular") is not None:
+            import pikku_auth.rest_framework.schema  # noqa: F401

@@ -1,0 +1,98 @@
+"""The authentication backend that keeps machines machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.backends import BaseBackend
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
+
+from pikku_auth.core.permissions import allows
+from pikku_auth.flows.service_users import is_service_user
+from pikku_auth.principal import bound_of
+
+
+class ServiceUserBackend(BaseBackend):
+    """Refuses service users any interactive login, and bounds a key's caller by its key.
+
+    List it first in ``AUTHENTICATION_BACKENDS``: it never says yes to anything, and its
+    no ends the asking. A caller that came with a key has a Django permission only if the
+    key has the scope ``perm:app_label.codename`` (or ``perm:*``, or ``*``) *and* a later
+    backend grants it. ``get_all_permissions`` can't be bounded this way and lists what
+    the owner has: ask ``has_perm``.
+    """
+
+    @sensitive_variables("password", "credentials")
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **credentials: Any,
+    ) -> None:
+        """``None`` for people, so that the next backend decides.
+
+        :raises PermissionDenied: for a service user, whatever the password, after the
+            time that a wrong one would have taken (CVE-2024-39329).
+        """
+        model = get_user_model()
+        username = credentials.get(model.USERNAME_FIELD) if username is None else username
+        if username is None or password is None:
+            return
+        try:
+            user = model._default_manager.get_by_natural_key(username)
+        except model.DoesNotExist:
+            return
+        if is_service_user(user):
+            model().set_password(password)
+            raise PermissionDenied
+
+    def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
+        """Never grants.
+
+        :raises PermissionDenied: when the caller's key does not cover ``perm:<perm>``.
+        """
+        bound = bound_of(user_obj)
+        if bound is not None and not allows(bound, "perm", perm):
+            raise PermissionDenied
+        return False
+
+    def has_module_perms(self, user_obj: Any, app_label: str) -> bool:
+        """Never grants.
+
+        :raises PermissionDenied: when the caller's key covers nothing of ``app_label``.
+        """
+        bound = bound_of(user_obj)
+        if bound is not None and not allows(bound, "perm", "*"):
+            granted = bound.get("perm", [])
+            if not any(action.startswith(f"{app_label}.") for action in granted):
+                raise PermissionDenied
+        return False
+
+    async def ahas_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
+        """As :meth:`has_perm`, which asks no database."""
+        return self.has_perm(user_obj, perm, obj)
+
+    async def ahas_module_perms(self, user_obj: Any, app_label: str) -> bool:
+        """As :meth:`has_module_perms`, which asks no database."""
+        return self.has_module_perms(user_obj, app_label)
+
+    def get_user(self, user_id: Any) -> None:
+        """Nobody: this backend logs no one in."""
+        return
+
+
+def refuse_session(sender: object, request: HttpRequest, user: Any, **_kwargs: Any) -> None:
+    """End a session at its birth if some other backend has let a service user in.
+
+    Receives ``user_logged_in``.
+
+    :raises PermissionDenied: for a service user.
+    """
+    if not is_service_user(user):
+        return
+    request.session.flush()
+    raise PermissionDenied("A service user can't log in.")

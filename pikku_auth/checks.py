@@ -1,0 +1,205 @@
+"""System checks. ``docs/checks.md`` has a row for each id; ids are never reused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
+from django.utils.module_loading import import_string
+from django.views.debug import SafeExceptionReporterFilter
+
+from pikku_auth.conf import DEFAULTS, conf
+from pikku_auth.core.durations import require_positive
+from pikku_auth.core.permissions import normalise
+from pikku_auth.core.secrets import PREFIX
+
+_BACKEND = "pikku_auth.backends.ServiceUserBackend"
+_DRF_CLASS = re.compile(r"pikku_auth\.rest_framework\.(authentication\.)?PikkuAuthentication")
+_HEADER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+
+
+def check_settings(**_kwargs: object) -> list[CheckMessage]:
+    """Judge ``settings.PIKKU_AUTH``, name by name and value by value."""
+    given = getattr(settings, "PIKKU_AUTH", {})
+    if not isinstance(given, dict):
+        return [Error("PIKKU_AUTH must be a dict.", hint="PIKKU_AUTH = {…}", id="pikku_auth.E001")]
+    return [
+        *(_unknown_setting(name) for name in given if name not in DEFAULTS),
+        *(
+            message
+            for name, value in given.items()
+            if name in DEFAULTS
+            for message in _bad_value(name, value)
+        ),
+    ]
+
+
+def check_host(**_kwargs: object) -> list[CheckMessage]:
+    """Judge what of the host's own settings could mask or weaken this app."""
+    return [
+        *_missing_apps(),
+        *_backend_not_first(),
+        *_class_not_first(),
+        *_naive_time(),
+        *_header_shown_in_debug(),
+        *_immediate_sqlite(),
+    ]
+
+
+def _unknown_setting(name: str) -> CheckMessage:
+    nearest = get_close_matches(str(name).upper(), DEFAULTS, n=1)
+    return Error(
+        f"PIKKU_AUTH has no setting {name!r}.",
+        hint=f"Did you mean {nearest[0]!r}?"
+        if nearest
+        else f"The settings are {', '.join(DEFAULTS)}.",
+        id="pikku_auth.E002",
+    )
+
+
+def _bad_value(name: str, value: object) -> Iterator[CheckMessage]:
+    try:
+        _VALUE_RULES[name](value)
+    except (ValueError, TypeError, AttributeError, ImportError) as error:
+        yield Error(
+            f"PIKKU_AUTH[{name!r}] has an unsafe or impossible value: {error}",
+            hint=f"The default is {DEFAULTS[name]!r}.",
+            id="pikku_auth.E003",
+        )
+
+
+def _missing_apps() -> Iterator[CheckMessage]:
+    for app in ("django.contrib.auth", "django.contrib.contenttypes"):
+        if app not in settings.INSTALLED_APPS:
+            yield Error(
+                f"pikku_auth needs {app}: a service user is a user with permissions.",
+                hint=f"Add {app!r} to INSTALLED_APPS.",
+                id="pikku_auth.E004",
+            )
+
+
+def _backend_not_first() -> Iterator[CheckMessage]:
+    backends = list(settings.AUTHENTICATION_BACKENDS)
+    if backends[:1] != [_BACKEND]:
+        yield Error(
+            "ServiceUserBackend is not the first of AUTHENTICATION_BACKENDS: a backend before "
+            "it could log a service user in, and grant a key's caller more than its key.",
+            hint=f"AUTHENTICATION_BACKENDS = [{_BACKEND!r}, …]",
+            id="pikku_auth.E005",
+        )
+
+
+def _class_not_first() -> Iterator[CheckMessage]:
+    classes = getattr(settings, "REST_FRAMEWORK", {}).get("DEFAULT_AUTHENTICATION_CLASSES", [])
+    names = [name if isinstance(name, str) else _dotted(name) for name in classes]
+    if any(_DRF_CLASS.fullmatch(name) for name in names[1:]):
+        yield Error(
+            f"{names[0]} comes before PikkuAuthentication in DEFAULT_AUTHENTICATION_CLASSES: it "
+            "would answer for a request whose API key is bad, and turn 401 into 403.",
+            hint="List pikku_auth.rest_framework.PikkuAuthentication first.",
+            id="pikku_auth.E006",
+        )
+
+
+def _naive_time() -> Iterator[CheckMessage]:
+    if not settings.USE_TZ:
+        yield Error(
+            "USE_TZ is off: an expiry in local time is an hour wrong twice a year.",
+            hint="USE_TZ = True",
+            id="pikku_auth.E007",
+        )
+
+
+def _header_shown_in_debug() -> Iterator[CheckMessage]:
+    if not SafeExceptionReporterFilter.hidden_settings.search(conf.key_header_meta):
+        yield CheckWarning(
+            f"Django's error reports would show the value of {conf.key_header!r}: they hide only "
+            "headers whose names look secret.",
+            hint="Choose a KEY_HEADER with 'key' or 'token' in its name, such as x-api-key.",
+            id="pikku_auth.W008",
+        )
+
+
+def _immediate_sqlite() -> Iterator[CheckMessage]:
+    for alias, database in settings.DATABASES.items():
+        mode = str(database.get("OPTIONS", {}).get("transaction_mode", "")).upper()
+        if (
+            database.get("ENGINE", "").endswith("sqlite3")
+            and database.get("ATOMIC_REQUESTS")
+            and mode in {"IMMEDIATE", "EXCLUSIVE"}
+        ):
+            yield CheckWarning(
+                f"The database {alias!r} locks SQLite for each whole request, so the calls of a "
+                "key with a limit can't be counted, and are answered with 503.",
+                hint="Leave transaction_mode DEFERRED with ATOMIC_REQUESTS, or use PostgreSQL.",
+                id="pikku_auth.W009",
+            )
+
+
+def _dotted(class_: type) -> str:
+    return f"{class_.__module__}.{class_.__qualname__}"
+
+
+def _is_bool(value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is not True or False.")
+
+
+def _is_prefix(value: object) -> None:
+    if not (isinstance(value, str) and PREFIX.fullmatch(value)):
+        raise ValueError(f"{value!r} is not 2 to 16 lower-case letters and digits.")
+    if conf.key_prefix == conf.login_prefix:
+        raise ValueError("KEY_PREFIX and LOGIN_PREFIX are the same.")
+
+
+def _is_header(value: object) -> None:
+    if not (isinstance(value, str) and _HEADER.fullmatch(value)):
+        raise ValueError(f"{value!r} is not a header name of letters, digits and hyphens.")
+    if value.lower() in {"authorization", "cookie"}:
+        raise ValueError(f"{value!r} has another meaning.")
+
+
+def _is_lifetime(value: object) -> None:
+    if value is not None:
+        _is_positive(value)
+
+
+def _is_positive(value: object) -> None:
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{value!r} is not a timedelta.")
+    require_positive(value)
+
+
+def _is_number_of_proxies(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not a number of proxies.")
+
+
+def _is_callable(value: object) -> None:
+    if not isinstance(value, str) or not callable(import_string(value)):
+        raise TypeError(f"{value!r} is not the dotted path of a function.")
+
+
+def _is_vocabulary(value: Any) -> None:
+    if value is not None and "*" in normalise(value):
+        raise ValueError("'*' can't be declared: it stands for everything.")
+
+
+_VALUE_RULES: dict[str, Callable[[Any], None]] = {
+    "ACCEPT_FOREIGN_KEYS": _is_bool,
+    "CREATE_USER": _is_callable,
+    "DEFAULT_KEY_LIFETIME": _is_lifetime,
+    "KEY_HEADER": _is_header,
+    "KEY_PREFIX": _is_prefix,
+    "LAST_USED_RESOLUTION": _is_positive,
+    "LOGIN_PREFIX": _is_prefix,
+    "MAX_KEY_LIFETIME": _is_lifetime,
+    "NUM_PROXIES": _is_number_of_proxies,
+    "SCOPES": _is_vocabulary,
+}

@@ -1,0 +1,90 @@
+"""``settings.PIKKU_AUTH`` as typed properties, read at each use.
+
+Nothing is cached, so ``override_settings`` works without ceremony. The checks in
+:mod:`pikku_auth.checks` judge the values; here they are trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from pikku_auth.core.permissions import normalise
+
+DEFAULTS: dict[str, Any] = {
+    "ACCEPT_FOREIGN_KEYS": False,
+    "CREATE_USER": "pikku_auth.flows.service_users.create_user",
+    "DEFAULT_KEY_LIFETIME": timedelta(days=90),
+    "KEY_HEADER": "x-api-key",
+    "KEY_PREFIX": "pka",
+    "LAST_USED_RESOLUTION": timedelta(minutes=1),
+    "LOGIN_PREFIX": "pks",
+    "MAX_KEY_LIFETIME": None,
+    "NUM_PROXIES": 0,
+    "SCOPES": None,
+}
+
+
+class Settings:
+    """One property a setting; ``docs/settings.md`` says what each means."""
+
+    def _get(self, name: str) -> Any:
+        return getattr(settings, "PIKKU_AUTH", {}).get(name, DEFAULTS[name])
+
+    @property
+    def accept_foreign_keys(self) -> bool:
+        return bool(self._get("ACCEPT_FOREIGN_KEYS"))
+
+    @property
+    def create_user(self) -> Callable[[str], Any]:
+        hook: Callable[[str], Any] = import_string(self._get("CREATE_USER"))
+        return hook
+
+    @property
+    def default_key_lifetime(self) -> timedelta | None:
+        lifetime: timedelta | None = self._get("DEFAULT_KEY_LIFETIME")
+        return lifetime
+
+    @property
+    def key_header(self) -> str:
+        return str(self._get("KEY_HEADER"))
+
+    @property
+    def key_header_meta(self) -> str:
+        """The header's name in ``request.META``."""
+        return "HTTP_" + self.key_header.upper().replace("-", "_")
+
+    @property
+    def key_prefix(self) -> str:
+        return str(self._get("KEY_PREFIX"))
+
+    @property
+    def last_used_resolution(self) -> timedelta:
+        resolution: timedelta = self._get("LAST_USED_RESOLUTION")
+        return resolution
+
+    @property
+    def login_prefix(self) -> str:
+        return str(self._get("LOGIN_PREFIX"))
+
+    @property
+    def max_key_lifetime(self) -> timedelta | None:
+        lifetime: timedelta | None = self._get("MAX_KEY_LIFETIME")
+        return lifetime
+
+    @property
+    def num_proxies(self) -> int:
+        return int(self._get("NUM_PROXIES"))
+
+    @property
+    def scopes(self) -> dict[str, list[str]] | None:
+        """The host's vocabulary, or ``None`` when any well-formed scope may be granted."""
+        vocabulary = self._get("SCOPES")
+        return None if vocabulary is None else normalise(vocabulary)
+
+
+conf = Settings()

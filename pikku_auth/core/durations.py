@@ -1,0 +1,66 @@
+"""Durations as people write them: ``90d``, ``1h30m``, ``45s``.
+
+One grammar for commands, settings and forms. There are no months and no years,
+because their length depends on the date.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+_UNITS = {
+    "w": timedelta(weeks=1),
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+}
+_DURATION = re.compile(
+    r"(?:(\d{1,9})w)?(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?"
+)
+
+LONGEST = timedelta(days=36_500)
+"""A century. Longer is a typing error, and overflows dates not far beyond."""
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read ``text``, for example ``"90d"`` or ``"1h30m"``, as a positive duration.
+
+    :raises ValueError: when it is not a duration, is zero, or exceeds :data:`LONGEST`.
+    """
+    match = _DURATION.fullmatch(text.strip()) if text.isascii() else None
+    if match is None or not any(match.groups()):
+        raise ValueError(
+            f"{text!r} is not a duration: write a number and a unit, for example "
+            "90d, 12h, 30m, 45s, 2w or 1h30m."
+        )
+    total = timedelta()
+    for count, unit in zip(match.groups("0"), _UNITS.values(), strict=True):
+        if int(count) > LONGEST // unit:
+            raise ValueError(f"{text!r} is longer than a century ({format_duration(LONGEST)}).")
+        total += int(count) * unit
+    return require_positive(total)
+
+
+def require_positive(duration: timedelta) -> timedelta:
+    """Give ``duration`` back if it is positive and at most :data:`LONGEST`.
+
+    :raises ValueError: when it is not.
+    """
+    if duration <= timedelta(0):
+        raise ValueError("A duration must be longer than zero.")
+    if duration > LONGEST:
+        raise ValueError(f"A duration may be at most a century ({format_duration(LONGEST)}).")
+    return duration
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write ``duration`` in the grammar of :func:`parse_duration`, whole seconds only."""
+    seconds = int(duration.total_seconds())
+    parts = []
+    for unit in ("d", "h", "m", "s"):
+        count, seconds = divmod(seconds, int(_UNITS[unit].total_seconds()))
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"

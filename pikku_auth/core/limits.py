@@ -1,0 +1,63 @@
+"""How often a key may be used: a rate in fixed windows, a quota with an optional refill.
+
+Windows are cut from the Unix epoch, so that every server cuts them alike. A clock
+that is behind stays in the window that another one has opened.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pikku_auth.core.durations import format_duration, parse_duration
+
+MAX_COUNT = 2_147_483_647
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SINGLE_UNITS = {"1s", "1m", "1h", "1d"}
+_RATE = re.compile(r"(\d{1,10})/(\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """``count`` in each ``period``: calls allowed, or units refilled."""
+
+    count: int
+    period: timedelta
+
+    def __post_init__(self) -> None:
+        if not 0 < self.count <= MAX_COUNT:
+            raise ValueError(f"The number in a rate must be from 1 to {MAX_COUNT}.")
+        if self.period < timedelta(seconds=1):
+            raise ValueError("The period of a rate must be at least a second.")
+
+    def __str__(self) -> str:
+        period = format_duration(self.period)
+        return f"{self.count}/{period[1:] if period in _SINGLE_UNITS else period}"
+
+
+def parse_rate(text: str) -> Rate:
+    """Read ``"100/m"`` or ``"10/15m"``: a number, a slash, a unit or a duration.
+
+    :raises ValueError: when it is neither.
+    """
+    match = _RATE.fullmatch(text) if text.isascii() else None
+    if match is None:
+        raise ValueError(f"{text!r} is not a rate: write for example 100/m, 5/s or 1000/12h.")
+    count, period = match.groups()
+    return Rate(int(count), parse_duration(period if period[0].isdigit() else f"1{period}"))
+
+
+def window_start(now: datetime, window: timedelta) -> datetime:
+    """When the fixed window that contains ``now`` began."""
+    return _EPOCH + (now - _EPOCH) // window * window
+
+
+def last_refill(now: datetime, since: datetime, interval: timedelta) -> datetime:
+    """The latest refill due at ``now``, counted in whole intervals from ``since``."""
+    return since + max((now - since) // interval, 0) * interval
+
+
+def seconds_until(moment: datetime, now: datetime) -> int:
+    """Whole seconds from ``now`` to ``moment``, rounded up, at least one (RFC 9110, 10.2.3)."""
+    return max(1, -((now - moment) // timedelta(seconds=1)))

@@ -1,0 +1,70 @@
+"""Networks a key may be used from: CIDR lists, IPv4 and IPv6."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+MAX_NETWORKS = 50
+
+
+def normalise_networks(networks: Iterable[str]) -> list[str]:
+    """Write each network in its shortest form; a bare address is a network of one.
+
+    :raises ValueError: when one is not a network, or there are too many.
+    """
+    found = [_normalise(network) for network in networks]
+    if len(found) > MAX_NETWORKS:
+        raise ValueError(f"A key may name at most {MAX_NETWORKS} networks.")
+    return list(dict.fromkeys(found))
+
+
+def is_allowed(address: str | None, networks: Sequence[str]) -> bool:
+    """Whether a caller at ``address`` is inside ``networks``; an unknown address never is.
+
+    An IPv4 address that arrives mapped into IPv6 (``::ffff:192.0.2.1``) counts as IPv4.
+    """
+    parsed = parse_address(address)
+    return parsed is not None and any(parsed in ip_network(network) for network in networks)
+
+
+def parse_address(text: str | None) -> IPv4Address | IPv6Address | None:
+    """Read an address; ``None`` for anything else, such as a Unix socket's empty string."""
+    try:
+        address = ip_address(text or "")
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def client_address(
+    remote_addr: str | None, forwarded_for: str | None, *, num_proxies: int
+) -> str | None:
+    """The caller's address, as far as it can be trusted.
+
+    With ``num_proxies`` at 0 that is the peer of the connection. Behind proxies that
+    each append to ``X-Forwarded-For`` it is the ``num_proxies``-th entry from the
+    right: what stands further left was written by the caller. A header that is
+    shorter did not come through all of them, so the address is unknown.
+    """
+    if num_proxies:
+        hops = (forwarded_for or "").split(",")
+        remote_addr = hops[-num_proxies].strip() if len(hops) >= num_proxies else None
+    address = parse_address(remote_addr)
+    return None if address is None else str(address)
+
+
+def _normalise(network: str) -> str:
+    try:
+        return str(ip_network(network))
+    except ValueError:
+        pass
+    try:
+        wide = ip_network(network, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"{network!r} is not a network: write CIDR, for example 192.0.2.0/24 or 2001:db8::/32."
+        ) from None
+    raise ValueError(f"{network!r} has bits set behind its mask: did you mean {wide}?")

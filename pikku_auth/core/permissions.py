@@ -1,0 +1,113 @@
+"""The permission grammar: ``{"sandbox": ["read", "write"]}`` at rest and on the wire,
+``sandbox:read`` where people type.
+
+Matching is exact and case-sensitive. The only wildcards are ``resource:*`` and ``*``,
+and they mean what they say only on the granted side. Nothing granted, nothing allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+Permissions = Mapping[str, "list[str]"]
+"""Normalised permissions: resources and actions sorted, none empty, none twice."""
+
+Grant = Permissions | Mapping[str, Iterable[str]] | Iterable[str]
+"""Permissions as callers may give them: a mapping, or scope strings."""
+
+MAX_SCOPES = 200
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_ANY = "*"
+
+
+def parse_scope(scope: str) -> tuple[str, str]:
+    """Split ``"sandbox:read"`` into resource and action; ``"*"`` is ``("*", "*")``.
+
+    :raises ValueError: when it is not of the grammar.
+    """
+    resource, colon, action = scope.partition(":") if isinstance(scope, str) else ("", "", "")
+    if scope == _ANY:
+        return _ANY, _ANY
+    if not (colon and _WORD.fullmatch(resource) and (action == _ANY or _WORD.fullmatch(action))):
+        raise ValueError(
+            f"{scope!r} is not a scope: write resource:action, for example sandbox:read, "
+            "or sandbox:* for every action of a resource, or * for everything."
+        )
+    return resource, action
+
+
+def normalise(grant: Grant) -> dict[str, list[str]]:
+    """Read permissions in either spelling; sort them, and drop what is said twice.
+
+    :raises ValueError: when a scope is not of the grammar, or there are too many.
+    """
+    found: dict[str, set[str]] = {}
+    for scope in _scopes_of(grant):
+        resource, action = parse_scope(scope)
+        found.setdefault(resource, set()).add(action)
+    if sum(map(len, found.values())) > MAX_SCOPES:
+        raise ValueError(f"A key may have at most {MAX_SCOPES} scopes.")
+    return {resource: sorted(found[resource]) for resource in sorted(found)}
+
+
+def scope_strings(permissions: Permissions) -> list[str]:
+    """Write normalised permissions as scope strings."""
+    return [
+        _ANY if resource == _ANY else f"{resource}:{action}"
+        for resource, actions in permissions.items()
+        for action in actions
+    ]
+
+
+def covers(granted: Permissions, scope: str) -> bool:
+    """Whether ``granted`` allows ``scope``.
+
+    :raises ValueError: when ``scope`` is not of the grammar.
+    """
+    return allows(granted, *parse_scope(scope))
+
+
+def allows(granted: Permissions, resource: str, action: str) -> bool:
+    """As :func:`covers`, for a resource and an action of any spelling."""
+    if _ANY in granted:
+        return True
+    actions = granted.get(resource, ())
+    return action in actions or _ANY in actions
+
+
+def missing(granted: Permissions, required: Iterable[str]) -> list[str]:
+    """The scopes of ``required`` that ``granted`` does not allow, in their order."""
+    return [scope for scope in required if not covers(granted, scope)]
+
+
+def unknown(permissions: Permissions, vocabulary: Permissions) -> list[str]:
+    """The scopes of ``permissions`` that the host's ``vocabulary`` does not have.
+
+    A wildcard is known if what it opens is; ``perm:…`` mirrors Django's own
+    permissions and is always known.
+    """
+    return [
+        scope
+        for scope in scope_strings(permissions)
+        if scope != _ANY and not _is_known(*parse_scope(scope), vocabulary)
+    ]
+
+
+def _is_known(resource: str, action: str, vocabulary: Permissions) -> bool:
+    if resource == "perm":
+        return True
+    return resource in vocabulary and (action == _ANY or action in vocabulary[resource])
+
+
+def _scopes_of(grant: Grant) -> Iterable[str]:
+    if isinstance(grant, str):
+        raise ValueError(f"Give the scopes as a list: [{grant!r}].")
+    if not isinstance(grant, Mapping):
+        yield from grant
+        return
+    for resource, actions in grant.items():
+        if isinstance(actions, str):
+            raise ValueError(f"Give the actions of {resource!r} as a list: [{actions!r}].")
+        for action in actions:
+            yield _ANY if resource == action == _ANY else f"{resource}:{action}"

@@ -1,0 +1,132 @@
+"""What can go wrong, as one small tree.
+
+:class:`Refused` is an answer to a caller with a credential: a stable ``code``, a public
+wording that gives nothing away, and an HTTP ``status``. :class:`InvalidInput` is an
+answer to an operator: what is wrong, and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class PikkuAuthError(Exception):
+    """The root of the tree."""
+
+    code: ClassVar[str]
+
+
+class Refused(PikkuAuthError):
+    """A credential was refused. ``str()`` is the public wording, safe to show to anyone.
+
+    ``reason`` is the precise one, for the log and for :data:`pikku_auth.signals.key_refused`,
+    never for the caller. ``retry_after`` is in seconds, or ``None`` where waiting won't help.
+    """
+
+    status: ClassVar[int]
+    detail: ClassVar[str | Promise]
+    retry_after: int | None = None
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason or self.code
+
+    def __str__(self) -> str:
+        return str(self.detail)
+
+
+class InvalidKey(Refused):
+    """No live key: malformed, unknown, revoked, expired, disabled, or its owner is gone."""
+
+    code = "invalid_key"
+    status = 401
+    detail = _("Invalid API key.")
+
+
+class InvalidToken(Refused):
+    """No live login session (RFC 6750, 3.1)."""
+
+    code = "invalid_token"
+    status = 401
+    detail = _("Invalid or expired login.")
+
+
+class NetworkNotAllowed(Refused):
+    """The key is good, but not from the caller's address."""
+
+    code = "network_not_allowed"
+    status = 403
+    detail = _("This API key may not be used from this network.")
+
+
+class InsufficientScope(Refused):
+    """The credential is good, but does not allow this (RFC 6750, 3.1)."""
+
+    code = "insufficient_scope"
+    status = 403
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        super().__init__()
+        self.missing = list(missing)
+
+    def __str__(self) -> str:
+        return str(_("Missing scope: %(scopes)s.") % {"scopes": ", ".join(self.missing)})
+
+
+class LimitExceeded(Refused):
+    """The key's rate limit or quota is used up (RFC 6585, 4)."""
+
+    code = "limit_exceeded"
+    status = 429
+    detail = _("This API key's limit is used up.")
+
+    def __init__(self, reason: str, retry_after: int | None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class Unavailable(Refused):
+    """The database can't be asked, so the credential is neither good nor bad."""
+
+    code = "unavailable"
+    status = 503
+    detail = _("Authentication is temporarily unavailable.")
+    retry_after = 5
+
+
+class InvalidInput(PikkuAuthError, ValueError):
+    """A verb was given something that it can't take. Nothing was changed."""
+
+    code = "invalid_input"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class UnknownServiceUser(InvalidInput):
+    """There is no service user of that name; ``nearest`` are the names most like it."""
+
+    code = "unknown_service_user"
+
+    def __init__(self, name: str, nearest: Sequence[str]) -> None:
+        hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+        super().__init__("service_user", f"There is no service user {name!r}.{hint}")
+        self.name = name
+        self.nearest = list(nearest)
+
+
+class KeyNotFound(InvalidInput):
+    """No key has that id, start or digest, or more than one has."""
+
+    code = "key_not_found"
+
+
+class KeyNotLive(InvalidInput):
+    """The key is revoked, expired, disabled or rotated already, and can't be rotated."""
+
+    code = "key_not_live"

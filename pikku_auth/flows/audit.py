@@ -1,0 +1,80 @@
+"""The audit row of an act, and the signal that follows its commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.db import models, transaction
+from django.dispatch import Signal
+
+from pikku_auth.models import APIKey, AuditEvent, ServiceUser
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who acts, through which door, from where. ``actor`` is a user, or ``None``.
+
+    ``actor_name`` is for doors without a user, such as a command run by ``root``.
+    """
+
+    door: str = "code"
+    actor: Any = None
+    actor_name: str = ""
+    ip: str | None = None
+    user_agent: str = ""
+
+
+CODE = Origin()
+
+
+def record(
+    action: AuditEvent.Action,
+    *,
+    origin: Origin,
+    now: datetime,
+    using: str,
+    key: APIKey | None = None,
+    service_user: ServiceUser | None = None,
+    **details: Any,
+) -> None:
+    """Append the audit row. Call it inside the act's transaction."""
+    if key is not None:
+        service_user = key.service_user
+    AuditEvent.objects.using(using).create(
+        at=now,
+        action=action,
+        subject=_subject(key, service_user),
+        service_user=service_user,
+        key=key,
+        actor=origin.actor,
+        actor_name=_clean(origin.actor_name or _name_of(origin.actor))[:254],
+        door=origin.door,
+        ip=origin.ip,
+        user_agent=_clean(origin.user_agent)[:200],
+        details=details,
+    )
+
+
+def announce(signal: Signal, sender: type[models.Model], using: str, **payload: Any) -> None:
+    """Send ``signal`` once the surrounding transaction has committed."""
+    transaction.on_commit(
+        partial(signal.send_robust, sender=sender, **payload), using=using, robust=True
+    )
+
+
+def _subject(key: APIKey | None, service_user: ServiceUser | None) -> str:
+    if key is None:
+        return str(service_user) if service_user else ""
+    return f"{key} of {service_user}"[:300]
+
+
+def _name_of(actor: Any) -> str:
+    return "" if actor is None else str(actor.get_username())
+
+
+def _clean(text: str) -> str:
+    """Control characters would let a caller forge lines wherever the row is printed."""
+    return "".join(character for character in text if character.isprintable())

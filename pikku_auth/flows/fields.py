@@ -1,0 +1,124 @@
+"""What a key may be given: the rules of the core and of the host, field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from pikku_auth.conf import conf
+from pikku_auth.core.durations import format_duration, require_positive
+from pikku_auth.core.limits import MAX_COUNT, Rate
+from pikku_auth.core.metadata import check_metadata
+from pikku_auth.core.networks import normalise_networks
+from pikku_auth.core.permissions import Grant, normalise, scope_strings, unknown
+from pikku_auth.exceptions import InvalidInput
+
+Lifetime = timedelta | None | Literal["default"]
+"""How long a key lives; ``None`` for ever, ``"default"`` as ``DEFAULT_KEY_LIFETIME`` says."""
+
+
+def of_key(
+    *,
+    now: datetime,
+    name: str = "",
+    permissions: Grant = (),
+    lifetime: Lifetime = "default",
+    metadata: Mapping[str, Any] | None = None,
+    networks: Iterable[str] = (),
+    rate: Rate | None = None,
+    quota: int | None = None,
+    refill: Rate | None = None,
+) -> dict[str, Any]:
+    """The columns of a new key, each checked.
+
+    :raises InvalidInput: naming the field, when a value breaks its rule.
+    """
+    with named("metadata"):
+        checked_metadata = check_metadata(metadata or {})
+    with named("networks"):
+        checked_networks = normalise_networks(networks)
+    return {
+        "name": _name(name),
+        "permissions": _permissions(permissions),
+        "metadata": checked_metadata,
+        "networks": checked_networks,
+        "expires_at": expiry(_lifetime(lifetime), now),
+        "rate_count": rate and rate.count,
+        "rate_period": rate and rate.period,
+        **_quota(quota, refill),
+    }
+
+
+@contextmanager
+def named(field: str) -> Iterator[None]:
+    """Turn the ``ValueError`` of a rule into an :class:`InvalidInput` of ``field``."""
+    try:
+        yield
+    except InvalidInput:
+        raise
+    except ValueError as error:
+        raise InvalidInput(field, str(error)) from None
+
+
+def expiry(lifetime: timedelta | None, now: datetime) -> datetime | None:
+    """When a key of that lifetime ends."""
+    return None if lifetime is None else now + lifetime
+
+
+def capped(lifetime: timedelta | None) -> timedelta | None:
+    """``lifetime``, or ``MAX_KEY_LIFETIME`` if that is shorter."""
+    cap = conf.max_key_lifetime
+    if cap is None or lifetime is None:
+        return lifetime or cap
+    return min(lifetime, cap)
+
+
+def _name(name: str) -> str:
+    if len(name) > 200 or not name.isprintable():
+        raise InvalidInput("name", "A name has at most 200 printable characters.")
+    return name
+
+
+def _permissions(grant: Grant) -> dict[str, list[str]]:
+    with named("permissions"):
+        permissions = normalise(grant)
+    vocabulary = conf.scopes
+    if vocabulary is not None and (strange := unknown(permissions, vocabulary)):
+        known = scope_strings(vocabulary)
+        nearest = get_close_matches(strange[0], known) or known
+        raise InvalidInput(
+            "permissions",
+            f"Unknown scope {strange[0]!r}: did you mean {' or '.join(nearest)}? "
+            "PIKKU_AUTH['SCOPES'] declares them.",
+        )
+    return permissions
+
+
+def _lifetime(lifetime: Lifetime) -> timedelta | None:
+    if lifetime == "default":
+        return capped(conf.default_key_lifetime)
+    if lifetime is not None:
+        with named("lifetime"):
+            require_positive(lifetime)
+    cap = conf.max_key_lifetime
+    if cap is not None and (lifetime is None or lifetime > cap):
+        raise InvalidInput(
+            "lifetime",
+            f"A key may live at most {format_duration(cap)} here (PIKKU_AUTH['MAX_KEY_LIFETIME']).",
+        )
+    return lifetime
+
+
+def _quota(quota: int | None, refill: Rate | None) -> dict[str, Any]:
+    if quota is None and refill is not None:
+        raise InvalidInput("refill", "A refill needs a quota to fill: give both.")
+    if quota is not None and not 0 < quota <= MAX_COUNT:
+        raise InvalidInput("quota", f"A quota must be from 1 to {MAX_COUNT}.")
+    return {
+        "remaining": quota,
+        "refill_count": refill and refill.count,
+        "refill_period": refill and refill.period,
+    }

@@ -1,0 +1,96 @@
+"""Ending, pausing and finding keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from pikku_auth import signals
+from pikku_auth.conf import conf
+from pikku_auth.core.secrets import has_prefix
+from pikku_auth.exceptions import InvalidInput, KeyNotFound
+from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.database import primary
+from pikku_auth.models import APIKey, AuditEvent
+
+
+def revoke_key(
+    key: APIKey, *, reason: str = "", origin: Origin = CODE, now: datetime | None = None
+) -> bool:
+    """End ``key`` for good, from the next request on. ``False`` if it had been before.
+
+    :raises InvalidInput: when the reason is too long.
+    """
+    using, now = primary(), now or timezone.now()
+    if len(reason) > 200:
+        raise InvalidInput("reason", "A reason may have at most 200 characters.")
+    with transaction.atomic(using=using):
+        rows = APIKey.objects.using(using).filter(pk=key.pk, revoked_at=None)
+        revoked = bool(rows.update(revoked_at=now, revoke_reason=reason))
+        if revoked:
+            tell_revoked(key, reason, origin, now, using)
+    key.refresh_from_db(using=using, fields=["revoked_at", "revoke_reason"])
+    return revoked
+
+
+def enable_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = None) -> bool:
+    """Let a disabled key work again. ``False`` if it wasn't disabled, or is revoked."""
+    return _switch(key, origin, now, enabled=True)
+
+
+def disable_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = None) -> bool:
+    """Stop ``key`` until it is enabled. ``False`` if it was disabled, or is revoked."""
+    return _switch(key, origin, now, enabled=False)
+
+
+def find_key(reference: str) -> APIKey:
+    """The key with that numeric id, start or digest.
+
+    :raises KeyNotFound: when there is none or more than one, or a secret was given.
+    """
+    if has_prefix(reference, conf.key_prefix) and len(reference) > 32:
+        raise KeyNotFound(
+            "key",
+            "That is a secret, and now it may be in your shell's history: name the key by its "
+            "id or its first characters, and consider rotating it.",
+        )
+    match = Q(start=reference) | Q(digest=reference)
+    if reference.isascii() and reference.isdigit() and len(reference) < 19:
+        match |= Q(pk=int(reference))
+    rows = APIKey.objects.using(primary()).select_related("service_user__user").filter(match)
+    # Some databases compare without regard to case, or to trailing spaces.
+    found = [key for key in rows[:20] if reference in (str(key.pk), key.start, key.digest)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise KeyNotFound("key", f"There is no key {reference!r}: list_keys shows them all.")
+    ids = ", ".join(str(key.pk) for key in found)
+    raise KeyNotFound("key", f"{reference!r} is ambiguous: name one by its id ({ids}).")
+
+
+def tell_revoked(key: APIKey, reason: str, origin: Origin, now: datetime, using: str) -> None:
+    """Record and announce a key's end. Call it inside its transaction."""
+    record(
+        AuditEvent.Action.KEY_REVOKED, origin=origin, now=now, using=using, key=key, reason=reason
+    )
+    announce(signals.key_revoked, APIKey, using, key=key, reason=reason, origin=origin)
+
+
+def _switch(key: APIKey, origin: Origin, now: datetime | None, *, enabled: bool) -> bool:
+    using, now = primary(), now or timezone.now()
+    action, signal = (
+        (AuditEvent.Action.KEY_ENABLED, signals.key_enabled)
+        if enabled
+        else (AuditEvent.Action.KEY_DISABLED, signals.key_disabled)
+    )
+    with transaction.atomic(using=using):
+        rows = APIKey.objects.using(using).filter(pk=key.pk, revoked_at=None, enabled=not enabled)
+        changed = bool(rows.update(enabled=enabled))
+        if changed:
+            record(action, origin=origin, now=now, using=using, key=key)
+            announce(signal, APIKey, using, key=key, origin=origin)
+    key.refresh_from_db(using=using, fields=["enabled"])
+    return changed

@@ -1,0 +1,186 @@
+"""Rotating keys: a new secret takes over, and the old key ends."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, F, Q, Value, When
+from django.utils import timezone
+
+from pikku_auth import signals
+from pikku_auth.conf import conf
+from pikku_auth.core.durations import require_positive
+from pikku_auth.core.secrets import Secret, generate
+from pikku_auth.exceptions import InvalidInput, KeyNotLive
+from pikku_auth.flows import fields
+from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.database import primary
+from pikku_auth.flows.keys import tell_revoked
+from pikku_auth.flows.minting import IssuedKey, mint_key, tell_minted
+from pikku_auth.flows.service_users import get_service_user
+from pikku_auth.models import APIKey, AuditEvent, KeyState, ServiceUser
+
+_INHERITED = (
+    "service_user",
+    "name",
+    "permissions",
+    "metadata",
+    "networks",
+    "rate_count",
+    "rate_period",
+    "remaining",
+    "refill_count",
+    "refill_period",
+    "refilled_at",
+)
+_COLUMNS = {
+    "permissions": ["permissions"],
+    "metadata": ["metadata"],
+    "networks": ["networks"],
+    "rate": ["rate_count", "rate_period"],
+    "refill": ["refill_count", "refill_period"],
+    "lifetime": ["expires_at"],
+}
+_LIVE = {KeyState.ACTIVE, KeyState.EXHAUSTED}
+
+
+def rotate_key(
+    key: APIKey,
+    *,
+    overlap: timedelta | None,
+    origin: Origin = CODE,
+    now: datetime | None = None,
+) -> IssuedKey:
+    """Make the successor of ``key``: a new secret, everything else as it was.
+
+    The old key lives on for ``overlap``, never longer than it would have; with ``None``
+    it is revoked at once, as after a leak. The successor gets the lifetime that the old
+    one began with, and what is left of its quota. All or nothing: if this fails, the old
+    key is as before.
+
+    :raises KeyNotLive: when the key can't authenticate, or has a successor already.
+    :raises InvalidInput: when ``overlap`` is not positive.
+    """
+    using, now = primary(), now or timezone.now()
+    ending = _ending(overlap, now)
+    old = APIKey.objects.using(using).select_related("service_user__user").get(pk=key.pk)
+    secret = generate(conf.key_prefix)
+    with transaction.atomic(using=using):
+        live = APIKey.objects.using(using).filter(
+            Q(expires_at=None) | Q(expires_at__gt=now),
+            pk=old.pk,
+            revoked_at=None,
+            rotated_at=None,
+            enabled=True,
+            service_user__is_active=True,
+        )
+        if not live.update(rotated_at=now, **ending):
+            old.refresh_from_db(using=using)
+            raise KeyNotLive("key", _why_not_rotated(old, now))
+        successor = _create_successor(old, secret, origin, now, using)
+        old.refresh_from_db(using=using)
+        _tell_rotated(old, successor, overlap, origin, now, using)
+    key.refresh_from_db(using=using)
+    return IssuedKey(successor, secret)
+
+
+def mint_or_rotate(
+    service_user: ServiceUser | str,
+    *,
+    name: str = "",
+    overlap: timedelta | None,
+    origin: Origin = CODE,
+    now: datetime | None = None,
+    **options: Any,
+) -> IssuedKey:
+    """Rotate the live key of that name, or mint the first one: for a deployment to repeat.
+
+    ``options`` are those of :func:`mint_key`. A rotation changes nothing of what a key
+    may do, so each one that is given must say what the live key has.
+
+    :raises InvalidInput: as :func:`mint_key` and :func:`rotate_key`, when several live keys
+        have that name, or an option differs.
+    """
+    now = now or timezone.now()
+    owner = get_service_user(service_user) if isinstance(service_user, str) else service_user
+    keys = APIKey.objects.using(primary()).select_related("service_user__user")
+    named = keys.filter(service_user=owner, name=name, revoked_at=None, rotated_at=None)
+    live = [key for key in named if key.state(now) in _LIVE]
+    if not live:
+        return mint_key(owner, name=name, origin=origin, now=now, **options)
+    if len(live) > 1:
+        ids = ", ".join(str(key.pk) for key in live)
+        raise InvalidInput(
+            "name",
+            f"{owner} has {len(live)} live keys named {name!r}: rotate one by its id ({ids}).",
+        )
+    _require_same(live[0], options)
+    return rotate_key(live[0], overlap=overlap, origin=origin, now=now)
+
+
+def _ending(overlap: timedelta | None, now: datetime) -> dict[str, Any]:
+    if overlap is None:
+        return {"revoked_at": now, "revoke_reason": "rotated"}
+    with fields.named("overlap"):
+        end = now + require_positive(overlap)
+    outlives = Q(expires_at=None) | Q(expires_at__gt=end)
+    return {"expires_at": Case(When(outlives, then=Value(end)), default=F("expires_at"))}
+
+
+def _why_not_rotated(key: APIKey, now: datetime) -> str:
+    state = key.state(now)
+    if state is KeyState.ACTIVE or key.rotated_at is not None:
+        successor = APIKey.objects.using(key._state.db).filter(rotated_from=key).first()
+        return f"The key {key} was rotated already: its successor is {successor}."
+    return f"The key {key} is {state.label}, and only a live key can be rotated: mint a new one."
+
+
+def _require_same(key: APIKey, options: dict[str, Any]) -> None:
+    asked = fields.of_key(now=key.created_at, **options)
+    for option in options:
+        if any(asked[column] != getattr(key, column) for column in _COLUMNS.get(option, ())):
+            raise InvalidInput(
+                option,
+                f"The live key {key} has other {option}, and a rotation changes nothing of what "
+                "a key may do: leave that out, or mint a key of another name and revoke this one.",
+            )
+
+
+def _create_successor(
+    old: APIKey, secret: Secret, origin: Origin, now: datetime, using: str
+) -> APIKey:
+    lifetime = None if old.expires_at is None else old.expires_at - old.created_at
+    return APIKey.objects.using(using).create(
+        start=secret.start,
+        digest=secret.digest,
+        created_at=now,
+        created_by=origin.actor,
+        rotated_from=old,
+        expires_at=fields.expiry(fields.capped(lifetime), now),
+        **{name: getattr(old, name) for name in _INHERITED},
+    )
+
+
+def _tell_rotated(
+    old: APIKey,
+    successor: APIKey,
+    overlap: timedelta | None,
+    origin: Origin,
+    now: datetime,
+    using: str,
+) -> None:
+    record(
+        AuditEvent.Action.KEY_ROTATED,
+        origin=origin,
+        now=now,
+        using=using,
+        key=old,
+        successor=successor.pk,
+        overlap_seconds=0 if overlap is None else int(overlap.total_seconds()),
+    )
+    announce(signals.key_rotated, APIKey, using, key=old, successor=successor, origin=origin)
+    tell_minted(successor, origin, now, using)
+    if overlap is None:
+        tell_revoked(old, "rotated", origin, now, using)

@@ -1,0 +1,168 @@
+"""Service users: make one, stop one, find one."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from pikku_auth import signals
+from pikku_auth.conf import conf
+from pikku_auth.exceptions import InvalidInput, UnknownServiceUser
+from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.database import primary
+from pikku_auth.models import AuditEvent, ServiceUser
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+_NAMES_COMPARED = 1_000
+
+
+def create_service_user(
+    name: str,
+    *,
+    description: str = "",
+    user: Any = None,
+    origin: Origin = CODE,
+    now: datetime | None = None,
+) -> ServiceUser:
+    """Make a service user and its Django user, or adopt ``user`` as the latter.
+
+    An adopted user loses its password, and with it every session.
+
+    :raises InvalidInput: when the name is malformed or taken, the description too long,
+        the host's user model wants more than a name, or ``user`` has too many rights.
+    """
+    using, now = primary(), now or timezone.now()
+    _check(name, description)
+    try:
+        with transaction.atomic(using=using):
+            account = _adopted(user) if user is not None else conf.create_user(name)
+            service_user = ServiceUser.objects.using(using).create(
+                name=name, description=description, user=account, created_at=now
+            )
+            record(
+                AuditEvent.Action.SERVICE_USER_CREATED,
+                origin=origin,
+                now=now,
+                using=using,
+                service_user=service_user,
+                adopted=user is not None,
+            )
+            announce(
+                signals.service_user_created,
+                ServiceUser,
+                using,
+                service_user=service_user,
+                origin=origin,
+            )
+    except IntegrityError:
+        raise InvalidInput("name", _taken(name)) from None
+    return service_user
+
+
+def create_user(name: str) -> Any:
+    """Make the Django user of a service user: the default of ``CREATE_USER``.
+
+    :raises InvalidInput: when the host's user model wants more than a name.
+    """
+    model = get_user_model()
+    user = model(**{model.USERNAME_FIELD: name})
+    user.set_unusable_password()
+    try:
+        user.full_clean(exclude=["password"], validate_unique=False)
+    except ValidationError as error:
+        raise InvalidInput(
+            "user",
+            f"{model.__name__} can't be made from the name {name!r} alone "
+            f"({'; '.join(error.messages)}): set PIKKU_AUTH['CREATE_USER'] to a function "
+            "that makes one, or adopt an existing user.",
+        ) from None
+    user.save()
+    return user
+
+
+def deactivate_service_user(
+    service_user: ServiceUser, *, origin: Origin = CODE, now: datetime | None = None
+) -> bool:
+    """Stop every key of ``service_user`` at once. ``False`` if it was stopped already."""
+    return _switch(service_user, origin, now, active=False)
+
+
+def activate_service_user(
+    service_user: ServiceUser, *, origin: Origin = CODE, now: datetime | None = None
+) -> bool:
+    """Let the keys of ``service_user`` work again. ``False`` if they did already."""
+    return _switch(service_user, origin, now, active=True)
+
+
+def get_service_user(name: str) -> ServiceUser:
+    """The service user of that name.
+
+    :raises UnknownServiceUser: when there is none; it carries the nearest names.
+    """
+    everyone = ServiceUser.objects.using(primary())
+    try:
+        return everyone.get(name=name)
+    except ServiceUser.DoesNotExist:
+        names = list(everyone.values_list("name", flat=True)[:_NAMES_COMPARED])
+        raise UnknownServiceUser(name, get_close_matches(name, names)) from None
+
+
+def is_service_user(user: Any) -> bool:
+    """Whether ``user`` belongs to a machine, so that nobody may log in as it."""
+    return ServiceUser.objects.using(primary()).filter(user=user).exists()
+
+
+def _switch(
+    service_user: ServiceUser, origin: Origin, now: datetime | None, *, active: bool
+) -> bool:
+    using, now = primary(), now or timezone.now()
+    action, signal = (
+        (AuditEvent.Action.SERVICE_USER_ACTIVATED, signals.service_user_activated)
+        if active
+        else (AuditEvent.Action.SERVICE_USER_DEACTIVATED, signals.service_user_deactivated)
+    )
+    with transaction.atomic(using=using):
+        rows = ServiceUser.objects.using(using).filter(pk=service_user.pk, is_active=not active)
+        changed = bool(rows.update(is_active=active))
+        if changed:
+            record(action, origin=origin, now=now, using=using, service_user=service_user)
+            announce(signal, ServiceUser, using, service_user=service_user, origin=origin)
+    service_user.is_active = active
+    return changed
+
+
+def _check(name: str, description: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            "name",
+            f"{name!r} can't name a service user: use up to 100 lower-case letters, digits, "
+            "'-' and '_', for example sandbox-runtime.",
+        )
+    if len(description) > 500:
+        raise InvalidInput("description", "A description may have at most 500 characters.")
+
+
+def _adopted(user: Any) -> Any:
+    if getattr(user, "is_superuser", False) or getattr(user, "is_staff", False):
+        raise InvalidInput(
+            "user",
+            f"{user.get_username()!r} is staff or a superuser, and a machine must not be: "
+            "take those rights away first, or let a new user be made.",
+        )
+    user.set_unusable_password()
+    user.save(update_fields=["password"])
+    return user
+
+
+def _taken(name: str) -> str:
+    return (
+        f"The name {name!r} is taken, by a service user or by another user: choose another, "
+        "or adopt that user."
+    )

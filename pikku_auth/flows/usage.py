@@ -1,0 +1,59 @@
+"""``last_used_at``: written after the response, outside the request's transaction.
+
+In the request it would cost a write per call, hold the row while the view runs, and
+be undone with the view. So a call only notes the key here, at most once per resolution
+interval, and ``request_finished`` writes what was noted. Losing a note on SIGKILL
+loses at most an interval of precision.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime
+
+from django.db import DatabaseError, InterfaceError, connections
+from django.db.models import Q
+
+from pikku_auth.conf import conf
+from pikku_auth.flows.database import in_transaction, primary
+from pikku_auth.models import APIKey
+
+logger = logging.getLogger("pikku_auth")
+
+_MOST_NOTED = 10_000
+_noted: dict[int, datetime] = {}
+_lock = threading.Lock()
+
+
+def note(key: APIKey, now: datetime) -> None:
+    """Remember that ``key`` was used, unless the row says so recently enough."""
+    last = key.last_used_at
+    if last is None or now - last >= conf.last_used_resolution:
+        with _lock:
+            if len(_noted) < _MOST_NOTED:
+                _noted[key.pk] = now
+
+
+def flush_outside_transaction() -> None:
+    """Write what was noted, unless a transaction is open; then the request's end will."""
+    if _noted and not in_transaction(connections[primary()]):
+        flush()
+
+
+def flush(**_kwargs: object) -> None:
+    """Write what was noted: forward only, never raising. Receives ``request_finished``."""
+    with _lock:
+        noted = dict(_noted)
+        _noted.clear()
+    if not noted:
+        return
+    using = primary()
+    try:
+        for pk, now in noted.items():
+            older = Q(last_used_at=None) | Q(last_used_at__lt=now)
+            APIKey.objects.using(using).filter(older, pk=pk).update(last_used_at=now)
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("last_used_at of %d keys was not written: %s", len(noted), error)
+    # Django has closed the request's connections before us, and we may have opened one.
+    connections[using].close_if_unusable_or_obsolete()

@@ -1,0 +1,137 @@
+"""Deciding whether a key is good: one SELECT, and no write unless it has limits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import NoReturn
+
+from django.db import InterfaceError, OperationalError
+from django.utils import timezone
+
+from pikku_auth import signals
+from pikku_auth.conf import conf
+from pikku_auth.core.networks import is_allowed
+from pikku_auth.core.permissions import missing
+from pikku_auth.core.secrets import digest_of
+from pikku_auth.exceptions import (
+    InsufficientScope,
+    InvalidKey,
+    NetworkNotAllowed,
+    Refused,
+    Unavailable,
+)
+from pikku_auth.flows import limits, usage
+from pikku_auth.flows.database import outside_transaction, primary, reading_for_update
+from pikku_auth.models import APIKey, KeyState
+from pikku_auth.principal import Principal, bind
+
+logger = logging.getLogger("pikku_auth")
+
+_COUNTED_BY_LIMITS = {KeyState.ACTIVE, KeyState.EXHAUSTED}
+_ATTEMPTS = 10
+
+
+def verify_key(
+    secret: str,
+    *,
+    scopes: Iterable[str] = (),
+    ip: str | None = None,
+    now: datetime | None = None,
+) -> Principal:
+    """Verify the plaintext of a key, outside of any HTTP request.
+
+    ``scopes`` must all be allowed; ``ip`` is the caller's address, for keys with allowed
+    networks. One call is counted if the key has limits; a refused one never is.
+
+    :raises InvalidKey: when there is no such live key.
+    :raises NetworkNotAllowed: when the key may not be used from ``ip``.
+    :raises InsufficientScope: when one of ``scopes`` is missing; it names them.
+    :raises LimitExceeded: when the rate limit or the quota is used up.
+    :raises Unavailable: when the database can't be asked.
+    """
+    digest = key_digest(secret)
+    del secret  # or a traceback from the database would show it
+    principal = verify_digest(digest, scopes=scopes, ip=ip, now=now)
+    usage.flush_outside_transaction()
+    return principal
+
+
+def key_digest(text: str) -> str | None:
+    """The digest of a presented key, or ``None`` if it can't be one of ours."""
+    return digest_of(text, prefix=conf.key_prefix, accept_foreign=conf.accept_foreign_keys)
+
+
+def verify_digest(
+    digest: str | None,
+    *,
+    scopes: Iterable[str] = (),
+    ip: str | None = None,
+    now: datetime | None = None,
+) -> Principal:
+    """As :func:`verify_key`, for callers that have the digest; ``None`` is malformed."""
+    now = now or timezone.now()
+    if digest is None:
+        _refuse(InvalidKey("malformed"), None, ip)
+    using = primary()
+    with _outage_is_not_a_bad_key(), reading_for_update(using):
+        key = _find(digest, using)
+        if key is None:
+            _refuse(InvalidKey("unknown"), None, ip)
+        try:
+            _judge(key, list(scopes), ip, now)
+            if limits.has_limits(key):
+                _spend(key, ip, now, using)
+        except Refused as refusal:
+            _refuse(refusal, key, ip)
+    usage.note(key, now)
+    bind(key.service_user.user, key.permissions)
+    return Principal(
+        user=key.service_user.user, via="api_key", key=key, permissions=key.permissions
+    )
+
+
+def _find(digest: str, using: str) -> APIKey | None:
+    keys = APIKey.objects.using(using).select_related("service_user__user")
+    try:
+        return keys.get(digest=digest)
+    except APIKey.DoesNotExist:
+        return None
+
+
+def _judge(key: APIKey, scopes: list[str], ip: str | None, now: datetime) -> None:
+    state = key.state(now)
+    if state not in _COUNTED_BY_LIMITS:
+        raise InvalidKey(state.value)
+    if key.networks and not is_allowed(ip, key.networks):
+        raise NetworkNotAllowed
+    if lacking := missing(key.permissions, scopes):
+        raise InsufficientScope(lacking)
+
+
+def _spend(key: APIKey, ip: str | None, now: datetime, using: str) -> None:
+    with outside_transaction(using):
+        for _ in range(_ATTEMPTS):
+            if limits.spend_call(key, now, using):
+                return
+            key.refresh_from_db(using=using, fields=[*limits.COUNTERS, "revoked_at", "enabled"])
+            _judge(key, [], ip, now)
+    raise Unavailable("contended")
+
+
+def _refuse(refusal: Refused, key: APIKey | None, ip: str | None) -> NoReturn:
+    level = logging.INFO if key is None else logging.WARNING
+    logger.log(level, "API key refused: %s (%s, from %s)", refusal.reason, key or "no such key", ip)
+    signals.key_refused.send_robust(sender=APIKey, key=key, reason=refusal.reason, ip=ip)
+    raise refusal from None
+
+
+@contextmanager
+def _outage_is_not_a_bad_key() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError):
+        logger.exception("The database could not be asked about an API key")
+        raise Unavailable from None

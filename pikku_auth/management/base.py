@@ -1,0 +1,183 @@
+"""What the commands share: errors that say what to do, and handing over a secret."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError, transaction
+
+from pikku_auth.exceptions import InvalidInput
+from pikku_auth.flows import IssuedKey, Origin
+from pikku_auth.flows.database import primary
+from pikku_auth.models import APIKey
+
+UNDELIVERED = 3
+"""Exit code when a key could not be handed over, and so was not made."""
+
+
+class PikkuCommand(BaseCommand):
+    """A verb from the terminal: the answer on stdout, everything for the eye on stderr."""
+
+    requires_migrations_checks = True
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run, and turn what the operator can mend into one line."""
+        try:
+            return super().execute(*args, **options)
+        except InvalidInput as error:
+            raise CommandError(str(error)) from None
+        except (DatabaseError, InterfaceError) as error:
+            raise CommandError(
+                f"The database could not be used ({str(error).strip()}). Is it running, and "
+                "has manage.py migrate been run?"
+            ) from error
+
+    @property
+    def origin(self) -> Origin:
+        """Whoever runs the command, as far as the system knows."""
+        try:
+            name = getpass.getuser()
+        except (OSError, KeyError):
+            name = ""
+        return Origin(door="command", actor_name=name)
+
+    def note(self, text: str, options: dict[str, Any]) -> None:
+        """Say something to the eye."""
+        if options["verbosity"] >= 1:
+            self.stderr.write(text, style_func=str)
+
+
+class IssuingCommand(PikkuCommand):
+    """A command whose answer is a new secret."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """How to hand the secret over."""
+        parser.add_argument(
+            "--format",
+            choices=["text", "json", "env"],
+            default="text",
+            help="text: the key alone; json: one object; env: PIKKU_API_KEY=…",
+        )
+        parser.add_argument(
+            "--output",
+            type=Path,
+            metavar="FILE",
+            help="Write to a new file that only you can read, instead of stdout.",
+        )
+
+    def issue(self, make: Callable[[], IssuedKey], options: dict[str, Any]) -> None:
+        """Make a key and hand it over in one transaction, so that nobody's key stays behind.
+
+        Either it was handed over and is committed, or it never was: a killed rotation has
+        not touched the old key.
+        """
+        with _removed_on_failure(options["output"]), transaction.atomic(using=primary()):
+            issued = make()
+            text = _rendered(issued, options["format"])
+            try:
+                if options["output"]:
+                    _write_new_file(options["output"], text)
+                else:
+                    self._print(text)
+            except OSError as error:
+                raise CommandError(
+                    f"The key could not be handed over ({error.strerror or error}), so it was "
+                    "not made, and nothing has changed.",
+                    returncode=UNDELIVERED,
+                ) from None
+        key = issued.key
+        scopes = ", ".join(key.scopes) or "no scopes: it may authenticate, and nothing else"
+        ends = f"expires {in_words(key.expires_at)}" if key.expires_at else "never expires"
+        self.note(f"Key {key.pk}, {key} of {key.service_user}: {scopes}; {ends}.", options)
+        where = f"It is in {options['output']}" if options["output"] else "Copy it now"
+        self.note(f"{where}: it is stored only as a digest and cannot be shown again.", options)
+
+    def _print(self, text: str) -> None:
+        try:
+            self.stdout.write(text)
+            self.stdout.flush()
+        except (OSError, ValueError, AttributeError) as error:  # a closed stdout is None
+            _discard(self.stdout)
+            raise OSError(getattr(error, "strerror", None) or "stdout is closed") from None
+
+
+def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """``parse`` for argparse, which hides the text of a plain ``ValueError``."""
+
+    def parsed(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
+
+
+def in_words(moment: datetime) -> str:
+    """A moment to the minute."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def as_json(key: APIKey, state: str) -> dict[str, Any]:
+    """A key as scripts read it. Neither the secret nor its digest is in it."""
+    return {
+        "id": key.pk,
+        "start": key.start,
+        "name": key.name,
+        "service_user": key.service_user.name,
+        "state": state,
+        "scopes": key.scopes,
+        "permissions": key.permissions,
+        "metadata": key.metadata,
+        "networks": key.networks,
+        "rate": key.rate and str(key.rate),
+        "remaining": key.remaining,
+        "refill": key.refill and str(key.refill),
+        "created_at": key.created_at.isoformat(),
+        "expires_at": key.expires_at and key.expires_at.isoformat(),
+        "last_used_at": key.last_used_at and key.last_used_at.isoformat(),
+        "revoked_at": key.revoked_at and key.revoked_at.isoformat(),
+        "revoke_reason": key.revoke_reason,
+        "rotated_from": key.rotated_from_id,
+    }
+
+
+def _rendered(issued: IssuedKey, style: str) -> str:
+    if style == "json":
+        answer = {"key": issued.secret.reveal(), **as_json(issued.key, "active")}
+        return json.dumps(answer, ensure_ascii=False)
+    return f"{'PIKKU_API_KEY=' if style == 'env' else ''}{issued.secret.reveal()}"
+
+
+def _write_new_file(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(f"{text}\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _removed_on_failure(path: Path | None) -> Iterator[None]:
+    existed = path is not None and os.path.lexists(path)
+    try:
+        yield
+    except BaseException:
+        if path is not None and not existed:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _discard(stream: Any) -> None:
+    """Empty a broken stream, or the interpreter tries it again on exit, and complains."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

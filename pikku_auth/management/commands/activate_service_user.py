@@ -1,0 +1,28 @@
+"""``manage.py activate_service_user NAME``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from pikku_auth.flows import activate_service_user, get_service_user
+from pikku_auth.management.base import PikkuCommand
+
+
+class Command(PikkuCommand):
+    """Let the keys of a service user work again."""
+
+    help = "Let the keys of a service user work again."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Whose."""
+        parser.add_argument("name")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Do it; doing it twice is no error."""
+        service_user = get_service_user(options["name"])
+        if activate_service_user(service_user, origin=self.origin):
+            self.note(f"Activated {service_user}: its live keys work again.", options)
+        else:
+            self.note(f"{service_user} was active already.", options)

@@ -1,0 +1,43 @@
+"""``manage.py prune_auth``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from pikku_auth.core.durations import parse_duration
+from pikku_auth.flows import prune
+from pikku_auth.management.base import PikkuCommand, argument
+
+
+class Command(PikkuCommand):
+    """Delete what is long over."""
+
+    help = "Delete keys that ended long ago, and old audit events. Run it daily, say from cron."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """How long the record is kept."""
+        parser.add_argument(
+            "--keys-older-than",
+            type=argument(parse_duration),
+            default="180d",
+            metavar="180d",
+            help="Keys revoked or expired longer ago than this. Default: 180d.",
+        )
+        parser.add_argument(
+            "--events-older-than",
+            type=argument(parse_duration),
+            default="400d",
+            metavar="400d",
+            help="Audit events older than this. Default: 400d.",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Delete them, in batches."""
+        pruned = prune(
+            keys_older_than=options["keys_older_than"],
+            events_older_than=options["events_older_than"],
+            origin=self.origin,
+        )
+        self.note(f"Deleted {pruned.keys} keys and {pruned.events} audit events.", options)

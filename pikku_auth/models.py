@@ -1,0 +1,257 @@
+"""State: who the machines are, which keys they hold, and what was done to them.
+
+Only :mod:`pikku_auth.flows` writes it. Rows say what they are without a secret: the
+plaintext of a key was never here, and its digest stays out of ``str`` and ``repr``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from pikku_auth.core.limits import Rate
+from pikku_auth.core.permissions import scope_strings
+
+
+class ServiceUser(models.Model):
+    """A stable machine identity, for example ``sandbox-runtime``.
+
+    ``user`` is a real row of the host's user model, so permissions, groups and foreign
+    keys work; it becomes ``None`` when that row is deleted, and every key is dead then.
+    """
+
+    name = models.CharField(_("name"), max_length=100)
+    description = models.CharField(_("description"), max_length=500, blank=True)
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="pikku_service_user",
+    )
+    is_active = models.BooleanField(
+        _("active"), default=True, help_text=_("Switch off to stop every key at once.")
+    )
+    created_at = models.DateTimeField(_("created at"))
+
+    class Meta:
+        verbose_name = _("service user")
+        verbose_name_plural = _("service users")
+        constraints = [
+            models.UniqueConstraint(fields=["name"], name="pikku_auth_service_user_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def can_act(self) -> bool:
+        """Whether its keys may work at all.
+
+        A superuser has every permission without being asked, so no key could bound one.
+        """
+        user: Any = self.user
+        return (
+            self.is_active
+            and user is not None
+            and user.is_active
+            and not getattr(user, "is_superuser", False)
+        )
+
+
+class KeyState(models.TextChoices):
+    """What a key is at a moment; only an active one authenticates."""
+
+    ACTIVE = "active", _("active")
+    EXHAUSTED = "exhausted", _("quota used up")
+    OWNER_INACTIVE = "owner_inactive", _("owner inactive")
+    DISABLED = "disabled", _("disabled")
+    EXPIRED = "expired", _("expired")
+    REVOKED = "revoked", _("revoked")
+
+
+class APIKey(models.Model):
+    """A scoped credential of one service user. Only the SHA-256 of the secret is kept."""
+
+    service_user = models.ForeignKey(
+        ServiceUser,
+        verbose_name=_("service user"),
+        on_delete=models.PROTECT,
+        related_name="keys",
+    )
+    name = models.CharField(_("name"), max_length=200, blank=True)
+    start = models.CharField(
+        _("start"), max_length=32, help_text=_("The first characters, to tell keys apart by.")
+    )
+    digest = models.CharField(_("digest"), max_length=64, editable=False)
+    permissions = models.JSONField(_("permissions"), default=dict, blank=True)
+    metadata = models.JSONField(_("metadata"), default=dict, blank=True)
+    networks = models.JSONField(_("allowed networks"), default=list, blank=True)
+
+    created_at = models.DateTimeField(_("created at"))
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("created by"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+    revoke_reason = models.CharField(_("reason"), max_length=200, blank=True)
+    rotated_at = models.DateTimeField(_("rotated at"), null=True, blank=True)
+    rotated_from = models.OneToOneField(
+        "self",
+        verbose_name=_("rotated from"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="successor",
+    )
+    last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True)
+
+    rate_count = models.PositiveIntegerField(_("calls per window"), null=True, blank=True)
+    rate_period = models.DurationField(_("window"), null=True, blank=True)
+    window_started_at = models.DateTimeField(null=True, blank=True, editable=False)
+    window_calls = models.PositiveIntegerField(default=0, editable=False)
+
+    remaining = models.PositiveIntegerField(_("calls remaining"), null=True, blank=True)
+    refill_count = models.PositiveIntegerField(_("refilled to"), null=True, blank=True)
+    refill_period = models.DurationField(_("refilled every"), null=True, blank=True)
+    refilled_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+        constraints = [
+            # Not unique=True, which on PostgreSQL adds a second, useless LIKE index.
+            models.UniqueConstraint(fields=["digest"], name="pikku_auth_api_key_digest"),
+        ]
+        indexes = [models.Index(fields=["start"], name="pikku_auth_api_key_start")]
+        permissions = [
+            ("mint_apikey", _("Can mint API keys")),
+            ("revoke_apikey", _("Can revoke API keys")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.start}…)" if self.name else f"{self.start}…"
+
+    @property
+    def scopes(self) -> list[str]:
+        """The permissions as scope strings."""
+        return scope_strings(self.permissions)
+
+    @property
+    def rate(self) -> Rate | None:
+        """Calls allowed in each fixed window, or ``None`` for no limit."""
+        if self.rate_count is None or self.rate_period is None:
+            return None
+        return Rate(self.rate_count, self.rate_period)
+
+    @property
+    def refill(self) -> Rate | None:
+        """What the quota is set back to, and how often; ``None`` for never."""
+        if self.refill_count is None or self.refill_period is None:
+            return None
+        return Rate(self.refill_count, self.refill_period)
+
+    def state(self, now: datetime) -> KeyState:
+        """What this key is at ``now``; the rule that every door goes by.
+
+        Wants ``service_user__user`` selected. At the instant of ``expires_at`` the key
+        has expired.
+        """
+        if self.revoked_at is not None:
+            return KeyState.REVOKED
+        if self.expires_at is not None and now >= self.expires_at:
+            return KeyState.EXPIRED
+        if not self.enabled:
+            return KeyState.DISABLED
+        if not self.service_user.can_act:
+            return KeyState.OWNER_INACTIVE
+        if self.remaining == 0 and self.refill is None:
+            return KeyState.EXHAUSTED
+        return KeyState.ACTIVE
+
+
+class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
+    """Reads and adds; changing is refused, and only pruning deletes."""
+
+    def update(self, **kwargs: Any) -> NoReturn:
+        raise TypeError("Audit events are append-only.")
+
+    def delete(self) -> NoReturn:
+        raise TypeError("Audit events are append-only: manage.py prune_auth removes old ones.")
+
+
+class AuditEvent(models.Model):
+    """Who did what to which key or service user, when, from where, through which door.
+
+    Append-only, and written in the transaction of the act itself. ``subject`` and
+    ``actor_name`` keep the story readable when the rows they name are gone.
+    """
+
+    class Action(models.TextChoices):
+        SERVICE_USER_CREATED = "service_user_created", _("service user created")
+        SERVICE_USER_DEACTIVATED = "service_user_deactivated", _("service user deactivated")
+        SERVICE_USER_ACTIVATED = "service_user_activated", _("service user activated")
+        KEY_MINTED = "key_minted", _("key minted")
+        KEY_IMPORTED = "key_imported", _("key imported")
+        KEY_ROTATED = "key_rotated", _("key rotated")
+        KEY_REVOKED = "key_revoked", _("key revoked")
+        KEY_ENABLED = "key_enabled", _("key enabled")
+        KEY_DISABLED = "key_disabled", _("key disabled")
+        PRUNED = "pruned", _("pruned")
+
+    at = models.DateTimeField(_("at"), db_index=True)
+    action = models.CharField(_("action"), max_length=40, choices=Action.choices)
+    subject = models.CharField(_("subject"), max_length=300)
+    service_user = models.ForeignKey(
+        ServiceUser,
+        verbose_name=_("service user"),
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="audit_events",
+    )
+    key = models.ForeignKey(
+        APIKey,
+        verbose_name=_("key"),
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="audit_events",
+    )
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("actor"),
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+    )
+    actor_name = models.CharField(_("actor name"), max_length=254, blank=True)
+    door = models.CharField(_("door"), max_length=20)
+    ip = models.GenericIPAddressField(_("IP address"), null=True)
+    user_agent = models.CharField(_("user agent"), max_length=200, blank=True)
+    details = models.JSONField(_("details"), default=dict)
+
+    objects = AuditEventQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("audit event")
+        verbose_name_plural = _("audit events")
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.get_action_display()}: {self.subject}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("Audit events are append-only.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("Audit events are append-only: manage.py prune_auth removes old ones.")

@@ -1,0 +1,136 @@
+"""Demanding scopes of the caller's credential."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext as _
+from rest_framework import permissions
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from pikku_auth.core.permissions import missing, parse_scope
+from pikku_auth.exceptions import InsufficientScope
+from pikku_auth.principal import Principal
+
+
+class _Composable:
+    """``&``, ``|`` and ``~`` as DRF has them, but so that a refusal still names the scope.
+
+    A subclass of what DRF's own operators are defined on, so that Python prefers these
+    reflected operators even when a class of DRF's stands on the left.
+    """
+
+    def __and__(self, other: Any) -> Any:
+        return _compose(_And, self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return _compose(_And, other, self)
+
+    def __or__(self, other: Any) -> Any:
+        return _compose(_Or, self, other)
+
+    def __ror__(self, other: Any) -> Any:
+        return _compose(_Or, other, self)
+
+    def __invert__(self) -> Any:
+        return _negate(self)
+
+
+class _Holder(_Composable, permissions.OperandHolder):
+    __hash__ = permissions.OperandHolder.__hash__
+
+
+def _compose(operator: Any, left: Any, right: Any) -> _Holder:
+    return _Holder(operator, left, right)
+
+
+def _negate(operand: Any) -> Any:
+    negation: Any = permissions.NOT
+    return permissions.SingleOperandHolder(negation, operand)
+
+
+class _Telling:
+    op1: Any
+    op2: Any
+
+    @property
+    def message(self) -> str | None:
+        """What the scope operands said when they refused."""
+        asked = [op for op in (self.op1, self.op2) if isinstance(op, HasScope | _Telling)]
+        return " ".join(op.message for op in asked if op.message) or None
+
+
+class _And(_Telling, permissions.AND):
+    pass
+
+
+class _Or(_Telling, permissions.OR):
+    pass
+
+
+class _ScopeMeta(_Composable, permissions.BasePermissionMetaclass):
+    def __call__(cls, *scopes: str) -> Any:  # noqa: N805  # cls is right in a metaclass
+        """``HasScope("a:b")`` is a permission class; ``HasScope()`` an instance, as in DRF."""
+        if not scopes:
+            return super().__call__()
+        for scope in scopes:
+            parse_scope(scope)
+        return _ScopeMeta(cls.__name__, (cls,), {"scopes": scopes, "__doc__": cls.__doc__})
+
+
+class HasScope(permissions.BasePermission, metaclass=_ScopeMeta):
+    """Lets a principal pass that has every scope named.
+
+    ``HasScope("sandbox:read")``, or ``HasScope`` and on the view ``required_scopes``: a
+    list, or a mapping from action or method to a list. Composes with ``&``, ``|``, ``~``.
+
+    A caller whom another class has authenticated has no scopes and does not pass:
+    ``HasScope("sandbox:read") | IsAdminUser`` lets such callers in by another rule.
+
+    :raises ValueError: when a scope is not of the grammar.
+    :raises django.core.exceptions.ImproperlyConfigured: when nothing says which scopes.
+    """
+
+    scopes: tuple[str, ...] = ()
+    message: str | None = None
+    code = InsufficientScope.code
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Whether the request's principal has the scopes; else ``message`` names them."""
+        principal = request.auth
+        if not isinstance(principal, Principal):
+            self.message = _("This needs an API key or a login.")
+            return False
+        required = self.required_scopes(request.method or "", view)
+        if required is None:
+            self.message = _("No scope allows this.")
+            return False
+        lacking = missing(principal.permissions, required)
+        if lacking:
+            self.message = str(InsufficientScope(lacking))
+        return not lacking
+
+    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
+        """As :meth:`has_permission`, so that DRF's ``~`` turns it around for objects too."""
+        return self.has_permission(request, view)
+
+    def required_scopes(self, method: str, view: APIView) -> list[str] | None:
+        """The scopes demanded here; ``None`` if a mapping has no entry, which refuses."""
+        if self.scopes:
+            return list(self.scopes)
+        declared = getattr(view, "required_scopes", None)
+        if not declared:
+            raise ImproperlyConfigured(
+                f"HasScope does not know what to demand of {type(view).__name__}: write "
+                'HasScope("resource:action"), or give the view required_scopes.'
+            )
+        if not isinstance(declared, Mapping):
+            return list(declared)
+        if method == "OPTIONS":
+            return []
+        method = "GET" if method == "HEAD" else method
+        found = declared.get(getattr(view, "action", None), declared.get(method))
+        return None if found is None else list(found)

@@ -1,0 +1,36 @@
+"""Signals. Sent after the act is committed, with ``send_robust``, never with a secret.
+
+A receiver gets ``sender`` (the model class) and the keyword arguments named here. One
+that raises is logged by Django and disturbs nobody.
+"""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+service_user_created = Signal()
+"""``service_user``, ``origin``."""
+
+service_user_deactivated = Signal()
+"""``service_user``, ``origin``."""
+
+service_user_activated = Signal()
+"""``service_user``, ``origin``."""
+
+key_minted = Signal()
+"""``key``, ``origin``. Also for the successor of a rotated key."""
+
+key_rotated = Signal()
+"""``key`` (the old one), ``successor``, ``origin``."""
+
+key_revoked = Signal()
+"""``key``, ``reason``, ``origin``."""
+
+key_enabled = Signal()
+"""``key``, ``origin``."""
+
+key_disabled = Signal()
+"""``key``, ``origin``."""
+
+key_refused = Signal()
+"""``key`` (``None`` if unknown), ``reason``, ``ip``. A revoked key that knocks is an alarm."""
