@@ -55,5 +55,6 @@ def flush(**_kwargs: object) -> None:
             APIKey.objects.using(using).filter(older, pk=pk).update(last_used_at=now)
     except (DatabaseError, InterfaceError) as error:
         logger.warning("last_used_at of %d keys was not written: %s", len(noted), error)
-    # Django has closed the request's connections before us, and we may have opened one.
-    connections[using].close_if_unusable_or_obsolete()
+    if not connections[using].in_atomic_block:
+        # Django has closed the request's connections before us, and we may have opened one.
+        connections[using].close_if_unusable_or_obsolete()

@@ -1,0 +1,117 @@
+"""Fixtures, and two guards: no secret may reach a table or a log, in any test."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.cache import cache
+from django.db import connection
+from rest_framework.test import APIClient
+
+from pikku_auth.core.secrets import Secret
+from pikku_auth.flows import IssuedKey, create_service_user, mint_key, usage
+from pikku_auth.models import ServiceUser
+
+_secrets: set[str] = set()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _every_secret_is_remembered() -> Iterator[None]:
+    original = Secret.__init__
+
+    def remembering(self: Secret, text: str) -> None:
+        original(self, text)
+        _secrets.add(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Secret, "__init__", remembering)
+        yield
+
+
+@pytest.fixture
+def remember_secret() -> Callable[[str], None]:
+    """For a secret that another process has made."""
+    return _secrets.add
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_in_the_logs() -> Iterator[None]:
+    stream = io.StringIO()
+    handler, root = logging.StreamHandler(stream), logging.getLogger()
+    levels = {logger: logger.level for logger in (root, logging.getLogger("django.db.backends"))}
+    root.addHandler(handler)
+    for logger in levels:
+        logger.setLevel(logging.DEBUG)
+    yield
+    root.removeHandler(handler)
+    for logger, level in levels.items():
+        logger.setLevel(level)
+    text = stream.getvalue()
+    assert not [secret for secret in _secrets if secret in text], "a secret was logged"
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_in_the_tables(request: pytest.FixtureRequest) -> Iterator[None]:
+    marked = request.node.get_closest_marker("django_db")
+    if marked is None:
+        yield
+        return
+    request.getfixturevalue("transactional_db" if marked.kwargs.get("transaction") else "db")
+    yield
+    text = dump_of_tables()
+    assert not [secret for secret in _secrets if secret in text], "a secret was stored"
+
+
+def dump_of_tables() -> str:
+    """Every row of every table, as text."""
+    rows: list[str] = []
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608
+            rows.extend(repr(row) for row in cursor.fetchall())
+    return "\n".join(rows)
+
+
+@pytest.fixture(autouse=True)
+def _a_clean_process() -> Iterator[None]:
+    yield
+    usage._noted.clear()
+    cache.clear()
+
+
+@pytest.fixture
+def make_user() -> Callable[..., Any]:
+    """Make a human, whatever the host's user model is."""
+
+    def make(name: str = "ada", password: str = "correct-horse", **fields: Any) -> Any:
+        model = get_user_model()
+        username = f"{name}@example.com" if model.USERNAME_FIELD == "email" else name
+        return model._default_manager.create_user(username, password=password, **fields)
+
+    return make
+
+
+@pytest.fixture
+def service_user(db: None) -> ServiceUser:
+    return create_service_user("sandbox-runtime")
+
+
+@pytest.fixture
+def mint(service_user: ServiceUser) -> Callable[..., IssuedKey]:
+    """Mint a key of the service user ``sandbox-runtime``."""
+
+    def make(**options: Any) -> IssuedKey:
+        return mint_key(service_user, **options)
+
+    return make
+
+
+@pytest.fixture
+def api() -> APIClient:
+    """A client without a credential that raises what a view raises."""
+    return APIClient()

@@ -1,0 +1,23 @@
+"""A host for the tests: the example project, with what else a host may have."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from example_project.settings import *  # noqa: F403
+from example_project.settings import DATABASES, INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "rest_framework.authtoken"]
+ROOT_URLCONF = "tests.urls"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# A database a run, so that runs side by side don't meet.
+_test_name = f"test_pikku_{os.getpid()}"
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file, because threads and processes share it; the default journal, because it locks more.
+    DATABASES["default"]["OPTIONS"] = {"timeout": 30}
+    _test_name = str(Path(tempfile.gettempdir()) / f"{_test_name}.sqlite3")
+DATABASES["default"]["TEST"] = {"NAME": _test_name}
