@@ -97,4 +97,5 @@ if "REDIS_URL" in os.environ:
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
+TIME_ZONE = "UTC"
 STATIC_URL = "static/"
