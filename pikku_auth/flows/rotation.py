@@ -66,15 +66,18 @@ def rotate_key(
     using, now = primary(), now or timezone.now()
     ending = _ending(overlap, now)
     old = APIKey.objects.using(using).select_related("service_user__user").get(pk=key.pk)
+    if not old.service_user.can_act:
+        raise KeyNotLive("key", _why_not_rotated(old, now))
     secret = generate(conf.key_prefix)
     with transaction.atomic(using=using):
+        # Columns of this row only: with a join, Django guards by a subquery, which
+        # PostgreSQL does not ask again after waiting for a concurrent rotation.
         live = APIKey.objects.using(using).filter(
             Q(expires_at=None) | Q(expires_at__gt=now),
             pk=old.pk,
             revoked_at=None,
             rotated_at=None,
             enabled=True,
-            service_user__is_active=True,
         )
         if not live.update(rotated_at=now, **ending):
             old.refresh_from_db(using=using)

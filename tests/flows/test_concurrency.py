@@ -1,0 +1,185 @@
+"""What must be atomic, with real threads on a real database."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
+
+from pikku_auth.core.limits import Rate
+from pikku_auth.exceptions import (
+    InvalidInput,
+    InvalidKey,
+    KeyNotLive,
+    LimitExceeded,
+    PikkuAuthError,
+)
+from pikku_auth.flows import (
+    IssuedKey,
+    create_service_user,
+    revoke_key,
+    rotate_key,
+    verify_key,
+)
+from pikku_auth.flows.database import outside_transaction
+from pikku_auth.models import APIKey, AuditEvent, ServiceUser
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Mint = Callable[..., IssuedKey]
+AT_ONCE = 40
+"""Database connections at a time: PostgreSQL has a hundred for everybody."""
+
+
+def outcomes(act: Callable[[], object], times: int) -> Counter[str]:
+    """Run ``act`` in that many threads at once; count results and refusals by their class."""
+    everyone, room = threading.Barrier(times), threading.BoundedSemaphore(AT_ONCE)
+
+    def run(_: int) -> str:
+        everyone.wait()
+        with room:
+            try:
+                return type(act()).__name__
+            except PikkuAuthError as error:
+                return type(error).__name__
+            finally:
+                connections.close_all()
+
+    with ThreadPoolExecutor(times) as pool:
+        return Counter(pool.map(run, range(times)))
+
+
+def test_a_quota_of_fifty_admits_fifty_of_a_hundred_threads(mint: Mint) -> None:
+    issued = mint(quota=50)
+    counted = outcomes(lambda: verify_key(issued.secret.reveal()), times=100)
+    assert counted == {"Principal": 50, LimitExceeded.__name__: 50}
+
+
+def test_a_rate_of_fifty_admits_fifty_of_a_hundred_threads(mint: Mint) -> None:
+    issued = mint(rate=Rate(50, timedelta(weeks=5_000)))
+    counted = outcomes(lambda: verify_key(issued.secret.reveal()), times=100)
+    assert counted == {"Principal": 50, LimitExceeded.__name__: 50}
+
+
+def test_a_refill_happens_once_however_many_ask_for_it(mint: Mint) -> None:
+    issued = mint(quota=1, refill=Rate(5, timedelta(days=1)))
+    tomorrow = issued.key.created_at + timedelta(days=1)
+    counted = outcomes(lambda: verify_key(issued.secret.reveal(), now=tomorrow), times=20)
+    assert counted == {"Principal": 5, LimitExceeded.__name__: 15}
+
+
+def test_a_key_rotated_by_many_at_once_has_one_successor(mint: Mint) -> None:
+    issued = mint()
+    counted = outcomes(lambda: rotate_key(issued.key, overlap=timedelta(hours=1)), times=16)
+    assert counted == {"IssuedKey": 1, KeyNotLive.__name__: 15}
+    assert APIKey.objects.filter(rotated_from=issued.key).count() == 1
+
+
+def test_a_key_revoked_by_many_at_once_is_revoked_once(mint: Mint) -> None:
+    issued = mint()
+
+    def revoke() -> object:
+        return revoke_key(APIKey.objects.get(pk=issued.key.pk)) or None
+
+    assert outcomes(revoke, times=16) == {"bool": 1, "NoneType": 15}
+    assert AuditEvent.objects.filter(action=AuditEvent.Action.KEY_REVOKED).count() == 1
+
+
+@pytest.mark.parametrize("round_", range(10))
+def test_a_key_that_was_revoked_while_it_was_rotated_is_dead(mint: Mint, round_: int) -> None:
+    issued = mint()
+    turns = iter([revoke_key, rotate_at_once] * 4)
+
+    def act() -> object:
+        return next(turns)(APIKey.objects.get(pk=issued.key.pk))
+
+    counted = outcomes(act, times=8)
+    assert counted["IssuedKey"] == APIKey.objects.filter(rotated_from=issued.key).count() <= 1
+    with pytest.raises(InvalidKey):
+        verify_key(issued.secret.reveal())
+
+
+def rotate_at_once(key: APIKey) -> IssuedKey:
+    return rotate_key(key, overlap=None)
+
+
+def test_a_service_user_made_by_many_at_once_is_made_once() -> None:
+    counted = outcomes(lambda: create_service_user("builder"), times=8)
+    assert counted == {"ServiceUser": 1, InvalidInput.__name__: 7}
+    assert ServiceUser.objects.get().user is not None
+
+
+@contextmanager
+def doomed_transaction() -> Iterator[None]:
+    """The caller's transaction, which fails in the end."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+class TestInsideTheCallersTransaction:
+    """As under ``ATOMIC_REQUESTS``: the view's transaction is open while a call is counted."""
+
+    def test_a_spent_call_stays_spent_when_the_view_rolls_back(self, mint: Mint) -> None:
+        issued = mint(quota=5)
+        with doomed_transaction():
+            verify_key(issued.secret.reveal())
+        assert APIKey.objects.get(pk=issued.key.pk).remaining == 4
+
+    def test_no_lock_is_held_while_the_view_runs(self, mint: Mint) -> None:
+        issued = mint(quota=5)
+        with transaction.atomic():
+            verify_key(issued.secret.reveal())
+            assert outcomes(lambda: revoke_key(issued.key), times=1) == {"bool": 1}
+
+    def test_the_callers_connection_is_back_afterwards(self, mint: Mint) -> None:
+        issued, before = mint(quota=5), connections["default"]
+        with transaction.atomic():
+            verify_key(issued.secret.reveal())
+            assert connections["default"] is before
+
+    def test_it_is_back_after_a_refusal_too(self, mint: Mint) -> None:
+        issued, before = mint(quota=1), connections["default"]
+        verify_key(issued.secret.reveal())
+        with transaction.atomic():
+            with pytest.raises(LimitExceeded):
+                verify_key(issued.secret.reveal())
+            assert connections["default"] is before
+
+    @pytest.mark.parametrize("limits", [{}, {"quota": 5}], ids=["unlimited", "limited"])
+    def test_only_counting_needs_the_second_connection(
+        self, mint: Mint, limits: dict[str, Any]
+    ) -> None:
+        issued = mint(**limits)
+        with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+            verify_key(issued.secret.reveal())
+        reads = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+        assert len(reads) == (0 if connection.vendor == "sqlite" else 1)
+        assert not [query for query in queries if query["sql"].startswith("UPDATE")]
+
+    def test_last_used_at_waits_for_the_end_of_the_transaction(self, mint: Mint) -> None:
+        issued = mint()
+        with transaction.atomic():
+            verify_key(issued.secret.reveal())
+        assert APIKey.objects.get(pk=issued.key.pk).last_used_at is None
+        verify_key(mint().secret.reveal())
+        assert APIKey.objects.get(pk=issued.key.pk).last_used_at is not None
+
+    def test_the_second_connection_is_closed_when_connections_are_not_kept(
+        self, mint: Mint
+    ) -> None:
+        with transaction.atomic():
+            with outside_transaction("default"):
+                own = connections["default"]
+                own.ensure_connection()
+            assert own.connection is None
+            with outside_transaction("default"):
+                assert connections["default"] is own
