@@ -41,6 +41,14 @@ class PikkuCommand(BaseCommand):
                 "has manage.py migrate been run?"
             ) from error
 
+    def check_migrations(self) -> None:
+        """Give Django's notice on stderr: on stdout it would be taken for the answer."""
+        stdout, self.stdout = self.stdout, self.stderr
+        try:
+            super().check_migrations()
+        finally:
+            self.stdout = stdout
+
     @property
     def origin(self) -> Origin:
         """Whoever runs the command, as far as the system knows."""
