@@ -59,9 +59,10 @@ class PikkuCommand(BaseCommand):
         return Origin(door="command", actor_name=name)
 
     def note(self, text: str, options: dict[str, Any]) -> None:
-        """Say something to the eye."""
+        """Say something to the eye, if there is one: a closed stderr undoes nothing."""
         if options["verbosity"] >= 1:
-            self.stderr.write(text, style_func=str)
+            with suppress(OSError, ValueError, AttributeError):
+                self.stderr.write(text, style_func=str)
 
 
 class IssuingCommand(PikkuCommand):
