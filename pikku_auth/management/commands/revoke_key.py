@@ -37,7 +37,7 @@ class Command(PikkuCommand):
             self.note(f"{key} of {key.service_user} was revoked already.", options)
 
     def _confirm(self, key: APIKey, stdin: Any) -> None:
-        if not stdin.isatty():
+        if stdin is None or not stdin.isatty():  # a closed stdin is None
             raise CommandError("There is nobody to ask: add --no-input to revoke without asking.")
         used = f"last used {in_words(key.last_used_at)}" if key.last_used_at else "never used"
         self.stderr.write(f"Revoke {key} of {key.service_user}, {used}? [y/N] ", str, ending="")
