@@ -156,6 +156,10 @@ def _adopted(user: Any) -> Any:
             f"{user.get_username()!r} is staff or a superuser, and a machine must not be: "
             "take those rights away first, or let a new user be made.",
         )
+    if is_service_user(user):
+        raise InvalidInput(
+            "user", f"{user.get_username()!r} belongs to a service user already: adopt another."
+        )
     user.set_unusable_password()
     user.save(update_fields=["password"])
     return user
