@@ -107,11 +107,12 @@ def get_service_user(name: str) -> ServiceUser:
     :raises UnknownServiceUser: when there is none; it carries the nearest names.
     """
     everyone = ServiceUser.objects.using(primary())
-    try:
-        return everyone.get(name=name)
-    except ServiceUser.DoesNotExist:
+    # Some databases compare without regard to case, and one can't compare a NUL.
+    found = everyone.filter(name=name).first() if _NAME.fullmatch(name) else None
+    if found is None:
         names = list(everyone.values_list("name", flat=True)[:_NAMES_COMPARED])
-        raise UnknownServiceUser(name, get_close_matches(name, names)) from None
+        raise UnknownServiceUser(name, get_close_matches(name, names))
+    return found
 
 
 def is_service_user(user: Any) -> bool:
