@@ -22,11 +22,11 @@ def revoke_key(
 ) -> bool:
     """End ``key`` for good, from the next request on. ``False`` if it had been before.
 
-    :raises InvalidInput: when the reason is too long.
+    :raises InvalidInput: when the reason is too long or not printable.
     """
     using, now = primary(), now or timezone.now()
-    if len(reason) > 200:
-        raise InvalidInput("reason", "A reason may have at most 200 characters.")
+    if len(reason) > 200 or not reason.isprintable():
+        raise InvalidInput("reason", "A reason has at most 200 printable characters.")
     with transaction.atomic(using=using):
         rows = APIKey.objects.using(using).filter(pk=key.pk, revoked_at=None)
         revoked = bool(rows.update(revoked_at=now, revoke_reason=reason))

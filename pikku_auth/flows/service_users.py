@@ -35,7 +35,7 @@ def create_service_user(
 
     An adopted user loses its password, and with it every session.
 
-    :raises InvalidInput: when the name is malformed or taken, the description too long,
+    :raises InvalidInput: when the name is malformed or taken, the description malformed,
         the host's user model wants more than a name, or ``user`` has too many rights.
     """
     using, now = primary(), now or timezone.now()
@@ -146,8 +146,8 @@ def _check(name: str, description: str) -> None:
             f"{name!r} can't name a service user: use up to 100 lower-case letters, digits, "
             "'-' and '_', for example sandbox-runtime.",
         )
-    if len(description) > 500:
-        raise InvalidInput("description", "A description may have at most 500 characters.")
+    if len(description) > 500 or not description.isprintable():
+        raise InvalidInput("description", "A description has at most 500 printable characters.")
 
 
 def _adopted(user: Any) -> Any:
