@@ -85,7 +85,8 @@ def rotate_key(
         successor = _create_successor(old, secret, origin, now, using)
         old.refresh_from_db(using=using)
         _tell_rotated(old, successor, overlap, origin, now, using)
-    key.refresh_from_db(using=using)
+        # Inside, so that a kill can't fall between the commit and the caller's having the secret.
+        key.refresh_from_db(using=using)
     return IssuedKey(successor, secret)
 
 
