@@ -111,7 +111,8 @@ def mint_or_rotate(
     owner = get_service_user(service_user) if isinstance(service_user, str) else service_user
     keys = APIKey.objects.using(primary()).select_related("service_user__user")
     named = keys.filter(service_user=owner, name=name, revoked_at=None, rotated_at=None)
-    live = [key for key in named if key.state(now) in _LIVE]
+    # Some databases compare without regard to case, or to trailing spaces.
+    live = [key for key in named if key.name == name and key.state(now) in _LIVE]
     if not live:
         return mint_key(owner, name=name, origin=origin, now=now, **options)
     if len(live) > 1:
