@@ -1,0 +1,41 @@
+# Each target is the only command to type: it makes its own .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+comma := ,
+
+# mysqlclient needs a compiler, so only those who test on MariaDB get it.
+EXTRAS := dev$(if $(filter mysql:%,$(DATABASE_URL)),$(comma)mariadb)
+INSTALLED := $(VENV)/.installed-$(EXTRAS)
+
+# Some lines are there for SQLite alone, so all of them run only there.
+COVERAGE := $(if $(filter-out sqlite:%,$(DATABASE_URL)),--fail-under=0)
+
+.PHONY: help test demo clean
+
+help:
+	@echo "make test    run the whole suite, on SQLite or on what DATABASE_URL names"
+	@echo "make demo    watch a machine get a key, use it, rotate it and lose it"
+	@echo "make clean   remove what these made, $(VENV) included"
+	@echo
+	@echo "Each makes its own $(VENV) first. With another Python: make test PYTHON=python3.13"
+
+test: $(INSTALLED)
+	@$(VENV)/bin/python -m coverage run -m pytest
+	@$(VENV)/bin/python -m coverage report $(COVERAGE)
+
+demo: $(INSTALLED)
+	@$(VENV)/bin/python -m example_project.demo
+
+clean:
+	rm -rf $(VENV)* .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+
+$(INSTALLED): setup.cfg
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "$(PYTHON) is not Python 3.11 or newer. If you have one: make test PYTHON=/path/to/it" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) has no venv module. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Making $(VENV) with all that the tests need. This happens once and takes a minute."
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $@
