@@ -10,12 +10,12 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pikku_auth.core.durations import format_duration, parse_duration
+from pikku_auth.core.durations import format_duration, parse_duration, require_positive
 
 MAX_COUNT = 2_147_483_647
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SINGLE_UNITS = {"1s", "1m", "1h", "1d"}
-_RATE = re.compile(r"(\d{1,10})/(\S+)")
+_RATE = re.compile(r"(\d{1,10})/([wdhms]|\d\S*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Rate:
     def __post_init__(self) -> None:
         if not 0 < self.count <= MAX_COUNT:
             raise ValueError(f"The number in a rate must be from 1 to {MAX_COUNT}.")
-        if self.period < timedelta(seconds=1):
+        if require_positive(self.period) < timedelta(seconds=1):
             raise ValueError("The period of a rate must be at least a second.")
 
     def __str__(self) -> str:

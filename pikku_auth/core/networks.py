@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
 MAX_NETWORKS = 50
+_MAPPED_BITS = 96
 
 
 def normalise_networks(networks: Iterable[str]) -> list[str]:
     """Write each network in its shortest form; a bare address is a network of one.
+
+    IPv4 mapped into IPv6 is written as IPv4, as :func:`parse_address` reads callers.
 
     :raises ValueError: when one is not a network, or there are too many.
     """
@@ -29,13 +32,16 @@ def is_allowed(address: str | None, networks: Sequence[str]) -> bool:
 
 
 def parse_address(text: str | None) -> IPv4Address | IPv6Address | None:
-    """Read an address; ``None`` for anything else, such as a Unix socket's empty string."""
+    """Read an address; ``None`` for anything else, such as a Unix socket's empty string.
+
+    An IPv6 scope id is dropped: it means something to one host only, and may be any text.
+    """
     try:
         address = ip_address(text or "")
     except ValueError:
         return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or IPv6Address(int(address))
     return address
 
 
@@ -57,14 +63,23 @@ def client_address(
 
 
 def _normalise(network: str) -> str:
+    if "%" in network:
+        raise ValueError(f"{network!r} has a scope id: write the network without it.")
     try:
-        return str(ip_network(network))
+        found = ip_network(network)
     except ValueError:
-        pass
+        raise ValueError(_what_is_wrong_with(network)) from None
+    address = found.network_address
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return str(IPv4Network((address.ipv4_mapped, found.prefixlen - _MAPPED_BITS)))
+    return str(found)
+
+
+def _what_is_wrong_with(network: str) -> str:
     try:
         wide = ip_network(network, strict=False)
     except ValueError:
-        raise ValueError(
+        return (
             f"{network!r} is not a network: write CIDR, for example 192.0.2.0/24 or 2001:db8::/32."
-        ) from None
-    raise ValueError(f"{network!r} has bits set behind its mask: did you mean {wide}?")
+        )
+    return f"{network!r} has bits set behind its mask: did you mean {wide}?"
