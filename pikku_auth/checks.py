@@ -8,6 +8,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
@@ -26,7 +27,7 @@ _HEADER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 
 def check_settings(**_kwargs: object) -> list[CheckMessage]:
     """Judge ``settings.PIKKU_AUTH``, name by name and value by value."""
-    given = getattr(settings, "PIKKU_AUTH", {})
+    given = _given()
     if not isinstance(given, dict):
         return [Error("PIKKU_AUTH must be a dict.", hint="PIKKU_AUTH = {…}", id="pikku_auth.E001")]
     return [
@@ -50,6 +51,10 @@ def check_host(**_kwargs: object) -> list[CheckMessage]:
         *_header_shown_in_debug(),
         *_immediate_sqlite(),
     ]
+
+
+def _given() -> Any:
+    return getattr(settings, "PIKKU_AUTH", {})
 
 
 def _unknown_setting(name: str) -> CheckMessage:
@@ -76,7 +81,7 @@ def _bad_value(name: str, value: object) -> Iterator[CheckMessage]:
 
 def _missing_apps() -> Iterator[CheckMessage]:
     for app in ("django.contrib.auth", "django.contrib.contenttypes"):
-        if app not in settings.INSTALLED_APPS:
+        if not apps.is_installed(app):
             yield Error(
                 f"pikku_auth needs {app}: a service user is a user with permissions.",
                 hint=f"Add {app!r} to INSTALLED_APPS.",
@@ -117,6 +122,8 @@ def _naive_time() -> Iterator[CheckMessage]:
 
 
 def _header_shown_in_debug() -> Iterator[CheckMessage]:
+    if not isinstance(_given(), dict):
+        return  # E001 says so
     if not SafeExceptionReporterFilter.hidden_settings.search(conf.key_header_meta):
         yield CheckWarning(
             f"Django's error reports would show the value of {conf.key_header!r}: they hide only "
@@ -187,8 +194,9 @@ def _is_callable(value: object) -> None:
 
 
 def _is_vocabulary(value: Any) -> None:
-    if value is not None and "*" in normalise(value):
-        raise ValueError("'*' can't be declared: it stands for everything.")
+    vocabulary = {} if value is None else normalise(value)
+    if "*" in vocabulary or any("*" in actions for actions in vocabulary.values()):
+        raise ValueError("a wildcard can't be declared: name each action.")
 
 
 _VALUE_RULES: dict[str, Callable[[Any], None]] = {
