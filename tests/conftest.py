@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.db import connection
+from django.test import override_settings
 from rest_framework.test import APIClient
 
 from pikku_auth.core.secrets import Secret
@@ -18,6 +20,11 @@ from pikku_auth.flows import IssuedKey, create_service_user, mint_key, usage
 from pikku_auth.models import ServiceUser
 
 _secrets: set[str] = set()
+
+
+def pikku_settings(**changes: Any) -> override_settings:
+    """Change some of ``PIKKU_AUTH`` and leave the rest."""
+    return override_settings(PIKKU_AUTH={**settings.PIKKU_AUTH, **changes})
 
 
 @pytest.fixture(autouse=True, scope="session")

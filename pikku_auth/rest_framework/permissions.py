@@ -59,7 +59,7 @@ class _Telling:
     @property
     def message(self) -> str | None:
         """What the scope operands said when they refused."""
-        asked = [op for op in (self.op1, self.op2) if isinstance(op, HasScope | _Telling)]
+        asked = [op for op in (self.op1, self.op2) if isinstance(op, (HasScope, _Telling))]
         return " ".join(op.message for op in asked if op.message) or None
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
-from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
@@ -33,6 +32,7 @@ from pikku_auth.flows import (
     verify_key,
 )
 from pikku_auth.models import APIKey, ServiceUser
+from tests.conftest import pikku_settings
 
 pytestmark = pytest.mark.django_db
 
@@ -185,7 +185,7 @@ def test_both_keys_are_good_while_a_rotation_overlaps_and_then_the_new_one(mint:
 def test_keys_that_differ_in_case_only_each_find_themselves(service_user: ServiceUser) -> None:
     from hashlib import sha256
 
-    with override_settings(PIKKU_AUTH={"ACCEPT_FOREIGN_KEYS": True}):
+    with pikku_settings(ACCEPT_FOREIGN_KEYS=True):
         for text in ("foreign-key-AbC", "foreign-key-aBc"):
             digest = sha256(text.encode()).hexdigest()
             import_key(service_user, digest=digest, start=text[:8], name=text)
@@ -296,7 +296,7 @@ class TestCost:
 @pytest.mark.parametrize("accept_foreign", [False, True])
 def test_no_text_is_more_than_an_invalid_key(accept_foreign: bool, text: str) -> None:
     with (
-        override_settings(PIKKU_AUTH={"ACCEPT_FOREIGN_KEYS": accept_foreign}),
+        pikku_settings(ACCEPT_FOREIGN_KEYS=accept_foreign),
         pytest.raises(InvalidKey),
     ):
         verify_key(text)
@@ -396,7 +396,7 @@ class TestLastUsed:
         verify(issued, now=NOON + timedelta(seconds=60))
         assert self.last_used(issued) == NOON + timedelta(seconds=60)
 
-    @override_settings(PIKKU_AUTH={"LAST_USED_RESOLUTION": timedelta(hours=1)})
+    @pikku_settings(LAST_USED_RESOLUTION=timedelta(hours=1))
     def test_how_often_is_a_setting(self, mint: Mint) -> None:
         issued = mint(now=NOON)
         verify(issued, now=NOON)
