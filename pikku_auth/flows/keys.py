@@ -62,7 +62,8 @@ def find_key(reference: str) -> APIKey:
         match |= Q(pk=int(reference))
     rows = APIKey.objects.using(primary()).select_related("service_user__user").filter(match)
     # Some databases compare without regard to case, or to trailing spaces.
-    found = [key for key in rows[:20] if reference in (str(key.pk), key.start, key.digest)]
+    first = rows.order_by("pk")[:20]
+    found = [key for key in first if reference in (str(key.pk), key.start, key.digest)]
     if len(found) == 1:
         return found[0]
     if not found:
