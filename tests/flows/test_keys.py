@@ -1,0 +1,154 @@
+"""Ending, pausing and finding keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pikku_auth.exceptions import InvalidInput, InvalidKey, KeyNotFound
+from pikku_auth.flows import (
+    IssuedKey,
+    disable_key,
+    enable_key,
+    find_key,
+    import_key,
+    revoke_key,
+    verify_key,
+)
+from pikku_auth.models import APIKey, KeyState, ServiceUser
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def test_a_revoked_key_is_refused_from_the_next_request_on(mint: Callable[..., IssuedKey]) -> None:
+    issued = mint()
+    verify_key(issued.secret.reveal())
+    assert revoke_key(issued.key, reason="leaked")
+    with pytest.raises(InvalidKey):
+        verify_key(issued.secret.reveal())
+
+
+def test_revoking_says_when_and_why(mint: Callable[..., IssuedKey]) -> None:
+    key = mint(now=NOW).key
+    revoke_key(key, reason="leaked", now=NOW + DAY)
+    stored = APIKey.objects.get()
+    for seen in (key, stored):
+        assert (seen.revoked_at, seen.revoke_reason) == (NOW + DAY, "leaked")
+
+
+def test_revoking_twice_is_no_error_and_changes_nothing(mint: Callable[..., IssuedKey]) -> None:
+    key = mint(now=NOW).key
+    stale = APIKey.objects.get()
+    revoke_key(key, reason="leaked", now=NOW)
+    assert not revoke_key(key, reason="again", now=NOW + DAY)
+    assert not revoke_key(stale, reason="again", now=NOW + DAY)
+    assert (stale.revoked_at, stale.revoke_reason) == (NOW, "leaked")
+
+
+@pytest.mark.parametrize("reason", ["x" * 201, "two\nlines", "nul\0"])
+def test_a_reason_has_at_most_200_printable_characters(
+    mint: Callable[..., IssuedKey], reason: str
+) -> None:
+    key = mint().key
+    with pytest.raises(InvalidInput, match="at most 200 printable") as refusal:
+        revoke_key(key, reason=reason)
+    assert refusal.value.field == "reason"
+    assert APIKey.objects.get().revoked_at is None
+    assert revoke_key(key, reason="x" * 200)
+
+
+def test_an_expired_key_can_still_be_revoked(mint: Callable[..., IssuedKey]) -> None:
+    key = mint(lifetime=DAY, now=NOW).key
+    assert revoke_key(key, now=NOW + 2 * DAY)
+
+
+def test_a_disabled_key_is_refused_until_it_is_enabled(mint: Callable[..., IssuedKey]) -> None:
+    issued = mint()
+    assert disable_key(issued.key)
+    with pytest.raises(InvalidKey):
+        verify_key(issued.secret.reveal())
+    assert enable_key(issued.key)
+    assert verify_key(issued.secret.reveal()).key == issued.key
+
+
+def test_switching_a_key_twice_is_no_error(mint: Callable[..., IssuedKey]) -> None:
+    key = mint().key
+    assert not enable_key(key)
+    assert disable_key(key)
+    assert not disable_key(key)
+    assert not APIKey.objects.get().enabled
+
+
+def test_switching_a_key_goes_by_the_row_and_not_by_a_stale_instance(
+    mint: Callable[..., IssuedKey],
+) -> None:
+    key = mint().key
+    stale = APIKey.objects.get()
+    disable_key(key)
+    assert not disable_key(stale)
+    assert not stale.enabled
+
+
+def test_nothing_brings_a_revoked_key_back(mint: Callable[..., IssuedKey]) -> None:
+    key = mint(now=NOW).key
+    disable_key(key, now=NOW)
+    revoke_key(key, now=NOW)
+    assert not enable_key(key, now=NOW + DAY)
+    assert not disable_key(key, now=NOW + DAY)
+    key = APIKey.objects.get()
+    assert (key.revoked_at, key.state(NOW)) == (NOW, KeyState.REVOKED)
+
+
+@pytest.mark.parametrize("how", ["pk", "start", "digest"])
+def test_a_key_is_found_by_its_id_its_start_or_its_digest(
+    mint: Callable[..., IssuedKey], how: str
+) -> None:
+    key, _ = mint().key, mint()
+    assert find_key(str(getattr(key, how))) == key
+
+
+@pytest.mark.parametrize(
+    "reference", ["", "0", "-1", "x", "pka_00000000", "9" * 18, "9" * 19, "٣", "0" * 64]
+)
+def test_what_names_no_key_is_repeated_with_the_way_to_find_it(
+    mint: Callable[..., IssuedKey], reference: str
+) -> None:
+    mint()
+    with pytest.raises(KeyNotFound, match="list_keys shows them all") as refusal:
+        find_key(reference)
+    assert repr(reference) in str(refusal.value)
+
+
+def test_a_start_is_exact_on_every_database(mint: Callable[..., IssuedKey]) -> None:
+    key = mint().key
+    for reference in (key.start.upper(), f"{key.start} ", key.digest.upper(), f"0{key.pk}"):
+        with pytest.raises(KeyNotFound):
+            find_key(reference)
+
+
+def test_an_ambiguous_start_comes_with_the_ids(service_user: ServiceUser) -> None:
+    keys = [import_key(service_user, digest=digit * 64, start="sk_live", now=NOW) for digit in "ab"]
+    ids = ", ".join(str(key.pk) for key in keys)
+    with pytest.raises(KeyNotFound, match=rf"ambiguous: name one by its id \({ids}\)"):
+        find_key("sk_live")
+
+
+def test_a_start_that_is_another_keys_id_is_ambiguous(
+    service_user: ServiceUser, mint: Callable[..., IssuedKey]
+) -> None:
+    key = mint().key
+    import_key(service_user, digest="a" * 64, start=str(key.pk), now=NOW)
+    with pytest.raises(KeyNotFound, match="ambiguous"):
+        find_key(str(key.pk))
+
+
+def test_a_pasted_secret_is_not_repeated(mint: Callable[..., IssuedKey]) -> None:
+    secret = mint().secret.reveal()
+    with pytest.raises(KeyNotFound, match="consider rotating it") as refusal:
+        find_key(secret)
+    assert secret[12:] not in str(refusal.value)

@@ -1,0 +1,104 @@
+"""Forgetting what is long over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pikku_auth.flows import (
+    IssuedKey,
+    Origin,
+    create_service_user,
+    disable_key,
+    prune,
+    revoke_key,
+    rotate_key,
+)
+from pikku_auth.flows import pruning as module
+from pikku_auth.flows.pruning import Pruned
+from pikku_auth.models import APIKey, AuditEvent
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+MICROSECOND = timedelta(microseconds=1)
+CENTURY = timedelta(days=36_500)
+
+
+def prune_keys(now: datetime, older_than: timedelta = 180 * DAY) -> int:
+    return prune(keys_older_than=older_than, events_older_than=CENTURY, now=now).keys
+
+
+def test_a_key_is_deleted_once_it_has_been_revoked_for_so_long(
+    mint: Callable[..., IssuedKey],
+) -> None:
+    revoke_key(mint(lifetime=None, now=NOW).key, now=NOW)
+    assert prune_keys(NOW + 180 * DAY) == 0
+    assert prune_keys(NOW + 180 * DAY + MICROSECOND) == 1
+    assert not APIKey.objects.exists()
+
+
+def test_a_key_is_deleted_once_it_has_been_expired_for_so_long(
+    mint: Callable[..., IssuedKey],
+) -> None:
+    mint(lifetime=DAY, now=NOW)
+    assert prune_keys(NOW + 181 * DAY) == 0
+    assert prune_keys(NOW + 181 * DAY + MICROSECOND) == 1
+
+
+def test_a_key_that_may_work_again_is_kept(mint: Callable[..., IssuedKey]) -> None:
+    mint(lifetime=None, now=NOW)
+    disable_key(mint(lifetime=None, now=NOW).key, now=NOW)
+    assert prune_keys(NOW + CENTURY) == 0
+
+
+def test_a_successor_outlives_the_key_it_came_from(mint: Callable[..., IssuedKey]) -> None:
+    old = mint(lifetime=None, now=NOW).key
+    new = rotate_key(old, overlap=None, now=NOW).key
+    assert prune_keys(NOW + 181 * DAY) == 1
+    assert APIKey.objects.get() == new
+    assert APIKey.objects.get().rotated_from is None
+
+
+def test_audit_events_are_deleted_when_they_are_so_old() -> None:
+    create_service_user("builder", now=NOW)
+    assert prune(keys_older_than=DAY, events_older_than=DAY, now=NOW + DAY) == Pruned(0, 0)
+    pruned = prune(keys_older_than=DAY, events_older_than=DAY, now=NOW + DAY + MICROSECOND)
+    assert pruned == Pruned(0, 1)
+    assert AuditEvent.objects.get().action == "pruned"
+
+
+def test_pruning_is_itself_recorded(mint: Callable[..., IssuedKey]) -> None:
+    mint(lifetime=DAY, now=NOW)
+    prune(
+        keys_older_than=DAY,
+        events_older_than=CENTURY,
+        origin=Origin(door="command", actor_name="root"),
+        now=NOW + 3 * DAY,
+    )
+    event = AuditEvent.objects.get(action="pruned")
+    assert (event.at, event.door, event.actor_name) == (NOW + 3 * DAY, "command", "root")
+    assert event.details == {"keys": 1, "events": 0}
+    assert event.subject == ""
+
+
+def test_pruning_nothing_records_nothing(mint: Callable[..., IssuedKey]) -> None:
+    mint(lifetime=DAY, now=NOW)
+    prune_keys(NOW + 3 * DAY, older_than=DAY)
+    assert prune_keys(NOW + 3 * DAY, older_than=DAY) == 0
+    assert AuditEvent.objects.filter(action="pruned").count() == 1
+
+
+def test_pruning_goes_on_until_the_last_batch(
+    monkeypatch: pytest.MonkeyPatch, mint: Callable[..., IssuedKey]
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    for _ in range(5):
+        mint(lifetime=DAY, now=NOW)
+    pruned = prune(keys_older_than=DAY, events_older_than=DAY, now=NOW + 3 * DAY)
+    assert pruned.keys == 5
+    assert not APIKey.objects.exists()
+    assert AuditEvent.objects.get().details == {"keys": 5, "events": pruned.events}
