@@ -1,0 +1,314 @@
+"""No secret comes out where it must not, least of all when something breaks."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import django
+import pytest
+import sentry_sdk
+from django.contrib.admin.models import LogEntry
+from django.core import mail, serializers
+from django.core.management import call_command
+from django.db import IntegrityError, connection
+from django.http import HttpRequest
+from django.test import Client, RequestFactory, override_settings
+from django.utils.log import AdminEmailHandler
+from django.views.debug import ExceptionReporter, technical_500_response
+
+from pikku_auth.flows import (
+    IssuedKey,
+    create_service_user,
+    disable_key,
+    enable_key,
+    mint_key,
+    resolve,
+    revoke_key,
+    rotate_key,
+    verify_key,
+)
+from pikku_auth.models import APIKey, AuditEvent, ServiceUser
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Mint = Callable[..., IssuedKey]
+
+
+class Failing:
+    """Fails at the ``at``-th statement, with an error that nobody expects."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if self.left == 0:
+            raise IntegrityError("canary")
+        self.left -= 1
+        return execute(sql, params, many, context)
+
+
+def by_verify(issued: IssuedKey) -> None:
+    verify_key(issued.secret.reveal())
+
+
+def by_resolve(issued: IssuedKey) -> None:
+    resolve(RequestFactory().get("/", headers={"x-api-key": issued.secret.reveal()}))
+
+
+def by_mint(issued: IssuedKey) -> None:
+    mint_key(issued.key.service_user)
+
+
+def by_rotate(issued: IssuedKey) -> None:
+    rotate_key(issued.key, overlap=timedelta(hours=1))
+
+
+def by_command(issued: IssuedKey) -> None:
+    call_command("mint_key", service="sandbox-runtime", stdout=StringIO(), stderr=StringIO())
+
+
+VERBS = [by_verify, by_resolve, by_mint, by_rotate, by_command]
+
+
+def failures(verb: Callable[[IssuedKey], None], issued: IssuedKey) -> Iterator[Any]:
+    """What is caught when the verb's first statement fails, its second, and so on."""
+    for statement in range(40):
+        try:
+            with connection.execute_wrapper(Failing(statement)):
+                verb(issued)
+        except Exception:  # noqa: BLE001  # the report of any is looked at
+            yield sys.exc_info()
+        else:
+            assert statement > 0
+            return
+    raise AssertionError("it never came to an end")
+
+
+@pytest.fixture
+def secrets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The secrets that come to be in this test, also those that nobody gets to see."""
+    from pikku_auth.core.secrets import Secret
+
+    found: list[str] = []
+    original = Secret.__init__
+
+    def remembering(self: Secret, text: str) -> None:
+        original(self, text)
+        found.append(text)
+
+    monkeypatch.setattr(Secret, "__init__", remembering)
+    return found
+
+
+def leaked(secrets: list[str], text: str) -> list[str]:
+    assert secrets
+    return [secret for secret in secrets if secret in text or secret[12:] in text]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_error_report_shows_a_secret(
+    secrets: list[str], mint: Mint, verb: Callable[[IssuedKey], None]
+) -> None:
+    issued = mint()
+    for kind, error, trace in failures(verb, issued):
+        reporter = ExceptionReporter(None, kind, error, trace)
+        assert not leaked(secrets, reporter.get_traceback_text())
+        assert not leaked(secrets, reporter.get_traceback_html())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_event_of_an_error_tracker_shows_a_secret(
+    secrets: list[str], mint: Mint, verb: Callable[[IssuedKey], None]
+) -> None:
+    issued, events = mint(), []
+
+    def keep(event: Any, hint: Any) -> None:
+        events.append(event)
+
+    client = sentry_sdk.Client(
+        "https://public@example.com/1", before_send=keep,
+        default_integrations=False, include_local_variables=True,
+    )  # fmt: skip
+    with sentry_sdk.new_scope() as scope:
+        scope.set_client(client)
+        for caught in failures(verb, issued):
+            scope.capture_exception(caught)
+    assert "canary" in json.dumps(events, default=repr)
+    assert not leaked(secrets, json.dumps(events, default=repr))
+
+
+def failing_request(issued: IssuedKey) -> tuple[HttpRequest, Any]:
+    """A request with a good key that fails in the middle, and what is caught."""
+    request = RequestFactory().get("/", headers={"x-api-key": issued.secret.reveal()})
+    try:
+        with connection.execute_wrapper(Failing(0)):
+            resolve(request)
+    except IntegrityError:
+        return request, sys.exc_info()
+    raise AssertionError("it did not fail")
+
+
+@override_settings(DEBUG=True)
+def test_the_debug_page_does_not_show_the_header(secrets: list[str], mint: Mint) -> None:
+    request, caught = failing_request(mint())
+    page = technical_500_response(request, *caught).content.decode()
+    assert "canary" in page
+    assert "HTTP_X_API_KEY" in page
+    assert not leaked(secrets, page)
+
+
+OPS: Any = "ops@example.com" if django.VERSION >= (6,) else ("Ops", "ops@example.com")
+
+
+@override_settings(ADMINS=[OPS])
+def test_the_mail_to_the_admins_does_not_show_the_header(secrets: list[str], mint: Mint) -> None:
+    request, caught = failing_request(mint())
+    record = logging.makeLogRecord({"msg": "Error", "request": request, "exc_info": caught})
+    AdminEmailHandler(include_html=True).handle(record)
+    message = mail.outbox[0]
+    assert "canary" in message.body
+    assert not leaked(secrets, message.body + str(message.alternatives))
+
+
+def test_no_row_shows_its_digest_or_a_secret(secrets: list[str], mint: Mint) -> None:
+    issued = mint(name="ci")
+    told = [
+        f"{row} {row!r}"
+        for model in (ServiceUser, APIKey, AuditEvent)
+        for row in model.objects.all()
+    ]
+    told += [f"{issued} {issued!r} {issued.secret} {issued.secret!r}"]
+    told += [repr(verify_key(issued.secret.reveal()))]
+    assert not leaked(secrets, " ".join(told))
+    assert issued.key.digest not in " ".join(told)
+
+
+def everything_that_can_be_done(api: Any) -> list[str]:
+    """Every flow once, with real commits; the secrets that came of it."""
+    service_user = create_service_user("orchestrator")
+    first = mint_key(service_user, name="ci", permissions=["sandbox:read"], quota=10)
+    second = rotate_key(first.key, overlap=timedelta(hours=1))
+    third = rotate_key(second.key, overlap=None)
+    disable_key(third.key)
+    enable_key(third.key)
+    out = StringIO()
+    call_command("mint_key", service="orchestrator", stdout=out, stderr=StringIO())
+    issued = [
+        first.secret.reveal(),
+        second.secret.reveal(),
+        third.secret.reveal(),
+        out.getvalue().strip(),
+    ]
+    for secret in issued:
+        api.get("/api/sandboxes/", headers={"x-api-key": secret})
+        api.get("/api/sandboxes/", headers={"Authorization": f"Bearer {secret}"})
+        api.get("/api/sandboxes/", headers={"x-api-key": secret + "x"})
+    revoke_key(third.key, reason="leak")
+    return issued
+
+
+def dump_of_the_database() -> str:
+    """What the database's own dump tool writes."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite":
+        connection.ensure_connection()
+        return "\n".join(connection.connection.iterdump())
+    host = str(connection.settings_dict["HOST"] or "127.0.0.1")
+    user = str(connection.settings_dict["USER"])
+    tool = {
+        "postgresql": ["pg_dump", "-h", host, "-U", user, name],
+        "mysql": ["mysqldump", "--skip-lock-tables", "-h", host, "-u", user, name],
+    }[connection.vendor]
+    assert shutil.which(tool[0]), f"{tool[0]} is needed to look into the database"
+    return subprocess.run(tool, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_dump_of_the_database_has_no_secret(secrets: list[str], api: Any) -> None:
+    issued = everything_that_can_be_done(api)
+    dump = dump_of_the_database()
+    for secret in {*issued, *secrets}:
+        for disguise in (secret, secret[::-1], secret.encode().hex(), secret[4:]):
+            assert disguise not in dump
+    assert APIKey.objects.first().digest in dump
+
+
+def test_a_dump_gives_nobody_a_way_in(mint: Mint, api: Any) -> None:
+    key = mint(permissions=["*"]).key
+    for stolen in (key.digest, key.start, f"pka_{key.digest}", key.digest.upper()):
+        for header in ({"x-api-key": stolen}, {"Authorization": f"Bearer {stolen}"}):
+            assert api.get("/api/sandboxes/", headers=header).status_code == 401
+
+
+def test_serialised_audit_events_have_neither_secret_nor_digest(
+    secrets: list[str], mint: Mint
+) -> None:
+    issued = mint()
+    text = serializers.serialize("json", AuditEvent.objects.all())
+    assert issued.key.start in text
+    assert not leaked(secrets, text)
+    assert issued.key.digest not in text
+
+
+class TestTheAdmin:
+    """What staff see."""
+
+    @pytest.fixture
+    def staff(self, client: Client, make_user: Callable[..., Any]) -> Client:
+        user = make_user(is_staff=True, is_superuser=True)
+        client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+        return client
+
+    @pytest.mark.parametrize("page", ["", "{pk}/change/", "{pk}/history/", "?q=ci", "?q={digest}"])
+    def test_no_page_shows_a_secret_or_a_digest(
+        self, staff: Client, secrets: list[str], mint: Mint, page: str
+    ) -> None:
+        key = mint(name="ci").key
+        path = f"/admin/pikku_auth/apikey/{page.format(pk=key.pk, digest=key.digest)}"
+        html = staff.get(path).content.decode()
+        assert not leaked(secrets, html)
+        assert key.digest not in html.replace(f'value="{key.digest}"', "")
+
+    @pytest.mark.parametrize("lookup", ["digest", "digest__startswith", "digest__gt"])
+    def test_a_digest_can_not_be_asked_for_letter_by_letter(
+        self, staff: Client, mint: Mint, lookup: str
+    ) -> None:
+        digest = mint().key.digest
+        response = staff.get("/admin/pikku_auth/apikey/", {lookup: digest[:3]})
+        assert response.status_code == 400
+
+    @pytest.mark.parametrize("model", ["serviceuser", "apikey", "auditevent"])
+    def test_staff_look_and_change_nothing(self, staff: Client, mint: Mint, model: str) -> None:
+        mint(name="ci", permissions=["sandbox:read"])
+        row = {"serviceuser": ServiceUser, "apikey": APIKey, "auditevent": AuditEvent}[
+            model
+        ].objects.first()
+        base = f"/admin/pikku_auth/{model}/"
+        assert staff.get(base).status_code == 200
+        assert staff.get(f"{base}{row.pk}/change/").status_code == 200
+        assert staff.get(f"{base}add/").status_code == 403
+        assert staff.post(f"{base}{row.pk}/change/", {"name": "x"}).status_code == 403
+        assert staff.post(f"{base}{row.pk}/delete/", {"post": "yes"}).status_code == 403
+        assert not LogEntry.objects.exists()
+
+    def test_the_list_says_what_a_key_is_now(self, staff: Client, mint: Mint) -> None:
+        issued = mint(permissions=["sandbox:read"])
+        revoke_key(issued.key)
+        html = staff.get("/admin/pikku_auth/apikey/").content.decode()
+        assert "revoked" in html
+        assert "sandbox:read" in html
+
+    def test_the_list_costs_the_same_for_many_keys(
+        self, staff: Client, mint: Mint, django_assert_max_num_queries: Any
+    ) -> None:
+        for _ in range(20):
+            mint()
+        with django_assert_max_num_queries(8):
+            staff.get("/admin/pikku_auth/apikey/")
