@@ -57,8 +57,6 @@ def named(field: str) -> Iterator[None]:
     """Turn the ``ValueError`` of a rule into an :class:`InvalidInput` of ``field``."""
     try:
         yield
-    except InvalidInput:
-        raise
     except ValueError as error:
         raise InvalidInput(field, str(error)) from None
 
