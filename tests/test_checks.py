@@ -1,0 +1,396 @@
+"""Each system check: what sets it off, what does not, and that its reader is helped."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage, Error, run_checks
+from django.core.checks import Warning as CheckWarning
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from pytest_django import Settings
+from rest_framework.authentication import SessionAuthentication
+
+from pikku_auth import checks
+from pikku_auth.conf import DEFAULTS
+from pikku_auth.rest_framework import PikkuAuthentication
+
+DOCS = Path(__file__).parent.parent / "docs" / "checks.md"
+
+OURS = "pikku_auth.rest_framework.PikkuAuthentication"
+OURS_IN_FULL = "pikku_auth.rest_framework.authentication.PikkuAuthentication"
+SESSION = "rest_framework.authentication.SessionAuthentication"
+BACKEND = "pikku_auth.backends.ServiceUserBackend"
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+SQLITE = "django.db.backends.sqlite3"
+
+pytestmark = pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
+
+
+@pytest.fixture(autouse=True)
+def _plain_sqlite(settings: Settings) -> None:
+    """Whatever database the suite runs on, a clean project here is the same."""
+    settings.DATABASES = {"default": {"ENGINE": SQLITE}}
+
+
+def locked_sqlite(**changes: Any) -> dict[str, dict[str, Any]]:
+    options = {"transaction_mode": "IMMEDIATE"}
+    database = {"ENGINE": SQLITE, "ATOMIC_REQUESTS": True, "OPTIONS": options}
+    return {"default": {**database, **changes}}
+
+
+# What in a host's settings sets each check off, and it alone.
+SET_OFF: dict[str, dict[str, Any]] = {
+    "pikku_auth.E001": {"PIKKU_AUTH": ["KEY_PREFIX"]},
+    "pikku_auth.E002": {"PIKKU_AUTH": {"KEY_PREFX": "abc"}},
+    "pikku_auth.E003": {"PIKKU_AUTH": {"KEY_PREFIX": "-"}},
+    "pikku_auth.E005": {"AUTHENTICATION_BACKENDS": [MODEL_BACKEND]},
+    "pikku_auth.E006": {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION, OURS]}},
+    "pikku_auth.E007": {"USE_TZ": False},
+    "pikku_auth.W008": {"PIKKU_AUTH": {"KEY_HEADER": "x-machine"}},
+    "pikku_auth.W009": {"DATABASES": locked_sqlite()},
+}
+
+
+def set_all(settings: Settings, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(settings, name, value)
+
+
+def own_messages() -> list[CheckMessage]:
+    """What our checks say when Django runs them all."""
+    return [message for message in run_checks() if str(message.id).startswith("pikku_auth.")]
+
+
+def without(settings: Settings, app: str) -> list[str]:
+    return [installed for installed in settings.INSTALLED_APPS if installed != app]
+
+
+@pytest.mark.django_db
+def test_a_clean_project_hears_nothing() -> None:
+    assert own_messages() == []
+
+
+@pytest.mark.django_db
+def test_a_host_that_sets_nothing_hears_nothing(settings: Settings) -> None:
+    del settings.PIKKU_AUTH
+    del settings.REST_FRAMEWORK
+    assert own_messages() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("value", [[], "x", None, 7])
+def test_settings_that_are_no_dict_are_an_error_and_not_a_crash(
+    settings: Settings, value: object
+) -> None:
+    settings.PIKKU_AUTH = value
+    assert [message.id for message in own_messages()] == ["pikku_auth.E001"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("check_id", "values"), SET_OFF.items())
+def test_each_check_is_set_off_alone_and_hints_at_the_way_out(
+    settings: Settings, check_id: str, values: dict[str, Any]
+) -> None:
+    set_all(settings, values)
+    (message,) = own_messages()
+    assert message.id == check_id
+    assert message.hint
+    assert isinstance(message, {"E": Error, "W": CheckWarning}[check_id[11]])
+
+
+@pytest.mark.parametrize("app", ["django.contrib.auth", "django.contrib.contenttypes"])
+def test_a_missing_app_is_named_and_the_hint_says_where_it_goes(
+    settings: Settings, app: str
+) -> None:
+    settings.INSTALLED_APPS = without(settings, app)
+    (message,) = checks.check_host()
+    assert message.id == "pikku_auth.E004"
+    assert app in message.msg
+    assert message.hint == f"Add '{app}' to INSTALLED_APPS."
+
+
+def test_an_app_listed_by_its_configuration_is_not_missing(settings: Settings) -> None:
+    others = without(settings, "django.contrib.auth")
+    settings.INSTALLED_APPS = ["django.contrib.auth.apps.AuthConfig", *others]
+    assert checks.check_host() == []
+
+
+@pytest.mark.django_db
+def test_an_error_stops_a_command(settings: Settings) -> None:
+    set_all(settings, SET_OFF["pikku_auth.E005"])
+    with pytest.raises(SystemCheckError, match=r"pikku_auth\.E005"):
+        call_command("check")
+
+
+def test_the_ids_are_numbered_without_a_gap_and_never_twice() -> None:
+    ids = re.findall(r'id="pikku_auth\.[EW](\d{3})"', inspect.getsource(checks))
+    assert sorted(ids) == [f"{number:03}" for number in range(1, len(ids) + 1)]
+
+
+def test_each_id_is_set_off_by_a_test() -> None:
+    ids = re.findall(r'id="(pikku_auth\.[EW]\d{3})"', inspect.getsource(checks))
+    assert set(ids) == {*SET_OFF, "pikku_auth.E004"}
+
+
+@pytest.mark.parametrize("check_id", [*SET_OFF, "pikku_auth.E004"])
+def test_each_id_has_a_row_in_the_docs(check_id: str) -> None:
+    assert re.search(rf"^\|.*`{check_id}`.*\|", DOCS.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("KEY_PREFX", "KEY_PREFIX"),
+        ("key_header", "KEY_HEADER"),
+        ("NUMPROXIES", "NUM_PROXIES"),
+        ("SCOPE", "SCOPES"),
+        ("DEFAULT_LIFETIME", "DEFAULT_KEY_LIFETIME"),
+    ],
+)
+def test_an_unknown_setting_hints_at_the_nearest_one(
+    settings: Settings, name: str, meant: str
+) -> None:
+    settings.PIKKU_AUTH = {name: None}
+    (message,) = checks.check_settings()
+    assert message.id == "pikku_auth.E002"
+    assert repr(name) in message.msg
+    assert message.hint == f"Did you mean '{meant}'?"
+
+
+@pytest.mark.parametrize("name", ["ZZZ", "", 7, None])
+def test_a_setting_like_no_other_hints_at_all_there_are(settings: Settings, name: object) -> None:
+    settings.PIKKU_AUTH = {name: None}
+    (message,) = checks.check_settings()
+    assert message.id == "pikku_auth.E002"
+    assert all(known in str(message.hint) for known in DEFAULTS)
+
+
+def test_each_mistake_is_told(settings: Settings) -> None:
+    settings.PIKKU_AUTH = {"KEY_PREFX": "abc", "NUM_PROXIES": -1, "KEY_HEADER": ""}
+    told = [message.msg for message in checks.check_settings()]
+    assert ["KEY_PREFX" in told[0], "NUM_PROXIES" in told[1], "KEY_HEADER" in told[2]] == [True] * 3
+
+
+NO_LIFETIMES = [90, "90d", timedelta(0), timedelta(days=-1), timedelta(days=36_501)]
+NO_PREFIXES = [
+    "",
+    "p",
+    "PKA",
+    "1pka",
+    "pk_a",
+    "pk-a",
+    "p" * 17,
+    "pk\u00e4",
+    "pka\n",
+    b"pka",
+    None,
+    7,
+]
+
+BAD_VALUES: dict[str, list[Any]] = {
+    "ACCEPT_FOREIGN_KEYS": ["yes", "", 1, None],
+    "CREATE_USER": [
+        "no.such.module",
+        "pikku_auth.no_such_function",
+        "pikku_auth.__version__",
+        "create_user",
+        "",
+        "..relative",
+        ".",
+        None,
+        len,
+    ],
+    "DEFAULT_KEY_LIFETIME": NO_LIFETIMES,
+    "KEY_HEADER": [
+        "",
+        "x_api_key",
+        "x api key",
+        "x-api-key:",
+        "-x",
+        "x-",
+        "x--key",
+        "x-key\n",
+        "x-k\u00e9y",
+        "Authorization",
+        "cookie",
+        b"x-api-key",
+        None,
+    ],
+    "KEY_PREFIX": [*NO_PREFIXES, "pks"],
+    "LAST_USED_RESOLUTION": [*NO_LIFETIMES, None],
+    "LOGIN_PREFIX": [*NO_PREFIXES, "pka"],
+    "MAX_KEY_LIFETIME": NO_LIFETIMES,
+    "NUM_PROXIES": [-1, 1.0, "1", True, None],
+    "SCOPES": [
+        "sandbox:read",
+        ["sandbox"],
+        ["sandbox:"],
+        {"sandbox": "read"},
+        {"sandbox": None},
+        {"sand box": ["read"]},
+        ["*"],
+        {"*": ["*"]},
+        {"sandbox": ["read", "*"]},
+        7,
+        True,
+        [None],
+    ],
+}
+
+GOOD_VALUES: dict[str, list[Any]] = {
+    "ACCEPT_FOREIGN_KEYS": [True, False],
+    "CREATE_USER": [DEFAULTS["CREATE_USER"], "django.contrib.auth.get_user_model"],
+    "DEFAULT_KEY_LIFETIME": [None, timedelta(seconds=1), timedelta(days=36_500)],
+    "KEY_HEADER": ["X-API-Key", "x-machine-token", "key"],
+    "KEY_PREFIX": ["ab", "acme1", "a" * 16],
+    "LAST_USED_RESOLUTION": [timedelta(microseconds=1), timedelta(days=1)],
+    "LOGIN_PREFIX": ["ab", "acme1", "a" * 16],
+    "MAX_KEY_LIFETIME": [None, timedelta(days=30)],
+    "NUM_PROXIES": [0, 1, 7],
+    "SCOPES": [None, {}, [], {"sandbox": ["read"]}, ["sandbox:read", "user:read"]],
+}
+
+
+def rows(table: dict[str, list[Any]]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, values in table.items() for value in values]
+
+
+def test_each_setting_has_good_and_bad_values_here() -> None:
+    assert list(BAD_VALUES) == list(GOOD_VALUES) == list(DEFAULTS)
+
+
+@pytest.mark.parametrize(("name", "value"), rows(BAD_VALUES))
+def test_an_unsafe_or_impossible_value_is_an_error_that_names_the_default(
+    settings: Settings, name: str, value: object
+) -> None:
+    settings.PIKKU_AUTH = {name: value}
+    (message,) = checks.check_settings()
+    assert message.id == "pikku_auth.E003"
+    assert message.msg.startswith(f"PIKKU_AUTH['{name}'] has an unsafe or impossible value: ")
+    assert message.hint == f"The default is {DEFAULTS[name]!r}."
+
+
+@pytest.mark.parametrize(("name", "value"), rows(GOOD_VALUES))
+def test_a_sound_value_is_taken(settings: Settings, name: str, value: object) -> None:
+    settings.PIKKU_AUTH = {name: value}
+    assert [*checks.check_settings(), *checks.check_host()] == []
+
+
+@pytest.mark.django_db
+def test_the_default_of_each_setting_is_taken(settings: Settings) -> None:
+    settings.PIKKU_AUTH = dict(DEFAULTS)
+    assert own_messages() == []
+
+
+def test_two_prefixes_may_not_be_the_same(settings: Settings) -> None:
+    settings.PIKKU_AUTH = {"KEY_PREFIX": "acme", "LOGIN_PREFIX": "acme"}
+    assert [message.id for message in checks.check_settings()] == ["pikku_auth.E003"] * 2
+
+
+def test_prefixes_that_trade_places_are_taken(settings: Settings) -> None:
+    settings.PIKKU_AUTH = {"KEY_PREFIX": "pks", "LOGIN_PREFIX": "pka"}
+    assert checks.check_settings() == []
+
+
+@pytest.mark.parametrize(
+    "backends",
+    [
+        [],
+        [MODEL_BACKEND],
+        [MODEL_BACKEND, BACKEND],
+        (MODEL_BACKEND, BACKEND),
+    ],
+)
+def test_our_backend_must_come_first(settings: Settings, backends: Any) -> None:
+    settings.AUTHENTICATION_BACKENDS = backends
+    (message,) = checks.check_host()
+    assert message.id == "pikku_auth.E005"
+    assert BACKEND in str(message.hint)
+
+
+@pytest.mark.parametrize("backends", [[BACKEND], (BACKEND, MODEL_BACKEND)])
+def test_our_backend_first_is_taken(settings: Settings, backends: Any) -> None:
+    settings.AUTHENTICATION_BACKENDS = backends
+    assert checks.check_host() == []
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        [SESSION, OURS],
+        [SESSION, OURS_IN_FULL],
+        [SESSION, PikkuAuthentication],
+        [SessionAuthentication, OURS],
+        (SESSION, "rest_framework.authentication.BasicAuthentication", OURS),
+    ],
+)
+def test_a_class_before_ours_is_named(settings: Settings, classes: Any) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
+    (message,) = checks.check_host()
+    assert message.id == "pikku_auth.E006"
+    assert message.msg.startswith(SESSION)
+
+
+@pytest.mark.parametrize(
+    "rest_framework",
+    [
+        {},
+        {"DEFAULT_AUTHENTICATION_CLASSES": []},
+        {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION]},
+        {"DEFAULT_AUTHENTICATION_CLASSES": [OURS]},
+        {"DEFAULT_AUTHENTICATION_CLASSES": [OURS_IN_FULL, SESSION]},
+        {"DEFAULT_AUTHENTICATION_CLASSES": (PikkuAuthentication, SessionAuthentication)},
+    ],
+)
+def test_our_class_first_or_not_at_all_is_taken(
+    settings: Settings, rest_framework: dict[str, Any]
+) -> None:
+    settings.REST_FRAMEWORK = rest_framework
+    assert checks.check_host() == []
+
+
+@pytest.mark.parametrize("header", ["x-machine", "x-credential", "x-sandbox-id"])
+def test_a_header_that_error_reports_would_show_is_a_warning(
+    settings: Settings, header: str
+) -> None:
+    settings.PIKKU_AUTH = {"KEY_HEADER": header}
+    (message,) = checks.check_host()
+    assert message.id == "pikku_auth.W008"
+    assert header in message.msg
+
+
+@pytest.mark.parametrize("header", ["x-api-key", "x-machine-token", "X-Acme-Key", "x-secret"])
+def test_a_header_that_error_reports_hide_is_taken(settings: Settings, header: str) -> None:
+    settings.PIKKU_AUTH = {"KEY_HEADER": header}
+    assert checks.check_host() == []
+
+
+@pytest.mark.parametrize("mode", ["IMMEDIATE", "immediate", "EXCLUSIVE"])
+def test_sqlite_locked_for_each_whole_request_is_a_warning(settings: Settings, mode: str) -> None:
+    settings.DATABASES = locked_sqlite(OPTIONS={"transaction_mode": mode})
+    (message,) = checks.check_host()
+    assert message.id == "pikku_auth.W009"
+    assert "'default'" in message.msg
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ATOMIC_REQUESTS": False},
+        {"OPTIONS": {"transaction_mode": "DEFERRED"}},
+        {"OPTIONS": {"transaction_mode": None}},
+        {"OPTIONS": {}},
+        {"ENGINE": "django.db.backends.postgresql"},
+    ],
+)
+def test_a_database_that_is_not_locked_so_long_is_taken(
+    settings: Settings, change: dict[str, Any]
+) -> None:
+    settings.DATABASES = locked_sqlite(**change)
+    assert checks.check_host() == []

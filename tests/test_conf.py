@@ -1,0 +1,88 @@
+"""The settings of the host: each has a default, and each change counts at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import override_settings
+from pytest_django import Settings
+
+from pikku_auth.conf import DEFAULTS, conf
+from pikku_auth.flows.service_users import create_user
+
+DOCS = Path(__file__).parent.parent / "docs" / "settings.md"
+
+# setting, the property's default, a value of the host's, what the property is then
+TABLE: list[tuple[str, Any, Any, Any]] = [
+    ("ACCEPT_FOREIGN_KEYS", False, True, True),
+    ("CREATE_USER", create_user, "django.contrib.auth.get_user_model", get_user_model),
+    ("DEFAULT_KEY_LIFETIME", timedelta(days=90), None, None),
+    ("KEY_HEADER", "x-api-key", "x-machine-token", "x-machine-token"),
+    ("KEY_PREFIX", "pka", "acme", "acme"),
+    ("LAST_USED_RESOLUTION", timedelta(minutes=1), timedelta(hours=1), timedelta(hours=1)),
+    ("LOGIN_PREFIX", "pks", "acme", "acme"),
+    ("MAX_KEY_LIFETIME", None, timedelta(days=30), timedelta(days=30)),
+    ("NUM_PROXIES", 0, 2, 2),
+    ("SCOPES", None, ["b:y", "b:x", "a:z"], {"a": ["z"], "b": ["x", "y"]}),
+]
+DEFAULT_OF = [(name, default) for name, default, _, _ in TABLE]
+CHANGES = [(name, value, expected) for name, _, value, expected in TABLE]
+
+
+def test_each_setting_is_in_the_table() -> None:
+    assert [name for name, *_ in TABLE] == list(DEFAULTS)
+
+
+def test_there_are_a_dozen_settings_at_most() -> None:
+    assert len(DEFAULTS) <= 12
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_each_setting_is_documented(name: str) -> None:
+    assert f"`{name}`" in DOCS.read_text()
+
+
+@pytest.mark.parametrize(("name", "default"), DEFAULT_OF)
+def test_a_setting_that_is_not_given_has_its_default(
+    settings: Settings, name: str, default: object
+) -> None:
+    settings.PIKKU_AUTH = {}
+    assert getattr(conf, name.lower()) == default
+
+
+@pytest.mark.parametrize(("name", "default"), DEFAULT_OF)
+def test_a_host_need_not_have_the_settings_at_all(
+    settings: Settings, name: str, default: object
+) -> None:
+    del settings.PIKKU_AUTH
+    assert getattr(conf, name.lower()) == default
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), CHANGES)
+def test_a_change_counts_at_once_and_so_does_its_end(
+    settings: Settings, name: str, value: object, expected: object
+) -> None:
+    settings.PIKKU_AUTH = {}
+    before = getattr(conf, name.lower())
+    with override_settings(PIKKU_AUTH={name: value}):
+        assert getattr(conf, name.lower()) == expected
+    assert getattr(conf, name.lower()) == before
+
+
+@pytest.mark.parametrize(
+    ("header", "meta"),
+    [
+        ("x-api-key", "HTTP_X_API_KEY"),
+        ("X-Api-Key", "HTTP_X_API_KEY"),
+        ("token", "HTTP_TOKEN"),
+    ],
+)
+def test_the_header_is_looked_up_as_the_server_spells_it(
+    settings: Settings, header: str, meta: str
+) -> None:
+    settings.PIKKU_AUTH = {"KEY_HEADER": header}
+    assert conf.key_header_meta == meta

@@ -1,0 +1,156 @@
+"""What can go wrong has a stable code, and tells a caller nothing it should not know."""
+
+from __future__ import annotations
+
+import pytest
+
+from pikku_auth.exceptions import (
+    InsufficientScope,
+    InvalidInput,
+    InvalidKey,
+    InvalidToken,
+    KeyNotFound,
+    KeyNotLive,
+    LimitExceeded,
+    NetworkNotAllowed,
+    PikkuAuthError,
+    Refused,
+    Unavailable,
+    UnknownServiceUser,
+)
+
+REASON = "the precise one"
+
+# refusal, code, status, wait, public wording
+REFUSALS: list[tuple[Refused, str, int, int | None, str]] = [
+    (InvalidKey(REASON), "invalid_key", 401, None, "Invalid API key."),
+    (InvalidToken(REASON), "invalid_token", 401, None, "Invalid or expired login."),
+    (
+        NetworkNotAllowed(REASON),
+        "network_not_allowed",
+        403,
+        None,
+        "This API key may not be used from this network.",
+    ),
+    (
+        InsufficientScope(["sandbox:write", "user:read"]),
+        "insufficient_scope",
+        403,
+        None,
+        "Missing scope: sandbox:write, user:read.",
+    ),
+    (
+        LimitExceeded(REASON, 30),
+        "limit_exceeded",
+        429,
+        30,
+        "This API key's limit is used up.",
+    ),
+    (
+        Unavailable(REASON),
+        "unavailable",
+        503,
+        5,
+        "Authentication is temporarily unavailable.",
+    ),
+]
+MISTAKES: list[tuple[InvalidInput, str, str]] = [
+    (InvalidInput("name", "Too long."), "invalid_input", "name"),
+    (UnknownServiceUser("x", []), "unknown_service_user", "service_user"),
+    (KeyNotFound("key", "No such key."), "key_not_found", "key"),
+    (KeyNotLive("key", "Revoked."), "key_not_live", "key"),
+]
+
+
+def classes_below(parent: type[PikkuAuthError]) -> set[type[PikkuAuthError]]:
+    children = set(parent.__subclasses__())
+    return children.union(*map(classes_below, children))
+
+
+def test_each_class_of_the_tree_is_in_a_table() -> None:
+    tried = {type(refusal) for refusal, *_ in REFUSALS} | {type(error) for error, *_ in MISTAKES}
+    assert classes_below(PikkuAuthError) - {Refused} == tried
+
+
+def test_each_code_is_of_one_class_alone() -> None:
+    codes = [code for _, code, *_ in REFUSALS] + [code for _, code, _ in MISTAKES]
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize(("refusal", "code", "status", "wait", "wording"), REFUSALS)
+def test_a_refusal_has_a_code_a_status_and_a_public_wording(
+    refusal: Refused, code: str, status: int, wait: int | None, wording: str
+) -> None:
+    assert (refusal.code, refusal.status, refusal.retry_after) == (code, status, wait)
+    assert str(refusal) == wording
+
+
+@pytest.mark.parametrize("refusal", [refusal for refusal, *_ in REFUSALS])
+def test_the_public_wording_never_contains_the_reason(refusal: Refused) -> None:
+    assert refusal.reason not in str(refusal)
+    assert refusal.reason not in f"{refusal}"
+
+
+@pytest.mark.parametrize("reason", ["malformed", "unknown", "revoked", "expired", "disabled"])
+def test_every_dead_key_is_refused_in_the_same_words(reason: str) -> None:
+    assert str(InvalidKey(reason)) == str(InvalidKey())
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        (InvalidKey("revoked"), "revoked"),
+        (InvalidKey(), "invalid_key"),
+        (NetworkNotAllowed(), "network_not_allowed"),
+        (InsufficientScope(["sandbox:read"]), "insufficient_scope"),
+        (LimitExceeded("quota_exhausted", None), "quota_exhausted"),
+    ],
+)
+def test_the_reason_is_the_precise_one_or_else_the_code(refusal: Refused, reason: str) -> None:
+    assert refusal.reason == reason
+
+
+def test_a_missing_scope_is_named_to_programs_too() -> None:
+    assert InsufficientScope(("sandbox:write", "user:read")).missing == [
+        "sandbox:write",
+        "user:read",
+    ]
+
+
+def test_a_limit_that_is_never_filled_again_says_not_to_wait() -> None:
+    assert LimitExceeded("quota_exhausted", None).retry_after is None
+
+
+@pytest.mark.parametrize(("error", "code", "field"), MISTAKES)
+def test_a_mistake_has_a_code_and_names_the_field(
+    error: InvalidInput, code: str, field: str
+) -> None:
+    assert (error.code, error.field) == (code, field)
+
+
+@pytest.mark.parametrize("error", [error for error, *_ in MISTAKES])
+def test_a_mistake_is_a_value_error(error: InvalidInput) -> None:
+    assert isinstance(error, ValueError)
+
+
+def test_a_mistake_says_what_is_wrong() -> None:
+    assert str(InvalidInput("name", "Too long.")) == "Too long."
+
+
+@pytest.mark.parametrize(
+    ("nearest", "message"),
+    [
+        ([], "There is no service user 'bulder'."),
+        (["builder"], "There is no service user 'bulder'. Did you mean builder?"),
+        (
+            ["builder", "bidder"],
+            "There is no service user 'bulder'. Did you mean builder or bidder?",
+        ),
+    ],
+)
+def test_an_unknown_service_user_comes_with_the_nearest_names(
+    nearest: list[str], message: str
+) -> None:
+    error = UnknownServiceUser("bulder", nearest)
+    assert str(error) == message
+    assert (error.name, error.nearest) == ("bulder", nearest)
