@@ -1,0 +1,101 @@
+"""The README's example, pasted into a new project and run."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCK = re.compile(r"```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return [match["text"] for match in BLOCK.finditer(README) if match["language"] == language]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def paste(project: Path) -> None:
+    """Append the README's Python blocks to the files that they name."""
+    pasted = 0
+    for text in blocks("python"):
+        name = text.splitlines()[0].removeprefix("# ").removesuffix(", at the end")
+        with (project / "site_" / name).open("a") as file:
+            file.write(f"\n{text}")
+        pasted += 1
+    assert pasted == 2
+
+
+CURL = f"""#!{sys.executable}
+import sys, time, requests
+_, _, header, url = sys.argv
+for _ in range(300):
+    try:
+        print(requests.get(url, headers=dict([header.split(": ")]), timeout=30).text)
+    except requests.ConnectionError:
+        time.sleep(0.1)
+    else:
+        break
+"""
+
+
+def make_curl(project: Path) -> None:
+    """As much of curl as the README needs: not every machine has one."""
+    curl = project / "curl"
+    curl.write_text(CURL)
+    curl.chmod(0o755)
+
+
+def run(script: str, project: Path) -> str:
+    """Run a script as a newcomer's shell would, and stop what it leaves running."""
+    environment = {
+        "PATH": os.pathsep.join(
+            [str(project), str(Path(sys.executable).parent), os.environ["PATH"]]
+        ),
+        "PYTHONPATH": str(ROOT),
+    }
+    shell = subprocess.Popen(
+        ["bash", "-e"], cwd=project, env=environment, text=True, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        return shell.communicate(script, timeout=120)[0]
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)
+
+
+def test_the_example_works_as_pasted(tmp_path: Path) -> None:
+    run("python -m django startproject site_ .", tmp_path)
+    paste(tmp_path)
+    make_curl(tmp_path)
+    console = blocks("console")[0]
+    port = str(free_port())
+    commands = [line[2:] for line in console.splitlines() if line.startswith("$ ")]
+    script = "\n".join(commands).replace("8000", port)
+    script = script.replace("&", ">server.log 2>&1 &")
+    output = run(f"{script}\nkill %1\n", tmp_path)
+    assert console.splitlines()[-1] in output
+
+
+def test_the_example_is_short() -> None:
+    lines = [line for text in blocks("python") for line in text.splitlines()]
+    assert len([line for line in lines if line and not line.startswith("#")]) <= 12
+
+
+def test_every_page_that_it_names_exists() -> None:
+    pages = re.findall(r"\]\(([\w./-]+\.md)\)", README)
+    assert pages
+    assert [page for page in pages if not (ROOT / page).is_file()] == []
