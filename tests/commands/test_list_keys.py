@@ -1,0 +1,231 @@
+"""``manage.py list_keys``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from freezegun import freeze_time
+
+from pikku_auth.flows import (
+    IssuedKey,
+    create_service_user,
+    deactivate_service_user,
+    disable_key,
+    mint_key,
+    revoke_key,
+    verify_key,
+)
+from pikku_auth.models import APIKey, KeyState, ServiceUser
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _frozen() -> Iterator[None]:
+    with freeze_time(NOW):
+        yield
+
+
+@pytest.fixture
+def in_each_state(service_user: ServiceUser) -> dict[str, APIKey]:
+    """A key in each state, named for it."""
+    idle = create_service_user("idle")
+    minted = NOW - 2 * DAY
+    used_up = mint_key(service_user, name="exhausted", quota=1, lifetime=None)
+    verify_key(used_up.secret.reveal())
+    keys = {
+        "active": mint_key(service_user, name="active", lifetime=None).key,
+        "exhausted": used_up.key,
+        "owner_inactive": mint_key(idle, name="owner_inactive", lifetime=None).key,
+        "disabled": mint_key(service_user, name="disabled", lifetime=None).key,
+        "expired": mint_key(service_user, name="expired", lifetime=DAY, now=minted).key,
+        "revoked": mint_key(service_user, name="revoked", lifetime=None).key,
+    }
+    deactivate_service_user(idle)
+    disable_key(keys["disabled"])
+    revoke_key(keys["revoked"])
+    return keys
+
+
+def listed(capsys: Output, *arguments: str) -> list[str]:
+    call_command("list_keys", "--format", "json", *arguments)
+    return [key["name"] for key in json.loads(capsys.readouterr().out)]
+
+
+def test_it_is_a_table(mint: Callable[..., IssuedKey], capsys: Output) -> None:
+    used = mint(name="ci", permissions=["sandbox:*", "perm:*"], lifetime=3 * DAY)
+    verify_key(used.secret.reveal(), now=NOW - 2 * HOUR)
+    old = mint(name="a longer name", lifetime=None).key
+    call_command("list_keys")
+    stdout, stderr = capsys.readouterr()
+    rows = stdout.splitlines()
+    assert [re.split(" {2,}", row) for row in rows] == [
+        ["ID", "START", "NAME", "SERVICE USER", "STATE", "LAST USED", "EXPIRES", "SCOPES"],
+        [
+            *[str(used.key.pk), used.key.start, "ci", "sandbox-runtime", "active"],
+            *["2 hours ago", "in 3 days", "perm:* sandbox:*"],
+        ],
+        [str(old.pk), old.start, "a longer name", "sandbox-runtime", "active", "never", "never"],
+    ]
+    assert rows[0].index("SERVICE") == rows[1].index("sandbox") == rows[2].index("sandbox")
+    assert stderr == ""
+
+
+def test_it_says_how_long_ago_a_key_expired(mint: Callable[..., IssuedKey], capsys: Output) -> None:
+    mint(lifetime=DAY, now=NOW - 4 * DAY)
+    call_command("list_keys")
+    assert "expired  never      3 days ago" in capsys.readouterr().out
+
+
+def test_it_shows_the_state_of_each_key(in_each_state: dict[str, APIKey], capsys: Output) -> None:
+    call_command("list_keys")
+    table = capsys.readouterr().out
+    rows = {row.split()[2]: row for row in table.splitlines()}
+    for state, key in in_each_state.items():
+        assert f"  {KeyState(state).label}  " in rows[key.name]
+
+
+def test_it_shows_neither_a_secret_nor_a_digest(
+    mint: Callable[..., IssuedKey], capsys: Output
+) -> None:
+    issued = mint()
+    call_command("list_keys")
+    call_command("list_keys", "--format", "json")
+    stdout = capsys.readouterr().out
+    assert issued.key.start in stdout
+    assert issued.secret.reveal() not in stdout
+    assert issued.key.digest not in stdout
+
+
+def test_colour_is_for_whoever_asks_for_it(
+    in_each_state: dict[str, APIKey], capsys: Output
+) -> None:
+    call_command("list_keys")
+    plain = capsys.readouterr().out
+    call_command("list_keys", "--force-color")
+    coloured = capsys.readouterr().out.splitlines()
+    assert "\x1b" not in plain
+    assert "\x1b" not in coloured[0]
+    assert all("\x1b[" in row for row in coloured[1:])
+    assert len({row.split("\x1b[")[1].partition("m")[0] for row in coloured[1:]}) == 2
+
+
+def test_without_keys_there_is_no_table(db: None, capsys: Output) -> None:
+    call_command("list_keys")
+    assert capsys.readouterr() == ("", "No such keys.\n")
+
+
+def test_json_is_an_array_of_objects(mint: Callable[..., IssuedKey], capsys: Output) -> None:
+    key = mint(name="ci", permissions=["sandbox:read"], lifetime=DAY).key
+    revoke_key(key, reason="leaked")
+    call_command("list_keys", "--format", "json")
+    stdout, stderr = capsys.readouterr()
+    assert json.loads(stdout) == [
+        {
+            "id": key.pk,
+            "start": key.start,
+            "name": "ci",
+            "service_user": "sandbox-runtime",
+            "state": "revoked",
+            "scopes": ["sandbox:read"],
+            "permissions": {"sandbox": ["read"]},
+            "metadata": {},
+            "networks": [],
+            "rate": None,
+            "remaining": None,
+            "refill": None,
+            "created_at": "2026-12-01T12:00:00+00:00",
+            "expires_at": "2026-12-02T12:00:00+00:00",
+            "last_used_at": None,
+            "revoked_at": "2026-12-01T12:00:00+00:00",
+            "revoke_reason": "leaked",
+            "rotated_from": None,
+        }
+    ]
+    assert stderr == ""
+
+
+def test_json_without_keys_is_an_empty_array(db: None, capsys: Output) -> None:
+    assert listed(capsys) == []
+
+
+def test_keys_are_in_the_order_of_their_making(
+    mint: Callable[..., IssuedKey], capsys: Output
+) -> None:
+    for name in ("c", "a", "b"):
+        mint(name=name)
+    assert listed(capsys) == ["c", "a", "b"]
+
+
+def test_service_is_one_service_users(in_each_state: dict[str, APIKey], capsys: Output) -> None:
+    assert listed(capsys, "--service", "idle") == ["owner_inactive"]
+
+
+def test_an_unknown_service_user_comes_with_the_nearest(service_user: ServiceUser) -> None:
+    with pytest.raises(CommandError, match="Did you mean sandbox-runtime"):
+        call_command("list_keys", "--service", "sandbox-runtme")
+
+
+@pytest.mark.parametrize("state", KeyState.values)
+def test_state_is_one_state(in_each_state: dict[str, APIKey], capsys: Output, state: str) -> None:
+    assert listed(capsys, "--state", state) == [state]
+
+
+def test_expiring_is_the_live_ones_that_end_soon(
+    mint: Callable[..., IssuedKey], capsys: Output
+) -> None:
+    mint(name="over", lifetime=DAY, now=NOW - DAY)
+    mint(name="soon", lifetime=14 * DAY)
+    mint(name="later", lifetime=14 * DAY + timedelta(microseconds=1))
+    mint(name="never", lifetime=None)
+    revoke_key(mint(name="revoked", lifetime=DAY).key)
+    assert listed(capsys, "--expiring", "14d") == ["soon"]
+
+
+def test_unused_is_the_live_ones_that_nobody_has_used_for_so_long(
+    mint: Callable[..., IssuedKey], capsys: Output
+) -> None:
+    def mint_and_use(name: str, minted: int, used: int | None) -> None:
+        issued = mint(name=name, lifetime=None, now=NOW - minted * DAY)
+        if used is not None:
+            verify_key(issued.secret.reveal(), now=NOW - used * DAY)
+
+    mint_and_use("never used", 90, None)
+    mint_and_use("new", 89, None)
+    mint_and_use("left", 200, 90)
+    mint_and_use("busy", 200, 89)
+    revoke_key(mint(name="revoked", lifetime=None, now=NOW - 100 * DAY).key)
+    assert listed(capsys, "--unused", "90d") == ["never used", "left"]
+
+
+def test_filters_combine(mint: Callable[..., IssuedKey], capsys: Output) -> None:
+    mint(name="over", lifetime=DAY, now=NOW - 3 * DAY)
+    mint(name="soon", lifetime=5 * DAY, now=NOW - 3 * DAY)
+    assert listed(capsys, "--expiring", "14d", "--unused", "2d") == ["soon"]
+    assert listed(capsys, "--expiring", "14d", "--state", "expired") == ["over"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--expiring", "14"], "'14' is not a duration"),
+        (["--unused", "soon"], "'soon' is not a duration"),
+        (["--state", "dead"], "invalid choice: 'dead'"),
+        (["--format", "env"], "invalid choice: 'env'"),
+    ],
+)
+@pytest.mark.usefixtures("db")
+def test_bad_input_says_what_to_type(arguments: list[str], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        call_command("list_keys", *arguments)

@@ -1,0 +1,82 @@
+"""``manage.py prune_auth``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from freezegun import freeze_time
+
+from pikku_auth.flows import IssuedKey, create_service_user
+from pikku_auth.models import APIKey, AuditEvent
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _frozen() -> Iterator[None]:
+    with freeze_time(NOW):
+        yield
+
+
+def names() -> list[str]:
+    return list(APIKey.objects.order_by("pk").values_list("name", flat=True))
+
+
+def test_keys_that_ended_180_days_ago_are_deleted(
+    mint: Callable[..., IssuedKey], capsys: Output
+) -> None:
+    mint(name="long over", lifetime=DAY, now=NOW - 182 * DAY)
+    mint(name="over", lifetime=DAY, now=NOW - 180 * DAY)
+    call_command("prune_auth")
+    assert names() == ["over"]
+    assert capsys.readouterr() == ("", "Deleted 1 keys and 0 audit events.\n")
+
+
+def test_audit_events_of_400_days_ago_are_deleted(capsys: Output) -> None:
+    create_service_user("builder", now=NOW - 401 * DAY)
+    create_service_user("painter", now=NOW - 399 * DAY)
+    call_command("prune_auth")
+    subjects = AuditEvent.objects.order_by("pk").values_list("subject", flat=True)
+    assert list(subjects) == ["painter", ""]
+    assert capsys.readouterr().err == "Deleted 0 keys and 1 audit events.\n"
+
+
+def test_how_long_the_record_is_kept_can_be_chosen(
+    mint: Callable[..., IssuedKey], capsys: Output
+) -> None:
+    mint(name="over", lifetime=DAY, now=NOW - 9 * DAY)
+    call_command("prune_auth", "--keys-older-than", "1w", "--events-older-than", "8d")
+    assert names() == []
+    assert capsys.readouterr().err == "Deleted 1 keys and 1 audit events.\n"
+
+
+def test_with_nothing_to_delete_nothing_happens(db: None, capsys: Output) -> None:
+    call_command("prune_auth")
+    assert capsys.readouterr().err == "Deleted 0 keys and 0 audit events.\n"
+    assert not AuditEvent.objects.exists()
+
+
+def test_it_is_recorded_as_done_from_a_command(mint: Callable[..., IssuedKey]) -> None:
+    mint(lifetime=DAY, now=NOW - 200 * DAY)
+    call_command("prune_auth")
+    event = AuditEvent.objects.get(action="pruned")
+    assert (event.door, event.at) == ("command", NOW)
+
+
+@pytest.mark.parametrize("option", ["--keys-older-than", "--events-older-than"])
+@pytest.mark.parametrize("text", ["180", "0d", "-1d", "6 months"])
+def test_a_bad_duration_says_what_to_type_and_nothing_is_deleted(
+    mint: Callable[..., IssuedKey], option: str, text: str
+) -> None:
+    mint(name="over", lifetime=DAY, now=NOW - 1000 * DAY)
+    with pytest.raises(CommandError, match=r"not a duration|longer than zero"):
+        call_command("prune_auth", f"{option}={text}")
+    assert names() == ["over"]
