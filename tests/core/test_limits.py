@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -116,6 +117,11 @@ def test_any_text_is_a_rate_or_a_value_error(text: str) -> None:
 )
 def test_a_rate_is_written_shortly(rate: Rate, text: str) -> None:
     assert str(rate) == text
+
+
+def test_a_rate_can_not_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Rate(1, SECOND).count = 2  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("count", [0, -1, MAX_COUNT + 1])

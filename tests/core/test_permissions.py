@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pikku_auth.core.permissions import (
-    MAX_SCOPES,
     allows,
     covers,
     missing,
@@ -186,24 +185,24 @@ def test_a_lone_action_is_refused_with_the_list_that_was_meant() -> None:
         normalise({"sandbox": "read"})
 
 
-def test_as_many_scopes_as_allowed_are_taken() -> None:
-    assert len(normalise(f"r{n}:read" for n in range(MAX_SCOPES))) == MAX_SCOPES
+def test_two_hundred_scopes_are_taken() -> None:
+    assert len(normalise(f"r{n}:read" for n in range(200))) == 200
 
 
 @pytest.mark.parametrize(
     "grant",
     [
-        [f"r{n}:read" for n in range(MAX_SCOPES + 1)],
-        {"sandbox": [f"a{n}" for n in range(MAX_SCOPES + 1)]},
+        [f"r{n}:read" for n in range(201)],
+        {"sandbox": [f"a{n}" for n in range(201)]},
     ],
 )
 def test_one_scope_too_many_is_refused(grant: Any) -> None:
-    with pytest.raises(ValueError, match=f"at most {MAX_SCOPES} scopes"):
+    with pytest.raises(ValueError, match="at most 200 scopes"):
         normalise(grant)
 
 
 def test_a_scope_said_often_counts_once() -> None:
-    assert normalise(["sandbox:read"] * (MAX_SCOPES + 1)) == {"sandbox": ["read"]}
+    assert normalise(["sandbox:read"] * 201) == {"sandbox": ["read"]}
 
 
 @unhurried
