@@ -30,9 +30,13 @@ Shell = Callable[[str], "subprocess.CompletedProcess[str]"]
 Query = Callable[[str], list[tuple[object, ...]]]
 
 
+# Unbuffered, Python would have nothing left to complain of on exit.
+NOT_PASSED_ON = {"PYTHONUNBUFFERED", "PYTHONWARNINGS"}
+
+
 def run(script: str, database: Path) -> subprocess.CompletedProcess[str]:
     environment = {
-        **{name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"},
+        **{name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON},
         "DATABASE_URL": f"sqlite:///{database}",
         "DJANGO_SETTINGS_MODULE": "example_project.settings",
     }

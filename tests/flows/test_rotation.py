@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from pikku_auth.core.limits import Rate
-from pikku_auth.exceptions import InvalidInput, InvalidKey, KeyNotLive, UnknownServiceUser
+from pikku_auth.exceptions import (
+    InvalidInput,
+    InvalidKey,
+    KeyNotLive,
+    LimitExceeded,
+    UnknownServiceUser,
+)
 from pikku_auth.flows import (
     IssuedKey,
     Origin,
@@ -51,7 +57,7 @@ INHERITED = [
 
 
 def row(key: APIKey) -> dict[str, Any]:
-    return APIKey.objects.filter(pk=key.pk).values().get()
+    return dict(APIKey.objects.filter(pk=key.pk).values().get())
 
 
 def deactivate_django_user(key: APIKey) -> None:
@@ -98,6 +104,15 @@ def test_a_successor_has_another_secret_and_everything_else_as_it_was(
     ]
 
 
+@pytest.mark.parametrize("lifetime", [30 * DAY, None])
+def test_a_successor_gets_the_lifetime_that_the_old_key_began_with(
+    mint: Callable[..., IssuedKey], lifetime: timedelta | None
+) -> None:
+    key = mint(lifetime=lifetime, now=NOW).key
+    expires_at = rotate_key(key, overlap=HOUR, now=NOW + DAY).key.expires_at
+    assert expires_at == (None if lifetime is None else NOW + DAY + lifetime)
+
+
 def test_a_successor_says_who_made_it(
     mint: Callable[..., IssuedKey], make_user: Callable[..., Any]
 ) -> None:
@@ -121,6 +136,18 @@ def test_a_successor_has_what_is_left_of_the_quota(mint: Callable[..., IssuedKey
     old = mint(quota=3)
     verify_key(old.secret.reveal())
     assert rotate_key(old.key, overlap=HOUR).key.remaining == 2
+
+
+def test_a_successor_goes_on_with_the_refills_of_the_old_key(
+    mint: Callable[..., IssuedKey],
+) -> None:
+    old = mint(quota=1, refill=Rate(1, DAY), now=NOW)
+    refilled = NOW + DAY
+    verify_key(old.secret.reveal(), now=refilled)
+    new = rotate_key(old.key, overlap=HOUR, now=refilled)
+    with pytest.raises(LimitExceeded):
+        verify_key(new.secret.reveal(), now=refilled + DAY - MICROSECOND)
+    assert verify_key(new.secret.reveal(), now=refilled + DAY).key == new.key
 
 
 def test_rotating_a_used_up_key_gives_no_calls_back(mint: Callable[..., IssuedKey]) -> None:
