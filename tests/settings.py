@@ -17,7 +17,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 
 # A database a run, so that runs side by side don't meet.
 _test_name = f"test_pikku_{os.getpid()}"
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # pragma: no branch
     # A file, because threads and processes share it; the default journal, because it locks more.
     DATABASES["default"]["OPTIONS"] = {"timeout": 30}
     _test_name = str(Path(tempfile.gettempdir()) / f"{_test_name}.sqlite3")

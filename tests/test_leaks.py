@@ -215,18 +215,19 @@ def everything_that_can_be_done(api: Any) -> list[str]:
     return issued
 
 
+DUMP_SQLITE = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).iterdump(), sep='\\n')"
+
+
 def dump_of_the_database() -> str:
-    """What the database's own dump tool writes."""
-    name = str(connection.settings_dict["NAME"])
-    if connection.vendor == "sqlite":
-        connection.ensure_connection()
-        return "\n".join(connection.connection.iterdump())
-    host = str(connection.settings_dict["HOST"] or "127.0.0.1")
-    user = str(connection.settings_dict["USER"])
-    tool = {
+    """What a tool for the purpose writes, from outside."""
+    settings = connection.settings_dict
+    name, host, user = settings["NAME"], settings["HOST"] or "127.0.0.1", settings["USER"]
+    tools = {
+        "sqlite": [sys.executable, "-c", DUMP_SQLITE, name],
         "postgresql": ["pg_dump", "-h", host, "-U", user, name],
         "mysql": ["mysqldump", "--skip-lock-tables", "-h", host, "-u", user, name],
-    }[connection.vendor]
+    }
+    tool = tools[connection.vendor]
     assert shutil.which(tool[0]), f"{tool[0]} is needed to look into the database"
     return subprocess.run(tool, capture_output=True, text=True, check=True).stdout
 

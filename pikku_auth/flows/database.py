@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -54,10 +54,8 @@ def reading_for_update(using: str) -> Iterator[None]:
     SQLite locks the whole file: a row read in the caller's transaction would keep our
     own second connection from writing, so there the reading happens outside as well.
     """
-    if connections[using].vendor == "sqlite":
-        with outside_transaction(using):
-            yield
-    else:
+    locks_the_file = connections[using].vendor == "sqlite"
+    with outside_transaction(using) if locks_the_file else nullcontext():
         yield
 
 

@@ -11,14 +11,17 @@ from django.db import OperationalError, connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from rest_framework.authtoken.models import Token
+from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.test import APIClient
+from rest_framework.test import APIClient, APIRequestFactory
 from rest_framework_simplejwt.tokens import AccessToken
 
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.secrets import generate
 from pikku_auth.flows import IssuedKey, deactivate_service_user, disable_key, revoke_key
 from pikku_auth.models import APIKey
+from pikku_auth.rest_framework import PikkuAuthentication
+from pikku_auth.testing import key_headers
 from tests.conftest import pikku_settings
 
 pytestmark = pytest.mark.django_db
@@ -345,3 +348,11 @@ class TestCost:
         with CaptureQueriesContext(connection) as queries:
             get(api, None)
         assert not queries.captured_queries
+
+
+def test_it_authenticates_outside_of_a_view_too(mint: Mint) -> None:
+    issued = mint()
+    request = Request(APIRequestFactory().get("/", headers=key_headers(issued)))
+    authenticated = PikkuAuthentication().authenticate(request)
+    assert authenticated is not None
+    assert authenticated[1].key == issued.key
