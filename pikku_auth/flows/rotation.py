@@ -22,6 +22,9 @@ from pikku_auth.flows.minting import IssuedKey, mint_key, tell_minted
 from pikku_auth.flows.service_users import get_service_user
 from pikku_auth.models import APIKey, AuditEvent, KeyState, ServiceUser
 
+DEFAULT_OVERLAP = timedelta(hours=24)
+"""How long a rotated key lives on when nobody says."""
+
 _INHERITED = (
     "service_user",
     "name",
@@ -49,7 +52,7 @@ _LIVE = {KeyState.ACTIVE, KeyState.EXHAUSTED}
 def rotate_key(
     key: APIKey,
     *,
-    overlap: timedelta | None,
+    overlap: timedelta | None = DEFAULT_OVERLAP,
     origin: Origin = CODE,
     now: datetime | None = None,
 ) -> IssuedKey:
@@ -94,7 +97,7 @@ def mint_or_rotate(
     service_user: ServiceUser | str,
     *,
     name: str = "",
-    overlap: timedelta | None,
+    overlap: timedelta | None = DEFAULT_OVERLAP,
     origin: Origin = CODE,
     now: datetime | None = None,
     **options: Any,

@@ -6,8 +6,8 @@ import argparse
 import getpass
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -89,12 +89,12 @@ class IssuingCommand(PikkuCommand):
         Either it was handed over and is committed, or it never was: a killed rotation has
         not touched the old key.
         """
-        with _removed_on_failure(options["output"]), transaction.atomic(using=primary()):
+        with ExitStack() as cleanup, transaction.atomic(using=primary()):
             issued = make()
             text = _rendered(issued, options["format"])
             try:
                 if options["output"]:
-                    _write_new_file(options["output"], text)
+                    _write_new_file(options["output"], text, cleanup)
                 else:
                     self._print(text)
             except OSError as error:
@@ -167,23 +167,18 @@ def _rendered(issued: IssuedKey, style: str) -> str:
     return f"{'PIKKU_API_KEY=' if style == 'env' else ''}{issued.secret.reveal()}"
 
 
-def _write_new_file(path: Path, text: str) -> None:
+def _write_new_file(path: Path, text: str, cleanup: ExitStack) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+    def remove_on_failure(kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            path.unlink(missing_ok=True)
+
+    cleanup.push(remove_on_failure)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(f"{text}\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-@contextmanager
-def _removed_on_failure(path: Path | None) -> Iterator[None]:
-    existed = path is not None and os.path.lexists(path)
-    try:
-        yield
-    except BaseException:
-        if path is not None and not existed:
-            path.unlink(missing_ok=True)
-        raise
 
 
 def _discard(stream: Any) -> None:

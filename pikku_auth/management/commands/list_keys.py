@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -99,7 +99,11 @@ def _row(key: APIKey, now: datetime) -> list[str]:
 
 
 def _ago(moment: datetime | None, now: datetime) -> str:
-    return "never" if moment is None else f"{_plain(timesince(moment, now, depth=1))} ago"
+    if moment is None:
+        return "never"
+    if now - moment < timedelta(minutes=1):
+        return "just now"
+    return f"{_plain(timesince(moment, now, depth=1))} ago"
 
 
 def _ahead(moment: datetime | None, now: datetime) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -19,9 +18,8 @@ from pikku_auth.flows import (
     mint_key,
     mint_or_rotate,
 )
+from pikku_auth.flows.rotation import DEFAULT_OVERLAP
 from pikku_auth.management.base import IssuingCommand, argument
-
-DEFAULT_OVERLAP = timedelta(hours=24)
 
 
 class Command(IssuingCommand):

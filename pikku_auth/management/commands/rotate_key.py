@@ -9,8 +9,8 @@ from django.core.management.base import CommandParser
 
 from pikku_auth.core.durations import format_duration, parse_duration
 from pikku_auth.flows import find_key, rotate_key
+from pikku_auth.flows.rotation import DEFAULT_OVERLAP
 from pikku_auth.management.base import IssuingCommand, argument
-from pikku_auth.management.commands.mint_key import DEFAULT_OVERLAP
 
 
 class Command(IssuingCommand):
