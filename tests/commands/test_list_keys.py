@@ -88,6 +88,15 @@ def test_it_says_how_long_ago_a_key_expired(mint: Callable[..., IssuedKey], caps
     assert "expired  never      3 days ago" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("seconds", "words"), [(59, "just now"), (60, "1 minute ago")])
+def test_less_than_a_minute_ago_is_just_now(
+    mint: Callable[..., IssuedKey], capsys: Output, seconds: int, words: str
+) -> None:
+    verify_key(mint().secret.reveal(), now=NOW - timedelta(seconds=seconds))
+    call_command("list_keys")
+    assert f"  active  {words}  " in re.sub(" {2,}", "  ", capsys.readouterr().out)
+
+
 def test_it_shows_the_state_of_each_key(in_each_state: dict[str, APIKey], capsys: Output) -> None:
     call_command("list_keys")
     table = capsys.readouterr().out

@@ -184,6 +184,16 @@ def test_an_overlap_never_prolongs_the_old_key(
     assert key.expires_at == NOW + remaining
 
 
+def test_an_overlap_is_a_day_unless_said_otherwise(
+    service_user: ServiceUser, mint: Callable[..., IssuedKey]
+) -> None:
+    first, second = mint(now=NOW).key, mint(name="ci", now=NOW).key
+    rotate_key(first, now=NOW)
+    mint_or_rotate(service_user, name="ci", now=NOW)
+    second.refresh_from_db()
+    assert (first.expires_at, second.expires_at) == (NOW + DAY, NOW + DAY)
+
+
 def test_without_an_overlap_the_old_key_is_revoked_at_once(mint: Callable[..., IssuedKey]) -> None:
     old = mint(now=NOW)
     new = rotate_key(old.key, overlap=None, now=NOW)
