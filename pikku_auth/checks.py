@@ -14,14 +14,15 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.utils.module_loading import import_string
 from django.views.debug import SafeExceptionReporterFilter
+from rest_framework.settings import api_settings
 
 from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.core.durations import require_positive
 from pikku_auth.core.permissions import normalise
 from pikku_auth.core.secrets import PREFIX
+from pikku_auth.rest_framework import PikkuAuthentication
 
 _BACKEND = "pikku_auth.backends.ServiceUserBackend"
-_DRF_CLASS = re.compile(r"pikku_auth\.rest_framework\.(authentication\.)?PikkuAuthentication")
 _HEADER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 
 
@@ -101,11 +102,11 @@ def _backend_not_first() -> Iterator[CheckMessage]:
 
 
 def _class_not_first() -> Iterator[CheckMessage]:
-    classes = getattr(settings, "REST_FRAMEWORK", {}).get("DEFAULT_AUTHENTICATION_CLASSES", [])
-    names = [name if isinstance(name, str) else _dotted(name) for name in classes]
-    if any(_DRF_CLASS.fullmatch(name) for name in names[1:]):
+    classes: Any = api_settings.DEFAULT_AUTHENTICATION_CLASSES
+    if any(issubclass(class_, PikkuAuthentication) for class_ in classes[1:]):
         yield Error(
-            f"{names[0]} comes before PikkuAuthentication in DEFAULT_AUTHENTICATION_CLASSES: it "
+            f"{classes[0].__name__} comes before PikkuAuthentication in "
+            "DEFAULT_AUTHENTICATION_CLASSES: it "
             "would answer for a request whose API key is bad, and turn 401 into 403.",
             hint="List pikku_auth.rest_framework.PikkuAuthentication first.",
             id="pikku_auth.E006",
@@ -149,10 +150,6 @@ def _immediate_sqlite() -> Iterator[CheckMessage]:
             )
 
 
-def _dotted(class_: type) -> str:
-    return f"{class_.__module__}.{class_.__qualname__}"
-
-
 def _is_bool(value: object) -> None:
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is not True or False.")
@@ -168,7 +165,7 @@ def _is_prefix(value: object) -> None:
 def _is_header(value: object) -> None:
     if not (isinstance(value, str) and _HEADER.fullmatch(value)):
         raise ValueError(f"{value!r} is not a header name of letters, digits and hyphens.")
-    if value.lower() in {"authorization", "cookie"}:
+    if value.lower() in {"authorization", "content-length", "content-type", "cookie", "host"}:
         raise ValueError(f"{value!r} has another meaning.")
 
 
@@ -194,7 +191,7 @@ def _is_callable(value: object) -> None:
 
 
 def _is_vocabulary(value: Any) -> None:
-    vocabulary = {} if value is None else normalise(value)
+    vocabulary = {} if value is None else normalise(value, most=None)
     if "*" in vocabulary or any("*" in actions for actions in vocabulary.values()):
         raise ValueError("a wildcard can't be declared: name each action.")
 

@@ -84,7 +84,7 @@ class Settings:
     def scopes(self) -> dict[str, list[str]] | None:
         """The host's vocabulary, or ``None`` when any well-formed scope may be granted."""
         vocabulary = self._get("SCOPES")
-        return None if vocabulary is None else normalise(vocabulary)
+        return None if vocabulary is None else normalise(vocabulary, most=None)
 
 
 conf = Settings()

@@ -14,13 +14,19 @@ from django.core.checks import Warning as CheckWarning
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from pytest_django import Settings
-from rest_framework.authentication import SessionAuthentication
 
 from pikku_auth import checks
 from pikku_auth.conf import DEFAULTS
 from pikku_auth.rest_framework import PikkuAuthentication
 
 DOCS = Path(__file__).parent.parent / "docs" / "checks.md"
+
+
+class OursWithARealm(PikkuAuthentication):
+    """What a host may make of ours."""
+
+    www_authenticate_realm = "sandboxes"
+
 
 OURS = "pikku_auth.rest_framework.PikkuAuthentication"
 OURS_IN_FULL = "pikku_auth.rest_framework.authentication.PikkuAuthentication"
@@ -325,8 +331,7 @@ def test_our_backend_first_is_taken(settings: Settings, backends: Any) -> None:
     [
         [SESSION, OURS],
         [SESSION, OURS_IN_FULL],
-        [SESSION, PikkuAuthentication],
-        [SessionAuthentication, OURS],
+        [SESSION, "tests.test_checks.OursWithARealm"],
         (SESSION, "rest_framework.authentication.BasicAuthentication", OURS),
     ],
 )
@@ -334,7 +339,7 @@ def test_a_class_before_ours_is_named(settings: Settings, classes: Any) -> None:
     settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
     (message,) = checks.check_host()
     assert message.id == "pikku_auth.E006"
-    assert message.msg.startswith(SESSION)
+    assert message.msg.startswith("SessionAuthentication comes before")
 
 
 @pytest.mark.parametrize(
@@ -345,7 +350,7 @@ def test_a_class_before_ours_is_named(settings: Settings, classes: Any) -> None:
         {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION]},
         {"DEFAULT_AUTHENTICATION_CLASSES": [OURS]},
         {"DEFAULT_AUTHENTICATION_CLASSES": [OURS_IN_FULL, SESSION]},
-        {"DEFAULT_AUTHENTICATION_CLASSES": (PikkuAuthentication, SessionAuthentication)},
+        {"DEFAULT_AUTHENTICATION_CLASSES": (OURS, SESSION)},
     ],
 )
 def test_our_class_first_or_not_at_all_is_taken(

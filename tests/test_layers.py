@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "state": ({"core", "base"}, DJANGO),
     "flows": ({"core", "base", "state"}, DJANGO),
     "doors": ({"core", "base", "state", "flows"}, DJANGO | DRF),
-    "wiring": ({"core", "base", "state", "flows", "doors"}, DJANGO),
+    "wiring": ({"core", "base", "state", "flows", "doors"}, DJANGO | DRF),
     "testing": ({"core", "base", "state", "flows"}, DJANGO | DRF),
 }
 

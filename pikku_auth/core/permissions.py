@@ -37,17 +37,17 @@ def parse_scope(scope: str) -> tuple[str, str]:
     return resource, action
 
 
-def normalise(grant: Grant) -> dict[str, list[str]]:
+def normalise(grant: Grant, *, most: int | None = MAX_SCOPES) -> dict[str, list[str]]:
     """Read permissions in either spelling; sort them, and drop what is said twice.
 
-    :raises ValueError: when a scope is not of the grammar, or there are too many.
+    :raises ValueError: when a scope is not of the grammar, or there are more than ``most``.
     """
     found: dict[str, set[str]] = {}
     for scope in _scopes_of(grant):
         resource, action = parse_scope(scope)
         found.setdefault(resource, set()).add(action)
-    if sum(map(len, found.values())) > MAX_SCOPES:
-        raise ValueError(f"A key may have at most {MAX_SCOPES} scopes.")
+    if most is not None and sum(map(len, found.values())) > most:
+        raise ValueError(f"A key may have at most {most} scopes.")
     return {resource: sorted(found[resource]) for resource in sorted(found)}
 
 
@@ -103,11 +103,17 @@ def _is_known(resource: str, action: str, vocabulary: Permissions) -> bool:
 def _scopes_of(grant: Grant) -> Iterable[str]:
     if isinstance(grant, str):
         raise ValueError(f"Give the scopes as a list: [{grant!r}].")
+    if not isinstance(grant, Iterable):
+        raise ValueError(f"Give the scopes as a list, not {grant!r}.")
     if not isinstance(grant, Mapping):
         yield from grant
         return
     for resource, actions in grant.items():
         if isinstance(actions, str):
             raise ValueError(f"Give the actions of {resource!r} as a list: [{actions!r}].")
+        if not isinstance(actions, Iterable):
+            raise ValueError(f"Give the actions of {resource!r} as a list, not {actions!r}.")
         for action in actions:
+            if not (isinstance(resource, str) and isinstance(action, str)):
+                raise ValueError(f"{resource!r} and {action!r} are not both words.")
             yield _ANY if resource == action == _ANY else f"{resource}:{action}"

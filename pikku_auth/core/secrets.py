@@ -31,6 +31,10 @@ PREFIX = re.compile(r"[a-z][a-z0-9]{1,15}")
 """What a prefix may look like."""
 
 
+DIGEST = re.compile(r"[0-9a-f]{64}")
+"""What a digest looks like."""
+
+
 class Secret:
     """A secret that shows itself only to a caller who asks by name.
 

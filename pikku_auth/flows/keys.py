@@ -9,12 +9,13 @@ from django.db.models import Q
 from django.utils import timezone
 
 from pikku_auth import signals
-from pikku_auth.conf import conf
-from pikku_auth.core.secrets import has_prefix
+from pikku_auth.core.secrets import DIGEST
 from pikku_auth.exceptions import InvalidInput, KeyNotFound
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.models import APIKey, AuditEvent
+
+_LONGEST_START = 32
 
 
 def revoke_key(
@@ -51,12 +52,14 @@ def find_key(reference: str) -> APIKey:
 
     :raises KeyNotFound: when there is none or more than one, or a secret was given.
     """
-    if has_prefix(reference, conf.key_prefix) and len(reference) > 32:
+    if len(reference) > _LONGEST_START and not DIGEST.fullmatch(reference):
         raise KeyNotFound(
             "key",
-            "That is a secret, and now it may be in your shell's history: name the key by its "
-            "id or its first characters, and consider rotating it.",
+            "That is neither an id, nor a start, nor a digest. If it is a secret, it may now be in "
+            "your shell's history: name the key by its first characters, and consider rotating it.",
         )
+    if not reference.isprintable():
+        raise KeyNotFound("key", f"There is no key {reference!r}: list_keys shows them all.")
     match = Q(start=reference) | Q(digest=reference)
     if reference.isascii() and reference.isdigit() and len(reference) < 19:
         match |= Q(pk=int(reference))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from pikku_auth import signals
 from pikku_auth.conf import conf
 from pikku_auth.core.limits import Rate
 from pikku_auth.core.permissions import Grant
-from pikku_auth.core.secrets import Secret, generate
+from pikku_auth.core.secrets import DIGEST, Secret, generate
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import fields
 from pikku_auth.flows.audit import CODE, Origin, announce, record
@@ -23,8 +22,6 @@ from pikku_auth.flows.database import primary
 from pikku_auth.flows.fields import Lifetime
 from pikku_auth.flows.service_users import get_service_user
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,7 @@ def import_key(
     """
     using, now = primary(), now or timezone.now()
     owner = _active_owner(service_user)
-    if not _DIGEST.fullmatch(digest):
+    if not DIGEST.fullmatch(digest):
         raise InvalidInput("digest", "A digest is the SHA-256 in 64 lower-case hex digits.")
     if not (start.isprintable() and 0 < len(start) <= 32):
         raise InvalidInput("start", "A start has 1 to 32 printable characters.")

@@ -71,6 +71,7 @@ def rotate_key(
     old = APIKey.objects.using(using).select_related("service_user__user").get(pk=key.pk)
     if not old.service_user.can_act:
         raise KeyNotLive("key", _why_not_rotated(old, now))
+    lifetime = None if old.expires_at is None else old.expires_at - old.created_at
     secret = generate(conf.key_prefix)
     with transaction.atomic(using=using):
         # Columns of this row only: with a join, Django guards by a subquery, which
@@ -85,8 +86,8 @@ def rotate_key(
         if not live.update(rotated_at=now, **ending):
             old.refresh_from_db(using=using)
             raise KeyNotLive("key", _why_not_rotated(old, now))
-        successor = _create_successor(old, secret, origin, now, using)
         old.refresh_from_db(using=using)
+        successor = _create_successor(old, secret, lifetime, origin, now, using)
         _tell_rotated(old, successor, overlap, origin, now, using)
         # Inside, so that a kill can't fall between the commit and the caller's having the secret.
         key.refresh_from_db(using=using)
@@ -157,9 +158,13 @@ def _require_same(key: APIKey, options: dict[str, Any]) -> None:
 
 
 def _create_successor(
-    old: APIKey, secret: Secret, origin: Origin, now: datetime, using: str
+    old: APIKey,
+    secret: Secret,
+    lifetime: timedelta | None,
+    origin: Origin,
+    now: datetime,
+    using: str,
 ) -> APIKey:
-    lifetime = None if old.expires_at is None else old.expires_at - old.created_at
     return APIKey.objects.using(using).create(
         start=secret.start,
         digest=secret.digest,

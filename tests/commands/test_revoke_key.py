@@ -109,7 +109,7 @@ def test_an_unknown_key_is_an_error_with_the_next_command(issued: IssuedKey) -> 
 
 def test_a_pasted_secret_is_not_repeated(issued: IssuedKey, capsys: Output) -> None:
     secret = issued.secret.reveal()
-    with pytest.raises(CommandError, match="That is a secret") as refusal:
+    with pytest.raises(CommandError, match="If it is a secret") as refusal:
         call_command("revoke_key", secret, "--no-input")
     assert secret[12:] not in f"{refusal.value}{capsys.readouterr()}"
     assert not is_revoked(issued)
@@ -126,3 +126,17 @@ def test_it_is_recorded_as_done_from_a_command(issued: IssuedKey) -> None:
         call_command("revoke_key", str(issued.key.pk), "--no-input", "--reason", "leaked")
     event = AuditEvent.objects.get(action="key_revoked")
     assert (event.door, event.at, event.details) == ("command", NOW, {"reason": "leaked"})
+
+
+class Interrupted(Terminal):
+    """A stdin with somebody who presses Ctrl-C."""
+
+    def readline(self, size: int | None = -1, /) -> str:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_at_the_question_revokes_nothing(issued: IssuedKey) -> None:
+    with pytest.raises(CommandError, match="Nothing was revoked") as refusal:
+        call_command("revoke_key", str(issued.key.pk), stdin=Interrupted())
+    assert refusal.value.returncode == 130
+    assert APIKey.objects.get().revoked_at is None

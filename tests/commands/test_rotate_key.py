@@ -103,7 +103,7 @@ def test_an_unknown_key_is_an_error_with_the_next_command(key: APIKey) -> None:
 
 def test_a_pasted_secret_is_not_repeated(mint: Callable[..., IssuedKey], capsys: Output) -> None:
     secret = mint().secret.reveal()
-    with pytest.raises(CommandError, match="That is a secret") as refusal:
+    with pytest.raises(CommandError, match="If it is a secret") as refusal:
         call_command("rotate_key", secret)
     assert secret[12:] not in f"{refusal.value}{capsys.readouterr()}"
 

@@ -185,6 +185,16 @@ def test_a_lone_action_is_refused_with_the_list_that_was_meant() -> None:
         normalise({"sandbox": "read"})
 
 
+@pytest.mark.parametrize("grant", [7, {"sandbox": None}, {"sandbox": [None]}, {1: ["read"]}])
+def test_what_is_no_list_of_words_is_refused(grant: Any) -> None:
+    with pytest.raises(ValueError, match=r"as a list, not|not both words"):
+        normalise(grant)
+
+
+def test_a_vocabulary_may_be_larger_than_a_key() -> None:
+    assert len(normalise([f"r{n}:read" for n in range(201)], most=None)) == 201
+
+
 def test_two_hundred_scopes_are_taken() -> None:
     assert len(normalise(f"r{n}:read" for n in range(200))) == 200
 

@@ -152,3 +152,9 @@ def test_a_pasted_secret_is_not_repeated(mint: Callable[..., IssuedKey]) -> None
     with pytest.raises(KeyNotFound, match="consider rotating it") as refusal:
         find_key(secret)
     assert secret[12:] not in str(refusal.value)
+
+
+@pytest.mark.parametrize("reference", ["a\0b", "\n", "nonsense", "9" * 32])
+def test_what_can_name_no_key_is_not_found(db: None, reference: str) -> None:
+    with pytest.raises(KeyNotFound, match="list_keys shows them all"):
+        find_key(reference)

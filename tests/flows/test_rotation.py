@@ -400,3 +400,10 @@ def test_a_lowered_cap_shortens_the_next_successor(
     key = mint_key(service_user, lifetime=None, now=NOW).key
     settings.PIKKU_AUTH = {"MAX_KEY_LIFETIME": 30 * DAY}
     assert rotate_key(key, overlap=HOUR, now=NOW).key.expires_at == NOW + 30 * DAY
+
+
+def test_a_successor_has_what_is_left_of_the_quota_now(mint: Callable[..., IssuedKey]) -> None:
+    issued = mint(quota=5)
+    stale = APIKey.objects.get()
+    verify_key(issued.secret.reveal())
+    assert rotate_key(stale).key.remaining == 4

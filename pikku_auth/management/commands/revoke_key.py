@@ -42,5 +42,9 @@ class Command(PikkuCommand):
         used = f"last used {in_words(key.last_used_at)}" if key.last_used_at else "never used"
         self.stderr.write(f"Revoke {key} of {key.service_user}, {used}? [y/N] ", str, ending="")
         self.stderr.flush()
-        if stdin.readline().strip().lower() not in {"y", "yes"}:
+        try:
+            answer = stdin.readline()
+        except KeyboardInterrupt:
+            raise CommandError("\nNothing was revoked.", returncode=130) from None
+        if answer.strip().lower() not in {"y", "yes"}:
             raise CommandError("Nothing was revoked.")
