@@ -71,7 +71,7 @@ have_mariadb() {
         [[ -x /usr/sbin/mariadbd ]] || apt_install mariadb-server
         if ! listens 3306; then
             install -d -o mysql -g mysql /run/mysqld
-            start-stop-daemon --start --oknodo --background --exec /usr/sbin/mariadbd
+            start-stop-daemon --start --oknodo --background --exec /usr/sbin/mariadbd -- --user=mysql
         fi
         wait_until listens 3306
     fi
