@@ -10,9 +10,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from pikku_auth.core.permissions import allows
 from pikku_auth.flows.service_users import is_service_user
-from pikku_auth.principal import bound_of
+from pikku_auth.principal import allows_module, allows_perm, bound_of
 
 
 class ServiceUserBackend(BaseBackend):
@@ -56,7 +55,7 @@ class ServiceUserBackend(BaseBackend):
         :raises PermissionDenied: when the caller's key does not cover ``perm:<perm>``.
         """
         bound = bound_of(user_obj)
-        if bound is not None and not allows(bound, "perm", perm):
+        if bound is not None and not allows_perm(bound, perm):
             raise PermissionDenied
         return False
 
@@ -66,10 +65,8 @@ class ServiceUserBackend(BaseBackend):
         :raises PermissionDenied: when the caller's key covers nothing of ``app_label``.
         """
         bound = bound_of(user_obj)
-        if bound is not None and not allows(bound, "perm", "*"):
-            granted = bound.get("perm", [])
-            if not any(action.startswith(f"{app_label}.") for action in granted):
-                raise PermissionDenied
+        if bound is not None and not allows_module(bound, app_label):
+            raise PermissionDenied
         return False
 
     async def ahas_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:

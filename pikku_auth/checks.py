@@ -190,6 +190,14 @@ def _is_callable(value: object) -> None:
         raise TypeError(f"{value!r} is not the dotted path of a function.")
 
 
+def _is_list_of_clients(value: object) -> None:
+    if value is not None and not (
+        isinstance(value, list | tuple | set | frozenset)
+        and all(isinstance(client, str) and client for client in value)
+    ):
+        raise TypeError(f"{value!r} is not a list of client ids.")
+
+
 def _is_vocabulary(value: Any) -> None:
     vocabulary = {} if value is None else normalise(value, most=None)
     if "*" in vocabulary or any("*" in actions for actions in vocabulary.values()):
@@ -198,12 +206,16 @@ def _is_vocabulary(value: Any) -> None:
 
 _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "ACCEPT_FOREIGN_KEYS": _is_bool,
+    "ALLOWED_CLIENTS": _is_list_of_clients,
     "CREATE_USER": _is_callable,
     "DEFAULT_KEY_LIFETIME": _is_lifetime,
+    "FRESH_SIGN_IN": _is_lifetime,
     "KEY_HEADER": _is_header,
     "KEY_PREFIX": _is_prefix,
     "LAST_USED_RESOLUTION": _is_positive,
+    "LOGIN_LIFETIME": _is_positive,
     "LOGIN_PREFIX": _is_prefix,
+    "LOGIN_RENEWAL": _is_positive,
     "MAX_KEY_LIFETIME": _is_lifetime,
     "NUM_PROXIES": _is_number_of_proxies,
     "SCOPES": _is_vocabulary,

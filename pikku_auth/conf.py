@@ -17,12 +17,16 @@ from pikku_auth.core.permissions import normalise
 
 DEFAULTS: dict[str, Any] = {
     "ACCEPT_FOREIGN_KEYS": False,
+    "ALLOWED_CLIENTS": None,
     "CREATE_USER": "pikku_auth.flows.service_users.create_user",
     "DEFAULT_KEY_LIFETIME": timedelta(days=90),
+    "FRESH_SIGN_IN": None,
     "KEY_HEADER": "x-api-key",
     "KEY_PREFIX": "pka",
     "LAST_USED_RESOLUTION": timedelta(minutes=1),
+    "LOGIN_LIFETIME": timedelta(days=7),
     "LOGIN_PREFIX": "pks",
+    "LOGIN_RENEWAL": timedelta(days=1),
     "MAX_KEY_LIFETIME": None,
     "NUM_PROXIES": 0,
     "SCOPES": None,
@@ -40,6 +44,12 @@ class Settings:
         return bool(self._get("ACCEPT_FOREIGN_KEYS"))
 
     @property
+    def allowed_clients(self) -> list[str] | None:
+        """The client ids that may log in, or ``None`` for any."""
+        clients: list[str] | None = self._get("ALLOWED_CLIENTS")
+        return clients
+
+    @property
     def create_user(self) -> Callable[[str], Any]:
         hook: Callable[[str], Any] = import_string(self._get("CREATE_USER"))
         return hook
@@ -48,6 +58,12 @@ class Settings:
     def default_key_lifetime(self) -> timedelta | None:
         lifetime: timedelta | None = self._get("DEFAULT_KEY_LIFETIME")
         return lifetime
+
+    @property
+    def fresh_sign_in(self) -> timedelta | None:
+        """How long ago a human may have signed in to approve a login; ``None`` for ever."""
+        age: timedelta | None = self._get("FRESH_SIGN_IN")
+        return age
 
     @property
     def key_header(self) -> str:
@@ -66,6 +82,17 @@ class Settings:
     def last_used_resolution(self) -> timedelta:
         resolution: timedelta = self._get("LAST_USED_RESOLUTION")
         return resolution
+
+    @property
+    def login_lifetime(self) -> timedelta:
+        lifetime: timedelta = self._get("LOGIN_LIFETIME")
+        return lifetime
+
+    @property
+    def login_renewal(self) -> timedelta:
+        """How often the end of a login that is in use moves on."""
+        renewal: timedelta = self._get("LOGIN_RENEWAL")
+        return renewal
 
     @property
     def login_prefix(self) -> str:

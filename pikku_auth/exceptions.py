@@ -55,6 +55,33 @@ class InvalidToken(Refused):
     detail = _("Invalid or expired login.")
 
 
+class TooManyAttempts(Refused):
+    """Somebody tries too often: guesses at user codes, or codes asked for."""
+
+    code = "too_many_attempts"
+    status = 429
+    detail = _("Too many requests. Please try again later.")
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
+class DeviceFlowError(PikkuAuthError):
+    """A step of the device flow failed (RFC 8628, 3.5; RFC 6749, 5.2).
+
+    ``error`` is the protocol's code, ``description`` its words for people.
+    """
+
+    code = "device_flow"
+
+    def __init__(self, error: str, description: str, status: int = 400) -> None:
+        super().__init__(description)
+        self.error = error
+        self.description = description
+        self.status = status
+
+
 class NetworkNotAllowed(Refused):
     """The key is good, but not from the caller's address."""
 

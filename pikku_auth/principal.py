@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from pikku_auth.core.permissions import Permissions, missing
-from pikku_auth.models import APIKey, ServiceUser
+from pikku_auth.core.permissions import Permissions, allows, missing, scope_strings
+from pikku_auth.models import APIKey, LoginSession, ServiceUser
 
 _BOUND = "_pikku_auth_permissions"
 
@@ -17,29 +17,37 @@ _BOUND = "_pikku_auth_permissions"
 class Principal:
     """An authenticated caller. In DRF it is ``request.auth``; ``request.user`` is ``user``.
 
-    ``permissions`` is what the credential allows, never more than it was minted with.
+    Either ``key`` or ``login`` is what it came with. ``permissions`` is what that allows,
+    never more than it was minted with or approved for.
     """
 
     user: Any
-    via: Literal["api_key"]
-    key: APIKey
+    via: Literal["api_key", "login"]
     permissions: Permissions
+    key: APIKey | None = None
+    login: LoginSession | None = None
 
     @property
-    def service_user(self) -> ServiceUser:
-        """The machine identity that owns the key."""
-        return self.key.service_user
+    def service_user(self) -> ServiceUser | None:
+        """The machine identity that owns the key; ``None`` for a human."""
+        return self.key.service_user if self.key else None
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What was stored with the key when it was minted."""
-        metadata: Mapping[str, Any] = self.key.metadata
+        """What was stored with the key when it was minted; empty for a human."""
+        metadata: Mapping[str, Any] = self.key.metadata if self.key else {}
         return metadata
 
     @property
     def expires_at(self) -> datetime | None:
         """When the credential ends, or ``None`` for never."""
-        return self.key.expires_at
+        credential = self.key or self.login
+        return credential.expires_at if credential else None
+
+    @property
+    def scopes(self) -> list[str]:
+        """The permissions as scope strings."""
+        return scope_strings(self.permissions)
 
     def has_scope(self, *scopes: str) -> bool:
         """Whether every one of ``scopes`` is allowed.
@@ -54,9 +62,41 @@ class Principal:
 def bind(user: Any, permissions: Permissions) -> None:
     """Bound what this ``user`` object may do by the credential it came with.
 
-    :class:`pikku_auth.backends.ServiceUserBackend` enforces the bound in ``has_perm``.
+    :class:`pikku_auth.backends.ServiceUserBackend` enforces the bound in ``has_perm``. A
+    superuser's ``has_perm`` asks no backend, so on this object it is replaced.
     """
     setattr(user, _BOUND, permissions)
+    if getattr(user, "is_superuser", False) and not allows(permissions, "perm", "*"):
+        user.has_perm = _BoundedPerm(permissions)
+        user.has_module_perms = _BoundedModule(permissions)
+
+
+def allows_perm(permissions: Permissions, perm: str) -> bool:
+    """Whether a credential covers Django's permission ``perm``."""
+    return allows(permissions, "perm", perm)
+
+
+def allows_module(permissions: Permissions, app_label: str) -> bool:
+    """Whether a credential covers any of Django's permissions in ``app_label``."""
+    return allows(permissions, "perm", "*") or any(
+        action.startswith(f"{app_label}.") for action in permissions.get("perm", ())
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _BoundedPerm:
+    permissions: Permissions
+
+    def __call__(self, perm: str, obj: Any = None) -> bool:
+        return allows_perm(self.permissions, perm)
+
+
+@dataclass(frozen=True, slots=True)
+class _BoundedModule:
+    permissions: Permissions
+
+    def __call__(self, app_label: str) -> bool:
+        return allows_module(self.permissions, app_label)
 
 
 def bound_of(user: object) -> Permissions | None:

@@ -32,5 +32,20 @@ key_enabled = Signal()
 key_disabled = Signal()
 """``key``, ``origin``."""
 
+login_approved = Signal()
+"""``device_code``, ``user``, ``origin``. A human has approved a login in the browser."""
+
+login_denied = Signal()
+"""``device_code``, ``user``, ``origin``."""
+
+login_started = Signal()
+"""``login``, ``origin``. The device has fetched its token."""
+
+login_revoked = Signal()
+"""``login``, ``reason``, ``origin``. Also when the human logged out."""
+
+login_refused = Signal()
+"""``login`` (``None`` if unknown), ``reason``, ``ip``."""
+
 key_refused = Signal()
 """``key`` (``None`` if unknown), ``reason``, ``ip``. A revoked key that knocks is an alarm."""

@@ -35,7 +35,7 @@ class WhoAmI(APIView):
         """Who is calling."""
         answer = {"user": request.user.get_username(), "via": "session", "scopes": []}
         if isinstance(request.auth, Principal):
-            answer |= {"via": request.auth.via, "scopes": request.auth.key.scopes}
+            answer |= {"via": request.auth.via, "scopes": request.auth.scopes}
         return Response(answer)
 
 

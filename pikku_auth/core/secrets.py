@@ -59,7 +59,8 @@ class Secret:
     @property
     def start(self) -> str:
         """The first characters, for people to tell keys apart by."""
-        return self._text[: self._text.index("_") + 1 + _START_LENGTH]
+        prefix, mark, body = self._text.partition("_")
+        return f"{prefix}{mark}{body[:_START_LENGTH]}" if mark else ""
 
     def __repr__(self) -> str:
         return f"<Secret {self.start}…>"

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import models, transaction
 from django.dispatch import Signal
 
-from pikku_auth.models import APIKey, AuditEvent, ServiceUser
+from pikku_auth.models import APIKey, AuditEvent, LoginSession, ServiceUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,9 @@ def record(
     now: datetime,
     using: str,
     key: APIKey | None = None,
+    login: LoginSession | None = None,
     service_user: ServiceUser | None = None,
+    subject: str = "",
     **details: Any,
 ) -> None:
     """Append the audit row. Call it inside the act's transaction."""
@@ -46,14 +48,15 @@ def record(
     AuditEvent.objects.using(using).create(
         at=now,
         action=action,
-        subject=_subject(key, service_user),
+        subject=(subject or _subject(key, login, service_user))[:300],
         service_user=service_user,
         key=key,
+        login=login,
         actor=origin.actor,
-        actor_name=_clean(origin.actor_name or _name_of(origin.actor))[:254],
+        actor_name=clean(origin.actor_name or _name_of(origin.actor))[:254],
         door=origin.door,
         ip=origin.ip,
-        user_agent=_clean(origin.user_agent)[:200],
+        user_agent=clean(origin.user_agent)[:200],
         details=details,
     )
 
@@ -65,16 +68,20 @@ def announce(signal: Signal, sender: type[models.Model], using: str, **payload: 
     )
 
 
-def _subject(key: APIKey | None, service_user: ServiceUser | None) -> str:
-    if key is None:
-        return str(service_user) if service_user else ""
-    return f"{key} of {service_user}"[:300]
+def _subject(
+    key: APIKey | None, login: LoginSession | None, service_user: ServiceUser | None
+) -> str:
+    if key is not None:
+        return f"{key} of {service_user}"
+    if login is not None:
+        return f"{login} of {_name_of(login.user)}"
+    return str(service_user) if service_user else ""
 
 
 def _name_of(actor: Any) -> str:
     return "" if actor is None else str(actor.get_username())
 
 
-def _clean(text: str) -> str:
-    """Control characters would let a caller forge lines wherever the row is printed."""
+def clean(text: str) -> str:
+    """What of ``text`` is printable. Control characters would let a caller forge lines wherever the row is printed."""
     return "".join(character for character in text if character.isprintable())

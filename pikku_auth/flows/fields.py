@@ -82,7 +82,14 @@ def _name(name: str) -> str:
 
 def _permissions(grant: Grant) -> dict[str, list[str]]:
     with named("permissions"):
-        permissions = normalise(grant)
+        return known_scopes(normalise(grant))
+
+
+def known_scopes(permissions: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Give normalised permissions back if the host's vocabulary has them all.
+
+    :raises InvalidInput: naming the first that it hasn't, and what may have been meant.
+    """
     vocabulary = conf.scopes
     if vocabulary is not None and (strange := unknown(permissions, vocabulary)):
         known = scope_strings(vocabulary)

@@ -1,0 +1,100 @@
+"""The audit trail."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from pikku_auth.models.keys import APIKey, ServiceUser
+from pikku_auth.models.logins import LoginSession
+
+
+class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
+    """Reads and adds; changing is refused, and only pruning deletes."""
+
+    def update(self, **kwargs: Any) -> NoReturn:
+        raise TypeError("Audit events are append-only.")
+
+    def delete(self) -> NoReturn:
+        raise TypeError("Audit events are append-only: manage.py prune_auth removes old ones.")
+
+
+class AuditEvent(models.Model):
+    """Who did what to which key, login or service user, when, from where, through which door.
+
+    Append-only, and written in the transaction of the act itself. ``subject`` and
+    ``actor_name`` keep the story readable when the rows they name are gone.
+    """
+
+    class Action(models.TextChoices):
+        SERVICE_USER_CREATED = "service_user_created", _("service user created")
+        SERVICE_USER_DEACTIVATED = "service_user_deactivated", _("service user deactivated")
+        SERVICE_USER_ACTIVATED = "service_user_activated", _("service user activated")
+        KEY_MINTED = "key_minted", _("key minted")
+        KEY_IMPORTED = "key_imported", _("key imported")
+        KEY_ROTATED = "key_rotated", _("key rotated")
+        KEY_REVOKED = "key_revoked", _("key revoked")
+        KEY_ENABLED = "key_enabled", _("key enabled")
+        KEY_DISABLED = "key_disabled", _("key disabled")
+        LOGIN_APPROVED = "login_approved", _("login approved")
+        LOGIN_DENIED = "login_denied", _("login denied")
+        LOGIN_STARTED = "login_started", _("login started")
+        LOGIN_REVOKED = "login_revoked", _("login revoked")
+        PRUNED = "pruned", _("pruned")
+
+    at = models.DateTimeField(_("at"), db_index=True)
+    action = models.CharField(_("action"), max_length=40, choices=Action.choices)
+    subject = models.CharField(_("subject"), max_length=300)
+    service_user = models.ForeignKey(
+        ServiceUser,
+        verbose_name=_("service user"),
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="audit_events",
+    )
+    key = models.ForeignKey(
+        APIKey,
+        verbose_name=_("key"),
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="audit_events",
+    )
+    login = models.ForeignKey(
+        LoginSession,
+        verbose_name=_("login"),
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="audit_events",
+    )
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("actor"),
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+    )
+    actor_name = models.CharField(_("actor name"), max_length=254, blank=True)
+    door = models.CharField(_("door"), max_length=20)
+    ip = models.GenericIPAddressField(_("IP address"), null=True)
+    user_agent = models.CharField(_("user agent"), max_length=200, blank=True)
+    details = models.JSONField(_("details"), default=dict)
+
+    objects = AuditEventQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("audit event")
+        verbose_name_plural = _("audit events")
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.get_action_display()}: {self.subject}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("Audit events are append-only.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("Audit events are append-only: manage.py prune_auth removes old ones.")

@@ -1,0 +1,146 @@
+"""Humans in a terminal: a pending device login, and the session that comes of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext_lazy as _
+
+from pikku_auth.core.permissions import scope_strings
+
+
+class DeviceCode(models.Model):
+    """One device login in the making (RFC 8628). Both codes are kept as digests only.
+
+    ``interval`` is what the code enforces now, in seconds; ``announced_interval`` is what
+    the device was told. ``user`` is who claimed the code in the browser.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("pending")
+        APPROVED = "approved", _("approved")
+        DENIED = "denied", _("denied")
+        CONSUMED = "consumed", _("consumed")
+
+    device_digest = models.CharField(max_length=64, editable=False)
+    user_code_digest = models.CharField(max_length=64, editable=False)
+    client_id = models.CharField(_("client"), max_length=191)
+    scope = models.CharField(_("scope"), max_length=2000, blank=True)
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status.choices, default=Status.PENDING
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="+",
+    )
+    created_at = models.DateTimeField(_("created at"))
+    expires_at = models.DateTimeField(_("expires at"), db_index=True)
+    announced_interval = models.PositiveSmallIntegerField()
+    interval = models.PositiveSmallIntegerField()
+    last_polled_at = models.DateTimeField(null=True)
+    ip = models.GenericIPAddressField(_("IP address"), null=True)
+    user_agent = models.CharField(_("user agent"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("device code")
+        verbose_name_plural = _("device codes")
+        constraints = [
+            models.UniqueConstraint(fields=["device_digest"], name="pikku_auth_device_digest"),
+            models.UniqueConstraint(fields=["user_code_digest"], name="pikku_auth_user_code"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.client_id} ({self.get_status_display()})"
+
+
+class LoginSession(models.Model):
+    """A human's login: a bearer token, of which only the SHA-256 is kept.
+
+    ``permissions`` is ``None`` for a login with all of its human's rights; scopes asked
+    for at login restrict it. ``auth_hash`` dies with the password it was made under.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        on_delete=models.CASCADE,
+        related_name="pikku_logins",
+    )
+    device_code = models.OneToOneField(
+        DeviceCode, on_delete=models.SET_NULL, null=True, related_name="login"
+    )
+    start = models.CharField(_("start"), max_length=32)
+    digest = models.CharField(max_length=64, editable=False)
+    auth_hash = models.CharField(max_length=128, editable=False)
+    permissions = models.JSONField(_("permissions"), null=True)
+    client_id = models.CharField(_("client"), max_length=191)
+    ip = models.GenericIPAddressField(_("IP address"), null=True)
+    user_agent = models.CharField(_("user agent"), max_length=200, blank=True)
+    created_at = models.DateTimeField(_("created at"))
+    renewed_at = models.DateTimeField(_("renewed at"))
+    expires_at = models.DateTimeField(_("expires at"))
+    last_used_at = models.DateTimeField(_("last used at"), null=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True)
+    revoke_reason = models.CharField(_("reason"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("login")
+        verbose_name_plural = _("logins")
+        constraints = [
+            models.UniqueConstraint(fields=["digest"], name="pikku_auth_login_digest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.client_id} ({self.start}…)"
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes it is restricted to; ``["*"]`` if it isn't."""
+        return ["*"] if self.permissions is None else scope_strings(self.permissions)
+
+    def why_dead(self, now: datetime) -> str | None:
+        """Why this login is refused at ``now``, or ``None`` while it is good.
+
+        Wants ``user`` selected. At the instant of ``expires_at`` it has expired.
+        """
+        if self.revoked_at is not None:
+            return "revoked"
+        if now >= self.expires_at:
+            return "expired"
+        user: Any = self.user
+        if not user.is_active:
+            return "owner_inactive"
+        if not any(constant_time_compare(self.auth_hash, known) for known in auth_hashes(user)):
+            return "password_changed"
+        return None
+
+
+def auth_hashes(user: Any) -> list[str]:
+    """What Django's sessions compare to end with a password: now, and under older secret keys."""
+    return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+
+
+class Attempts(models.Model):
+    """How often somebody has tried something in a window: guesses at user codes, mostly.
+
+    In the database and not in a cache, because it must survive a flush and be exact.
+    """
+
+    subject = models.CharField(max_length=64)
+    window_started_at = models.DateTimeField()
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["subject"], name="pikku_auth_attempts_subject"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} since {self.window_started_at:%H:%M:%S}"
