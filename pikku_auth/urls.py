@@ -1,9 +1,24 @@
-"""Where device login will be mounted: ``path("auth/", include("pikku_auth.urls"))``."""
+"""``path("auth/", include("pikku_auth.urls"))``: device login and sessions."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from pikku_auth.views import device, page, sessions
 
 app_name = "pikku_auth"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("activate", page.activate, name="activate"),
+    path("device/code", device.device_code, name="device_code"),
+    path("device/token", device.device_token, name="device_token"),
+    path("device", device.device, name="device"),
+    path("device/approve", device.device_approve, name="device_approve"),
+    path("device/deny", device.device_deny, name="device_deny"),
+    path("get-session", sessions.get_session, name="get_session"),
+    path("sign-out", sessions.sign_out, name="sign_out"),
+    path("list-sessions", sessions.list_sessions, name="list_sessions"),
+    path("revoke-session", sessions.revoke_session, name="revoke_session"),
+    path("revoke-sessions", sessions.revoke_sessions, name="revoke_sessions"),
+    path("revoke-other-sessions", sessions.revoke_other_sessions, name="revoke_other_sessions"),
+]

@@ -18,7 +18,7 @@ ROOMS = {
     "base": {"conf", "exceptions", "signals"},
     "state": {"models", "migrations", "principal"},
     "flows": {"flows"},
-    "doors": {"admin", "backends", "management", "rest_framework", "urls"},
+    "doors": {"admin", "backends", "management", "rest_framework", "urls", "views"},
     "wiring": {"apps", "checks"},
     "testing": {"testing"},
 }

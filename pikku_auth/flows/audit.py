@@ -83,5 +83,5 @@ def _name_of(actor: Any) -> str:
 
 
 def clean(text: str) -> str:
-    """What of ``text`` is printable. Control characters would let a caller forge lines wherever the row is printed."""
+    """What of ``text`` is printable: anything else could forge lines wherever it is shown."""
     return "".join(character for character in text if character.isprintable())

@@ -97,7 +97,7 @@ def claim(device_code: DeviceCode, user: Any, *, now: datetime | None = None) ->
     )
     rows.update(user=user)
     device_code.refresh_from_db(using=primary(), fields=["status", "user"])
-    return device_code.user_id == user.pk
+    return bool(device_code.user_id == user.pk)
 
 
 def approve(

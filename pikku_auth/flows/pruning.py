@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from pikku_auth.flows.audit import CODE, Origin, record
 from pikku_auth.flows.database import primary
-from pikku_auth.models import APIKey, AuditEvent
+from pikku_auth.models import APIKey, Attempts, AuditEvent, DeviceCode, LoginSession
 
+DAY = timedelta(days=1)
 BATCH = 1_000
 """Rows a statement deletes at most, so that none holds its locks for long."""
 
@@ -23,6 +24,8 @@ class Pruned:
     """How many rows were deleted."""
 
     keys: int
+    logins: int
+    codes: int
     events: int
 
 
@@ -33,7 +36,9 @@ def prune(
     origin: Origin = CODE,
     now: datetime | None = None,
 ) -> Pruned:
-    """Delete keys that were revoked or expired, and audit events that happened, so long ago.
+    """Delete keys and logins that ended, and audit events that happened, so long ago.
+
+    Device codes go a day after they have expired.
 
     Safe to run twice at once, and to kill: each batch is a transaction of its own.
     """
@@ -41,9 +46,12 @@ def prune(
     long_over = now - keys_older_than
     dead = Q(revoked_at__lt=long_over) | Q(expires_at__lt=long_over)
     keys = _delete_in_batches(APIKey.objects.using(using).filter(dead))
+    logins = _delete_in_batches(LoginSession.objects.using(using).filter(dead))
+    codes = _delete_in_batches(DeviceCode.objects.using(using).filter(expires_at__lt=now - DAY))
+    _delete_in_batches(Attempts.objects.using(using).filter(window_started_at__lt=now - DAY))
     old = AuditEvent.objects.using(using).filter(at__lt=now - events_older_than)
     events = _delete_in_batches(old)
-    if keys or events:
+    if keys or logins or events:
         with transaction.atomic(using=using):
             record(
                 AuditEvent.Action.PRUNED,
@@ -51,9 +59,10 @@ def prune(
                 now=now,
                 using=using,
                 keys=keys,
+                logins=logins,
                 events=events,
             )
-    return Pruned(keys, events)
+    return Pruned(keys, logins, codes, events)
 
 
 def _delete_in_batches(rows: QuerySet[Any]) -> int:

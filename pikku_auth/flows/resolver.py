@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from pikku_auth.conf import conf
 from pikku_auth.core.networks import client_address
 from pikku_auth.core.secrets import has_prefix
-from pikku_auth.exceptions import InvalidToken
+from pikku_auth.flows.logins import token_digest, verify_login
 from pikku_auth.flows.verification import key_digest, verify_digest
 from pikku_auth.principal import Principal
 
@@ -27,8 +27,9 @@ def resolve(request: HttpRequest, *, now: datetime | None = None) -> Principal |
         digest = key_digest(request.META[conf.key_header_meta])
         return verify_digest(digest, ip=address_of(request), now=now)
     if is_token_presented(request):
-        # A key in this header is refused too: one kind of credential per header.
-        raise InvalidToken
+        # A key in this header has no digest of a token, and is refused:
+        # one kind of credential per header.
+        return verify_login(token_digest(bearer_of(request)), ip=address_of(request), now=now)
     return None
 
 
@@ -39,11 +40,14 @@ def is_key_presented(request: HttpRequest) -> bool:
 
 def is_token_presented(request: HttpRequest) -> bool:
     """Whether ``Authorization`` is a bearer of our format (RFC 6750, 2.1)."""
+    token = bearer_of(request)
+    return has_prefix(token, conf.login_prefix) or has_prefix(token, conf.key_prefix)
+
+
+def bearer_of(request: HttpRequest) -> str:
+    """What follows ``Bearer`` in ``Authorization``; empty for any other scheme."""
     scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
-    token = token.strip()
-    return scheme.lower() == "bearer" and (
-        has_prefix(token, conf.login_prefix) or has_prefix(token, conf.key_prefix)
-    )
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def address_of(request: HttpRequest) -> str | None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NoReturn
 
-from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from pikku_auth import signals
@@ -25,6 +23,7 @@ from pikku_auth.exceptions import (
 )
 from pikku_auth.flows import limits, usage
 from pikku_auth.flows.database import outside_transaction, primary, reading_for_update
+from pikku_auth.flows.outage import outage_is_not_a_refusal
 from pikku_auth.models import APIKey, KeyState
 from pikku_auth.principal import Principal, bind
 
@@ -76,7 +75,7 @@ def verify_digest(
     if digest is None:
         _refuse(InvalidKey("malformed"), None, ip)
     using = primary()
-    with _outage_is_not_a_bad_key(), reading_for_update(using):
+    with outage_is_not_a_refusal(), reading_for_update(using):
         key = _find(digest, using)
         if key is None:
             _refuse(InvalidKey("unknown"), None, ip)
@@ -126,12 +125,3 @@ def _refuse(refusal: Refused, key: APIKey | None, ip: str | None) -> NoReturn:
     logger.log(level, "API key refused: %s (%s, from %s)", refusal.reason, key or "no such key", ip)
     signals.key_refused.send_robust(sender=APIKey, key=key, reason=refusal.reason, ip=ip)
     raise refusal from None
-
-
-@contextmanager
-def _outage_is_not_a_bad_key() -> Iterator[None]:
-    try:
-        yield
-    except (OperationalError, InterfaceError):
-        logger.exception("The database could not be asked about an API key")
-        raise Unavailable from None

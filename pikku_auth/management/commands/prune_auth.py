@@ -23,7 +23,7 @@ class Command(PikkuCommand):
             type=argument(parse_duration),
             default="180d",
             metavar="180d",
-            help="Keys revoked or expired longer ago than this. Default: 180d.",
+            help="Keys and logins that ended longer ago than this. Default: 180d.",
         )
         parser.add_argument(
             "--events-older-than",
@@ -40,4 +40,8 @@ class Command(PikkuCommand):
             events_older_than=options["events_older_than"],
             origin=self.origin,
         )
-        self.note(f"Deleted {pruned.keys} keys and {pruned.events} audit events.", options)
+        self.note(
+            f"Deleted {pruned.keys} keys, {pruned.logins} logins, {pruned.codes} device codes and "
+            f"{pruned.events} audit events.",
+            options,
+        )

@@ -1,0 +1,113 @@
+"""Login sessions: verify a token, renew it while it is in use, end it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from pikku_auth import signals
+from pikku_auth.conf import conf
+from pikku_auth.core.secrets import digest_of
+from pikku_auth.exceptions import InvalidInput, InvalidToken
+from pikku_auth.flows import usage
+from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.database import primary
+from pikku_auth.flows.outage import outage_is_not_a_refusal
+from pikku_auth.models import AuditEvent, LoginSession
+from pikku_auth.principal import Principal, bind
+
+logger = logging.getLogger("pikku_auth")
+
+_EVERYTHING = {"*": ["*"]}
+
+
+def token_digest(text: str) -> str | None:
+    """The digest of a presented login token, or ``None`` if it can't be one of ours."""
+    return digest_of(text, prefix=conf.login_prefix)
+
+
+def verify_login(
+    digest: str | None, *, ip: str | None = None, now: datetime | None = None
+) -> Principal:
+    """The principal of a live login: one SELECT, and no write.
+
+    :raises InvalidToken: when there is no such live login.
+    :raises Unavailable: when the database can't be asked.
+    """
+    now = now or timezone.now()
+    with outage_is_not_a_refusal():
+        login = _find(digest) if digest else None
+    reason = "unknown" if login is None else login.why_dead(now)
+    if login is None or reason is not None:
+        _refuse(reason or "unknown", login, ip)
+        raise InvalidToken(reason or "unknown")
+    usage.note(login, now)
+    if now - login.renewed_at >= conf.login_renewal:
+        usage.note_renewal(login, now)
+    permissions = _EVERYTHING if login.permissions is None else login.permissions
+    bind(login.user, permissions)
+    return Principal(user=login.user, via="login", permissions=permissions, login=login)
+
+
+def revoke_login(
+    login: LoginSession, *, reason: str = "", origin: Origin = CODE, now: datetime | None = None
+) -> bool:
+    """End ``login`` from the next request on. ``False`` if it had been ended before.
+
+    :raises InvalidInput: when the reason is too long or not printable.
+    """
+    using, now = primary(), now or timezone.now()
+    if len(reason) > 200 or not reason.isprintable():
+        raise InvalidInput("reason", "A reason has at most 200 printable characters.")
+    with transaction.atomic(using=using):
+        rows = LoginSession.objects.using(using).filter(pk=login.pk, revoked_at=None)
+        revoked = bool(rows.update(revoked_at=now, revoke_reason=reason))
+        if revoked:
+            action = AuditEvent.Action.LOGIN_REVOKED
+            record(action, origin=origin, now=now, using=using, login=login, reason=reason)
+            announce(
+                signals.login_revoked,
+                LoginSession,
+                using,
+                login=login,
+                reason=reason,
+                origin=origin,
+            )
+    return revoked
+
+
+def revoke_logins(
+    user: Any,
+    *,
+    besides: LoginSession | None = None,
+    reason: str = "",
+    origin: Origin = CODE,
+    now: datetime | None = None,
+) -> int:
+    """End every live login of ``user``, save ``besides``. How many that were."""
+    now = now or timezone.now()
+    logins = [login for login in live_logins(user, now=now) if login != besides]
+    return sum(revoke_login(login, reason=reason, origin=origin, now=now) for login in logins)
+
+
+def live_logins(user: Any, *, now: datetime | None = None) -> list[LoginSession]:
+    """The logins of ``user`` that are good now, the newest first."""
+    now = now or timezone.now()
+    rows = LoginSession.objects.using(primary()).select_related("user")
+    mine = rows.filter(user=user, revoked_at=None, expires_at__gt=now).order_by("-pk")
+    return [login for login in mine if login.why_dead(now) is None]
+
+
+def _find(digest: str) -> LoginSession | None:
+    rows = LoginSession.objects.using(primary()).select_related("user")
+    return rows.filter(digest=digest).first()
+
+
+def _refuse(reason: str, login: LoginSession | None, ip: str | None) -> None:
+    level = logging.INFO if login is None else logging.WARNING
+    logger.log(level, "Login refused: %s (%s, from %s)", reason, login or "no such login", ip)
+    signals.login_refused.send_robust(sender=LoginSession, login=login, reason=reason, ip=ip)

@@ -1,0 +1,60 @@
+"""Who calls the login endpoints: a bearer, the browser's own session, never a key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from pikku_auth.exceptions import InvalidKey, InvalidToken
+from pikku_auth.flows.logins import token_digest, verify_login
+from pikku_auth.flows.resolver import (
+    address_of,
+    bearer_of,
+    is_key_presented,
+    is_token_presented,
+)
+from pikku_auth.models import LoginSession
+
+
+def refuse_keys(request: HttpRequest) -> None:
+    """A machine's key can't see or touch a human's logins, nor make one.
+
+    :raises InvalidKey: when the key header is there.
+    """
+    if is_key_presented(request):
+        raise InvalidKey("key_at_login_endpoint")
+
+
+def signed_in_user(request: HttpRequest) -> Any | None:
+    """The human whose Django session the browser has; a bearer doesn't count."""
+    refuse_keys(request)
+    return request.user if request.user.is_authenticated else None
+
+
+def bearer_login(request: HttpRequest) -> LoginSession | None:
+    """The login that the bearer is good for, or ``None``."""
+    refuse_keys(request)
+    if not is_token_presented(request):
+        return None
+    try:
+        principal = verify_login(token_digest(bearer_of(request)), ip=address_of(request))
+    except InvalidToken:
+        return None
+    return principal.login
+
+
+def caller(request: HttpRequest) -> tuple[Any, LoginSession | None]:
+    """The human who calls, and the login they call with if it is a bearer.
+
+    A bearer of ours that is not good is nobody, whatever cookie is beside it.
+
+    :raises InvalidToken: when nobody does.
+    """
+    login = bearer_login(request)
+    if login is not None:
+        return login.user, login
+    user = None if is_token_presented(request) else signed_in_user(request)
+    if user is None:
+        raise InvalidToken
+    return user, None

@@ -1,0 +1,131 @@
+"""The device flow's endpoints (RFC 8628)."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+
+from pikku_auth.core.user_codes import format_user_code
+from pikku_auth.exceptions import DeviceFlowError
+from pikku_auth.flows import approve, claim, deny, exchange, look_up, start_login
+from pikku_auth.flows.exchange import device_code_digest
+from pikku_auth.flows.resolver import address_of
+from pikku_auth.models import DeviceCode
+from pikku_auth.views.callers import refuse_keys, signed_in_user
+from pikku_auth.views.http import (
+    Answer,
+    endpoint,
+    oauth_error,
+    origin_of,
+    plain_error,
+    read_json,
+    read_json_or_form,
+    require_fields,
+    wrong_fields,
+)
+
+GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+@endpoint("POST")
+def device_code(request: HttpRequest) -> HttpResponse:
+    """``POST device/code``: begin a login. ``user_id`` is ignored, whoever sends it."""
+    members = read_json_or_form(request)
+    if wrong := wrong_fields(members, ["client_id"], ["scope", "user_id"]):
+        raise DeviceFlowError("invalid_request", wrong)
+    started = start_login(members["client_id"], members.get("scope", ""), origin=origin_of(request))
+    user_code = format_user_code(started.user_code.reveal())
+    page = request.build_absolute_uri(reverse("pikku_auth:activate"))
+    return JsonResponse(
+        {
+            "device_code": started.device_code.reveal(),
+            "user_code": user_code,
+            "verification_uri": page,
+            "verification_uri_complete": f"{page}?{urlencode({'user_code': user_code})}",
+            "expires_in": started.expires_in,
+            "interval": started.interval,
+        }
+    )
+
+
+@endpoint("POST")
+def device_token(request: HttpRequest) -> HttpResponse:
+    """``POST device/token``: poll."""
+    members = read_json_or_form(request)
+    _check_token_request(members)
+    issued = exchange(
+        device_code_digest(members["device_code"]),
+        members["client_id"],
+        origin=origin_of(request),
+    )
+    lifetime = issued.login.expires_at - issued.login.created_at
+    return JsonResponse(
+        {
+            "access_token": issued.token.reveal(),
+            "token_type": "Bearer",
+            "expires_in": int(lifetime.total_seconds()),
+            "scope": issued.scope,
+        }
+    )
+
+
+@endpoint("GET", "HEAD")
+def device(request: HttpRequest) -> HttpResponse:
+    """``GET device?user_code=``: look a code up, and claim it for whoever is signed in."""
+    typed = request.GET.get("user_code")
+    if typed is None:
+        wrong = "[query.user_code] Invalid input: expected string, received undefined"
+        return plain_error(400, "VALIDATION_ERROR", wrong)
+    user = signed_in_user(request)
+    found = look_up(typed, user=user, ip=address_of(request))
+    told = {"user_code": typed, "status": _told_status(found)}
+    if user is not None and claim(found, user):
+        told |= {"client_id": found.client_id}
+        told |= {"scope": found.scope} if found.scope else {}
+    return JsonResponse(told)
+
+
+@endpoint("POST")
+def device_approve(request: HttpRequest) -> HttpResponse:
+    """``POST device/approve``: for the browser's own session, and for nothing else."""
+    user, found = _to_decide(request)
+    approve(found, user, origin=origin_of(request))
+    return JsonResponse({"success": True})
+
+
+@endpoint("POST")
+def device_deny(request: HttpRequest) -> HttpResponse:
+    """``POST device/deny``: as ``device/approve``."""
+    user, found = _to_decide(request)
+    deny(found, user, origin=origin_of(request))
+    return JsonResponse({"success": True})
+
+
+def _check_token_request(members: dict[str, object]) -> None:
+    """Both dialects in one body: RFC 6749's for its clients, the contract's for its own."""
+    wrong, error = wrong_fields(members, ["device_code", "client_id"]), "invalid_request"
+    if members.get("grant_type") != GRANT_TYPE:
+        unexpected = f'[body.grant_type] Invalid input: expected "{GRANT_TYPE}"'
+        wrong, error = "; ".join(filter(None, [unexpected, wrong])), "unsupported_grant_type"
+    if wrong:
+        told = {"error": error, "error_description": wrong}
+        told |= {"message": wrong, "code": "VALIDATION_ERROR"}
+        raise Answer(JsonResponse(told, status=400))
+
+
+def _to_decide(request: HttpRequest) -> tuple[object, DeviceCode]:
+    refuse_keys(request)
+    members = read_json(request)
+    require_fields(members, "userCode")
+    user = signed_in_user(request)
+    if user is None:
+        raise Answer(oauth_error(DeviceFlowError("unauthorized", "Authentication required", 401)))
+    return user, look_up(members["userCode"], user=user, ip=address_of(request))
+
+
+def _told_status(found: DeviceCode) -> str:
+    """What the contract knows: a consumed code was approved."""
+    consumed = found.status == DeviceCode.Status.CONSUMED
+    return DeviceCode.Status.APPROVED.value if consumed else found.status

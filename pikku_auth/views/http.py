@@ -1,0 +1,212 @@
+"""Reading requests and writing answers as the wire contract has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.http import is_same_domain
+from django.views.decorators.csrf import csrf_exempt
+
+from pikku_auth.exceptions import DeviceFlowError, InvalidKey, InvalidToken, Refused
+from pikku_auth.flows import Origin
+from pikku_auth.flows.resolver import address_of
+
+View = Callable[[HttpRequest], HttpResponse]
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+_JSON_TYPES = {str: "string", bool: "boolean", int: "number", float: "number", list: "array"}
+
+
+class Answer(Exception):
+    """An answer that ends a view at once."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        super().__init__()
+        self.response = response
+
+
+def endpoint(*methods: str) -> Callable[[View], View]:
+    """Make a view of the wire contract: its methods, its errors, and nothing cached.
+
+    No CSRF token is asked for: a browser's cookie counts only with a trusted ``Origin``.
+    """
+
+    def decorate(view: View) -> View:
+        @csrf_exempt
+        @login_not_required
+        @wraps(view)
+        def wrapped(request: HttpRequest) -> HttpResponse:
+            try:
+                _check_method(request, methods)
+                _check_origin(request)
+                response = view(request)
+            except Answer as answer:
+                response = answer.response
+            except DeviceFlowError as error:
+                response = oauth_error(error)
+            except Refused as refusal:
+                response = _refusal(refusal)
+            return unstored(response)
+
+        return wrapped
+
+    return decorate
+
+
+def unstored(response: HttpResponse) -> HttpResponse:
+    """Forbid every cache to keep the answer (RFC 6749, 5.1)."""
+    response["Cache-Control"] = "no-store"
+    response["Pragma"] = "no-cache"
+    return response
+
+
+def origin_of(request: HttpRequest) -> Origin:
+    """Who acts, for the audit row."""
+    user = request.user if request.user.is_authenticated else None
+    agent = request.META.get("HTTP_USER_AGENT", "")
+    return Origin(door="web", actor=user, ip=address_of(request), user_agent=agent)
+
+
+def oauth_error(error: DeviceFlowError) -> HttpResponse:
+    """An error in the dialect of OAuth (RFC 6749, 5.2)."""
+    body = {"error": error.error, "error_description": error.description}
+    return JsonResponse(body, status=error.status)
+
+
+def plain_error(status: int, code: str, message: str) -> HttpResponse:
+    """An error in the other dialect of the contract."""
+    return JsonResponse({"message": message, "code": code}, status=status)
+
+
+def read_json(request: HttpRequest) -> dict[str, Any]:
+    """The members of a JSON body.
+
+    :raises Answer: 415 for another media type, 400 for what is no JSON object.
+    """
+    return _members(request) if _media_type(request, [JSON]) else {}
+
+
+def read_json_or_form(request: HttpRequest) -> dict[str, Any]:
+    """The members of a JSON or form body; an empty one counts as absent (RFC 6749, 3.1).
+
+    :raises Answer: 415 for another media type, 400 for what is no JSON object.
+    :raises DeviceFlowError: ``invalid_request`` when a form repeats a parameter.
+    """
+    if _media_type(request, [JSON, FORM]) == JSON:
+        return _members(request)
+    found = {}
+    for name, values in request.POST.lists():
+        given = [value for value in values if value]
+        if len(given) > 1:
+            raise DeviceFlowError("invalid_request", f"{name} must not be repeated")
+        if given:
+            found[name] = given[0]
+    return found
+
+
+def wrong_fields(
+    members: dict[str, Any], required: Iterable[str], optional: Iterable[str] = ()
+) -> str:
+    """What is wrong with the types of the fields, in the contract's words; empty for nothing."""
+    required = list(required)
+    wrong = [
+        f"[body.{name}] Invalid input: expected string, received {_type_of(members, name)}"
+        for name in [*required, *optional]
+        if not isinstance(members.get(name), str) and (name in required or name in members)
+    ]
+    return "; ".join(wrong)
+
+
+def require_fields(members: dict[str, Any], *names: str) -> None:
+    """Insist that the fields are strings.
+
+    :raises Answer: 400 otherwise.
+    """
+    if wrong := wrong_fields(members, names):
+        raise Answer(plain_error(400, "VALIDATION_ERROR", wrong))
+
+
+def _type_of(members: dict[str, Any], name: str) -> str:
+    if name not in members:
+        return "undefined"
+    value = members[name]
+    return "null" if value is None else _JSON_TYPES.get(type(value), "object")
+
+
+def _members(request: HttpRequest) -> dict[str, Any]:
+    if not request.body:
+        return {}
+    try:
+        members = json.loads(request.body)
+    except (ValueError, RecursionError):
+        raise Answer(plain_error(400, "BAD_REQUEST", "Invalid JSON in request body")) from None
+    if not isinstance(members, dict):
+        kind = _type_of({"body": members}, "body")
+        wrong = f"[body] Invalid input: expected object, received {kind}"
+        raise Answer(plain_error(400, "VALIDATION_ERROR", wrong))
+    return members
+
+
+def _media_type(request: HttpRequest, allowed: list[str]) -> str:
+    given = request.META.get("CONTENT_TYPE", "")
+    media_type: str = given.partition(";")[0].strip().lower()
+    if not request.body and not media_type:
+        return JSON
+    if media_type not in allowed:
+        message = f'Content-Type "{given}" is not allowed. Allowed types: {", ".join(allowed)}'
+        raise Answer(plain_error(415, "UNSUPPORTED_MEDIA_TYPE", message))
+    return media_type
+
+
+def _check_method(request: HttpRequest, methods: tuple[str, ...]) -> None:
+    if request.method not in methods:
+        response = HttpResponse(status=404)
+        del response["Content-Type"]
+        raise Answer(response)
+
+
+def _check_origin(request: HttpRequest) -> None:
+    """A cookie is sent along by any page; only a trusted one may act by it."""
+    if request.method in _SAFE_METHODS or not request.META.get("HTTP_COOKIE"):
+        return
+    referer = urlsplit(request.META.get("HTTP_REFERER", ""))
+    from_referer = f"{referer.scheme}://{referer.netloc}" if referer.netloc else "null"
+    origin = request.META.get("HTTP_ORIGIN", from_referer)
+    if origin == "null":
+        message = "Missing or null Origin"
+        raise Answer(plain_error(403, "MISSING_OR_NULL_ORIGIN", message))
+    if not _is_trusted(origin, request):
+        raise Answer(plain_error(403, "INVALID_ORIGIN", "Invalid origin"))
+
+
+def _is_trusted(origin: str, request: HttpRequest) -> bool:
+    given = urlsplit(origin)
+    own = f"{request.scheme}://{request.get_host()}"
+    trusted = [urlsplit(known.replace("*", "", 1)) for known in settings.CSRF_TRUSTED_ORIGINS]
+    return origin == own or any(
+        given.scheme == known.scheme and is_same_domain(given.netloc, known.netloc)
+        for known in trusted
+    )
+
+
+def _refusal(refusal: Refused) -> HttpResponse:
+    if isinstance(refusal, InvalidKey | InvalidToken):
+        return plain_error(401, "UNAUTHORIZED", "Unauthorized")
+    if refusal.status == 429:
+        body, media_type = json.dumps({"message": str(refusal)}), "text/plain;charset=UTF-8"
+        response = HttpResponse(body, status=429, content_type=media_type)
+        response["X-Retry-After"] = str(refusal.retry_after)
+    else:
+        error = DeviceFlowError("temporarily_unavailable", str(refusal), refusal.status)
+        response = oauth_error(error)
+    response["Retry-After"] = str(refusal.retry_after)
+    return response

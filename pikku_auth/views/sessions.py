@@ -1,0 +1,138 @@
+"""The session endpoints that a command line needs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+
+from pikku_auth.exceptions import InvalidToken
+from pikku_auth.flows import live_logins, revoke_login, revoke_logins, usage
+from pikku_auth.flows.logins import token_digest
+from pikku_auth.flows.resolver import bearer_of
+from pikku_auth.models import LoginSession
+from pikku_auth.views.callers import bearer_login, caller
+from pikku_auth.views.http import endpoint, origin_of, plain_error, read_json
+
+
+@endpoint("GET", "HEAD", "POST")
+def get_session(request: HttpRequest) -> HttpResponse:
+    """``GET get-session``: who the caller is; ``null`` for nobody."""
+    if request.method == "POST":
+        return plain_error(
+            405,
+            "METHOD_NOT_ALLOWED_DEFER_SESSION_REQUIRED",
+            "POST method requires deferSessionRefresh to be enabled in session config",
+        )
+    try:
+        user, login = caller(request)
+    except InvalidToken:
+        return JsonResponse(None, safe=False)
+    if login is None:
+        return JsonResponse({"session": _browser_session(request), "user": _user(user)})
+    usage.flush_outside_transaction()
+    login.refresh_from_db(fields=["expires_at", "renewed_at"])
+    session = {**_session(login), "token": bearer_of(request)}
+    return JsonResponse({"session": session, "user": _user(user)})
+
+
+@endpoint("POST")
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """``POST sign-out``: end the caller's login. 200 whatever was presented (RFC 7009, 2.2)."""
+    login = bearer_login(request)
+    if login is not None:
+        revoke_login(login, reason="signed out", origin=origin_of(request))
+    elif request.user.is_authenticated:
+        logout(request)
+    return JsonResponse({"success": True})
+
+
+@endpoint("GET", "HEAD")
+def list_sessions(request: HttpRequest) -> HttpResponse:
+    """``GET list-sessions``: the caller's live logins, never with a token."""
+    user, _ = caller(request)
+    return JsonResponse([_session(login) for login in live_logins(user)], safe=False)
+
+
+@endpoint("POST")
+def revoke_session(request: HttpRequest) -> HttpResponse:
+    """``POST revoke-session``: end one of the caller's logins, by its token or its id."""
+    user, _ = caller(request)
+    members = read_json(request)
+    token, ident = members.get("token"), members.get("id")
+    if not isinstance(token, str) and not isinstance(ident, str):
+        wrong = "[body.token] Invalid input: expected string, received undefined"
+        return plain_error(400, "VALIDATION_ERROR", wrong)
+    digest = token_digest(token) if isinstance(token, str) else None
+    for login in live_logins(user):
+        if login.digest == digest or str(login.pk) == ident:
+            revoke_login(login, reason="revoked by its owner", origin=origin_of(request))
+    return JsonResponse({"status": True})
+
+
+@endpoint("POST")
+def revoke_sessions(request: HttpRequest) -> HttpResponse:
+    """``POST revoke-sessions``: end all of the caller's logins."""
+    user, _ = caller(request)
+    revoke_logins(user, reason="revoked by its owner", origin=origin_of(request))
+    return JsonResponse({"status": True})
+
+
+@endpoint("POST")
+def revoke_other_sessions(request: HttpRequest) -> HttpResponse:
+    """``POST revoke-other-sessions``: end all but the one that calls."""
+    user, login = caller(request)
+    revoke_logins(user, besides=login, reason="revoked by its owner", origin=origin_of(request))
+    return JsonResponse({"status": True})
+
+
+def _session(login: LoginSession) -> dict[str, Any]:
+    return {
+        "id": str(login.pk),
+        "userId": str(login.user_id),
+        "clientId": login.client_id,
+        "scopes": login.scopes,
+        "ipAddress": login.ip or "",
+        "userAgent": login.user_agent,
+        "createdAt": _iso(login.created_at),
+        "updatedAt": _iso(login.renewed_at),
+        "expiresAt": _iso(login.expires_at),
+    }
+
+
+def _browser_session(request: HttpRequest) -> dict[str, Any]:
+    """Django's own session: it has a cookie, and no token to hand out."""
+    user: Any = request.user
+    since = getattr(user, "last_login", None) or timezone.now()
+    return {
+        "id": "browser",
+        "token": None,
+        "userId": str(user.pk),
+        "ipAddress": "",
+        "userAgent": request.META.get("HTTP_USER_AGENT", ""),
+        "createdAt": _iso(since),
+        "updatedAt": _iso(since),
+        "expiresAt": _iso(request.session.get_expiry_date()),
+    }
+
+
+def _user(user: Any) -> dict[str, Any]:
+    full_name = user.get_full_name() if hasattr(user, "get_full_name") else ""
+    joined = _iso(getattr(user, "date_joined", None) or timezone.now())
+    return {
+        "id": str(user.pk),
+        "name": full_name or user.get_username(),
+        "email": getattr(user, user.get_email_field_name(), "") or "",
+        "emailVerified": False,
+        "image": None,
+        "createdAt": joined,
+        "updatedAt": joined,
+    }
+
+
+def _iso(moment: datetime) -> str:
+    """ISO 8601 in UTC, with milliseconds and ``Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
