@@ -21,6 +21,7 @@ ROOMS = {
     "doors": {"admin", "backends", "management", "rest_framework", "urls", "views"},
     "wiring": {"apps", "checks"},
     "testing": {"testing"},
+    "client": {"client"},
 }
 ROOM_OF = {name: room for room, names in ROOMS.items() for name in names}
 
@@ -36,6 +37,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "doors": ({"core", "base", "state", "flows"}, DJANGO | DRF),
     "wiring": ({"core", "base", "state", "flows", "doors"}, DJANGO | DRF),
     "testing": ({"core", "base", "state", "flows"}, DJANGO | DRF),
+    "client": ({"version"}, {"requests"}),
 }
 
 

@@ -1,0 +1,202 @@
+"""A credential on every request: an API key from the environment, else a human's login."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import urljoin, urlsplit
+
+from requests import PreparedRequest, Response
+from requests.auth import AuthBase
+from requests.utils import get_environ_proxies, requote_uri, select_proxy
+
+from pikku_auth.client.errors import (
+    BadKey,
+    BadUrl,
+    InsecureUrl,
+    LoginExpired,
+    NotLoggedIn,
+    StoreError,
+)
+from pikku_auth.client.logins import Login
+from pikku_auth.client.origins import (
+    Origin,
+    normalise_base_url,
+    origin_of,
+    origin_of_base,
+    safe_origin_of,
+)
+from pikku_auth.client.store import Store
+
+API_KEY_VARIABLE = "PIKKU_API_KEY"
+KEY_HEADER = "x-api-key"
+BEARER_HEADER = "Authorization"
+
+# requests repeats a header value that it refuses, so it is never given such a one.
+_KEY = re.compile(r"[!-~]{1,128}")
+_TOKEN = re.compile(r"[!-~]{1,4096}")
+
+
+@dataclass(frozen=True)
+class Credential:
+    """One header, and where its value came from."""
+
+    header: str
+    value: str = field(repr=False)
+    source: str
+
+
+class PikkuAuth(AuthBase):
+    """``requests.get(url, auth=PikkuAuth())``: the credential that belongs to the URL.
+
+    ``PIKKU_API_KEY`` goes to the server that is asked, whichever that is; a login only
+    to the origin it came from. With ``url``, neither goes to another origin than its.
+    Without a credential a request fails with :class:`NotLoggedIn`, unless ``required``
+    is false. Neither header follows a redirect to another origin.
+    """
+
+    def __init__(
+        self, url: str | None = None, *, required: bool = True, store: Store | None = None
+    ) -> None:
+        self.url = None if url is None else normalise_base_url(url)
+        self.required = required
+        self._store = store
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r}, required={self.required})"
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        _refuse_a_proxy_for_loopback(request.url or "")
+        return self.attach(request)
+
+    def attach(self, request: PreparedRequest) -> PreparedRequest:
+        """Add the header, for a caller that sees to it that no proxy reads it."""
+        request.headers.update(self.headers_for(request.url))
+        request.register_hook("response", forget_on_leaving)  # type: ignore[no-untyped-call]
+        return request
+
+    def headers_for(self, url: str | None) -> dict[str, str]:
+        """The one header for ``url``, or none.
+
+        :raises InsecureUrl: for plain ``http``, except to this machine.
+        :raises NotLoggedIn: when there is none and one is required.
+        """
+        origin = safe_origin_of(url)
+        if self.url is not None and origin != origin_of_base(self.url):
+            raise BadUrl(f"This credential is for {self.url}, and not for {origin}.")
+        credential = find_credential(origin, urlsplit(url or "").path, self._store)
+        if credential is not None:
+            return {credential.header: credential.value}
+        if self.required:
+            raise NotLoggedIn(f"Not logged in to {origin}. {how_to_log_in(origin)}")
+        return {}
+
+
+def find_credential(origin: Origin, path: str, store: Store | None = None) -> Credential | None:
+    """The key of the environment, else the login for that origin.
+
+    :raises LoginExpired: when the login is over.
+    """
+    key = key_from_environment()
+    if key is not None:
+        return Credential(KEY_HEADER, key, API_KEY_VARIABLE)
+    store = store or Store()
+    login = store.find_by_origin(origin, path)
+    if login is None:
+        return None
+    return Credential(BEARER_HEADER, f"Bearer {live_token_of(login)}", str(store.path))
+
+
+def key_from_environment() -> str | None:
+    """``PIKKU_API_KEY``; empty counts as absent.
+
+    :raises BadKey: when it can't be a key.
+    """
+    key = os.environ.get(API_KEY_VARIABLE)
+    if not key:
+        return None
+    if not _KEY.fullmatch(key):
+        raise BadKey(
+            f"{API_KEY_VARIABLE} is not a key: "
+            "a key has up to 128 printable ASCII characters, and no space or line end."
+        )
+    return key
+
+
+def live_token_of(login: Login) -> str:
+    """The token, if it can be used.
+
+    :raises LoginExpired: when it is over.
+    :raises StoreError: when it can't be the value of a header.
+    """
+    if login.is_expired(datetime.now(UTC)):
+        raise LoginExpired(
+            f"The login at {login.base_url} has expired. {how_to_log_in(login.base_url)}"
+        )
+    if not is_token(login.access_token):
+        raise StoreError(
+            f"What is stored for {login.base_url} is not a token. {how_to_log_in(login.base_url)}"
+        )
+    return login.access_token
+
+
+def is_token(text: str) -> bool:
+    """Whether ``text`` may stand in a header as a token."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def how_to_log_in(url: object) -> str:
+    """What to run."""
+    return f"Run: pikku-auth login --url {url}"
+
+
+def websocket_headers(
+    url: str, *, required: bool = True, store: Store | None = None
+) -> dict[str, str]:
+    """The header for the handshake of a WebSocket client with ``ws://`` or ``wss://``.
+
+    A WebSocket client that follows redirects must be told not to.
+    """
+    scheme, separator, rest = url.partition(":")
+    scheme = {"ws": "http", "wss": "https"}.get(scheme.lower(), "")
+    return PikkuAuth(required=required, store=store).headers_for(f"{scheme}{separator}{rest}")
+
+
+def drop_credentials(headers: MutableMapping[str, str]) -> None:
+    """Take both headers away, however they got there."""
+    headers.pop(KEY_HEADER, None)
+    headers.pop(BEARER_HEADER, None)
+
+
+def forget_on_leaving(response: Response, **options: object) -> None:
+    """A response hook: drop both headers before requests follows to another origin.
+
+    requests copies the headers of ``response.request`` for the next hop, and removes
+    ``Authorization`` by rules that are laxer than ours, and ``x-api-key`` never.
+    """
+    if response.is_redirect and not _stays(response):
+        drop_credentials(response.request.headers)
+
+
+def _stays(response: Response) -> bool:
+    """Whether the redirect leads to the same origin, read as requests will."""
+    location = response.headers["location"].encode("latin1").decode("utf8", "replace")
+    try:
+        target = requote_uri(urljoin(response.url, location))
+        return origin_of(target) == origin_of(response.request.url)
+    except ValueError:  # BadUrl is one, and so is what urljoin and requote_uri raise
+        return False
+
+
+def _refuse_a_proxy_for_loopback(url: str) -> None:
+    """requests would send plain http to the proxy, the header in it for all to read."""
+    if not safe_origin_of(url).is_loopback:
+        return
+    if select_proxy(url, get_environ_proxies(url)) is not None:
+        raise InsecureUrl(
+            "The proxy of this environment would see the credential: add this host to NO_PROXY, "
+            "or use pikku_auth.client.Session, which goes to localhost without a proxy."
+        )

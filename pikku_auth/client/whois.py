@@ -1,0 +1,49 @@
+"""Asking a server whose token it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pikku_auth.client.calls import AuthServer
+from pikku_auth.client.errors import NotLoggedIn
+from pikku_auth.client.logins import name_of, parse_time
+
+_USER_FIELDS = ("id", "email", "name")
+
+
+@dataclass(frozen=True)
+class Who:
+    """The human, and until when, as the server has it."""
+
+    user: Mapping[str, object] | None
+    expires_at: str | None
+
+    @property
+    def name(self) -> str | None:
+        return name_of(self.user)
+
+
+def who_is(server: AuthServer, token: str) -> Who:
+    """Ask.
+
+    :raises NotLoggedIn: when the token is nobody's.
+    :raises BadAnswer: when the server says neither.
+    """
+    answer = server.get_session(token)
+    if answer.status == 401 or (answer.is_success and answer.body is None):
+        raise NotLoggedIn(f"{server.origin} doesn't know this login.")
+    session, user = answer.member("session"), answer.member("user")
+    if not answer.is_success or not (session or user):
+        raise answer.failure("Asking who you are")
+    expires_at = session.get("expiresAt")
+    return Who(
+        user={name: user[name] for name in _USER_FIELDS if name in user} or None,
+        expires_at=expires_at if isinstance(expires_at, str) else None,
+    )
+
+
+def until(expires_at: str | None) -> str:
+    """`` (expires 2026-12-23)`` in the zone of who reads it, or nothing."""
+    moment = parse_time(expires_at)
+    return "" if moment is None else f" (expires {moment.astimezone():%Y-%m-%d %H:%M})"
