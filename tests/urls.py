@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from tests import views
+from tests import host_views
 
 urlpatterns = [
     path("", include("example_project.urls")),
-    path("test/whoami/", views.WhoAmI.as_view()),
-    path("test/public/", views.Public.as_view()),
-    path("test/failing/", views.Failing.as_view()),
-    path("test/refusing/", views.Refusing.as_view()),
+    path("test/whoami/", host_views.WhoAmI.as_view()),
+    path("test/public/", host_views.Public.as_view()),
+    path("test/failing/", host_views.Failing.as_view()),
+    path("test/refusing/", host_views.Refusing.as_view()),
 ]
