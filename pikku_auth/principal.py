@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -69,6 +69,8 @@ def bind(user: Any, permissions: Permissions) -> None:
     if getattr(user, "is_superuser", False) and not allows(permissions, "perm", "*"):
         user.has_perm = _BoundedPerm(permissions)
         user.has_module_perms = _BoundedModule(permissions)
+        user.ahas_perm = _asynchronous(user.has_perm)
+        user.ahas_module_perms = _asynchronous(user.has_module_perms)
 
 
 def allows_perm(permissions: Permissions, perm: str) -> bool:
@@ -97,6 +99,13 @@ class _BoundedModule:
 
     def __call__(self, app_label: str) -> bool:
         return allows_module(self.permissions, app_label)
+
+
+def _asynchronous(ask: Callable[..., bool]) -> Callable[..., Awaitable[bool]]:
+    async def asked(*args: Any, **kwargs: Any) -> bool:
+        return ask(*args, **kwargs)
+
+    return asked
 
 
 def bound_of(user: object) -> Permissions | None:
