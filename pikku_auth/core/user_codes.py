@@ -25,7 +25,7 @@ def normalise_user_code(text: str) -> str | None:
     """
     if len(text) > 64:
         return None
-    code = "".join(character for character in text.upper() if character.isalnum())
+    code = "".join(letter for letter in text if letter.isascii() and letter.isalnum()).upper()
     return code if len(code) == LENGTH and set(code) <= set(ALPHABET) else None
 
 
