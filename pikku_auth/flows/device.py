@@ -34,6 +34,7 @@ INTERVAL = 5
 """Seconds between polls (RFC 8628, 3.2)."""
 
 _MAX_CLIENT_ID = 191
+_MAX_SCOPE = 2_000
 _COLLISIONS = 5
 
 
@@ -57,6 +58,8 @@ def start_login(
     """
     now = now or timezone.now()
     _check_client(client_id)
+    if len(scope) > _MAX_SCOPE:
+        raise DeviceFlowError("invalid_scope", f"scope has at most {_MAX_SCOPE} characters")
     parse_scope_parameter(scope)
     spend_attempt(f"start:{address_subject(origin.ip)}", CODES_ASKED_FOR, now)
     for _ in range(_COLLISIONS):
@@ -207,6 +210,7 @@ def _decide(
         )
         if not rows.update(status=status):
             raise _why_undecided(device_code, user, now, approved=approved)
+        device_code.status = status
         record(
             AuditEvent.Action.LOGIN_APPROVED if approved else AuditEvent.Action.LOGIN_DENIED,
             origin=origin,
@@ -224,7 +228,6 @@ def _decide(
             user=user,
             origin=origin,
         )
-    device_code.status = status
 
 
 def _why_undecided(
