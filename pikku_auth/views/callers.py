@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
 
 from pikku_auth.exceptions import InvalidKey, InvalidToken
@@ -27,9 +28,17 @@ def refuse_keys(request: HttpRequest) -> None:
 
 
 def signed_in_user(request: HttpRequest) -> Any | None:
-    """The human whose Django session the browser has; a bearer doesn't count."""
+    """The human whose Django session the browser has.
+
+    No bearer counts, not even one that a middleware of the host has made a user of: or a
+    stolen credential could let in another.
+    """
     refuse_keys(request)
-    return request.user if request.user.is_authenticated else None
+    user: Any = request.user
+    if not user.is_authenticated:
+        return None
+    in_session = getattr(request, "session", {}).get(SESSION_KEY)
+    return user if in_session == user._meta.pk.value_to_string(user) else None
 
 
 def bearer_login(request: HttpRequest) -> LoginSession | None:

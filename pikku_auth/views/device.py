@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
 
 from pikku_auth.core.user_codes import format_user_code
 from pikku_auth.exceptions import DeviceFlowError
@@ -51,15 +52,13 @@ def device_code(request: HttpRequest) -> HttpResponse:
 
 
 @endpoint("POST")
+@sensitive_post_parameters("device_code")
 def device_token(request: HttpRequest) -> HttpResponse:
     """``POST device/token``: poll."""
     members = read_json_or_form(request)
     _check_token_request(members)
-    issued = exchange(
-        device_code_digest(members["device_code"]),
-        members["client_id"],
-        origin=origin_of(request),
-    )
+    digest = device_code_digest(members.pop("device_code"))
+    issued = exchange(digest, members["client_id"], origin=origin_of(request))
     lifetime = issued.login.expires_at - issued.login.created_at
     return JsonResponse(
         {

@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.http import is_same_domain
 from django.views.decorators.csrf import csrf_exempt
 
 from pikku_auth.exceptions import DeviceFlowError, InvalidKey, InvalidToken, Refused
 from pikku_auth.flows import Origin
+from pikku_auth.flows.outage import outage_is_not_a_refusal
 from pikku_auth.flows.resolver import address_of
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -38,6 +40,8 @@ def endpoint(*methods: str) -> Callable[[View], View]:
     """Make a view of the wire contract: its methods, its errors, and nothing cached.
 
     No CSRF token is asked for: a browser's cookie counts only with a trusted ``Origin``.
+    Each verb is a transaction of its own, whatever ``ATOMIC_REQUESTS`` says: a count of
+    wrong codes must outlive the error that it leads to, and a poll must not lock SQLite.
     """
 
     def decorate(view: View) -> View:
@@ -48,7 +52,8 @@ def endpoint(*methods: str) -> Callable[[View], View]:
             try:
                 _check_method(request, methods)
                 _check_origin(request)
-                response = view(request)
+                with outage_is_not_a_refusal():
+                    response = view(request)
             except Answer as answer:
                 response = answer.response
             except DeviceFlowError as error:
@@ -57,9 +62,16 @@ def endpoint(*methods: str) -> Callable[[View], View]:
                 response = _refusal(refusal)
             return unstored(response)
 
-        return wrapped
+        return outside_atomic_requests(wrapped)
 
     return decorate
+
+
+def outside_atomic_requests(view: View) -> View:
+    """Exempt a view from ``ATOMIC_REQUESTS``, on every database."""
+    for alias in settings.DATABASES:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
 
 
 def unstored(response: HttpResponse) -> HttpResponse:
@@ -69,9 +81,9 @@ def unstored(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def origin_of(request: HttpRequest) -> Origin:
-    """Who acts, for the audit row."""
-    user = request.user if request.user.is_authenticated else None
+def origin_of(request: HttpRequest, actor: Any = None) -> Origin:
+    """Who acts, for the audit row: ``actor``, or else the human of the browser's session."""
+    user = actor or (request.user if request.user.is_authenticated else None)
     agent = request.META.get("HTTP_USER_AGENT", "")
     return Origin(door="web", actor=user, ip=address_of(request), user_agent=agent)
 
@@ -178,8 +190,8 @@ def _check_origin(request: HttpRequest) -> None:
     """A cookie is sent along by any page; only a trusted one may act by it."""
     if request.method in _SAFE_METHODS or not request.META.get("HTTP_COOKIE"):
         return
-    referer = urlsplit(request.META.get("HTTP_REFERER", ""))
-    from_referer = f"{referer.scheme}://{referer.netloc}" if referer.netloc else "null"
+    scheme, netloc = _scheme_and_host(request.META.get("HTTP_REFERER", ""))
+    from_referer = f"{scheme}://{netloc}" if netloc else "null"
     origin = request.META.get("HTTP_ORIGIN", from_referer)
     if origin == "null":
         message = "Missing or null Origin"
@@ -189,18 +201,27 @@ def _check_origin(request: HttpRequest) -> None:
 
 
 def _is_trusted(origin: str, request: HttpRequest) -> bool:
-    given = urlsplit(origin)
+    scheme, netloc = _scheme_and_host(origin)
     own = f"{request.scheme}://{request.get_host()}"
     trusted = [urlsplit(known.replace("*", "", 1)) for known in settings.CSRF_TRUSTED_ORIGINS]
     return origin == own or any(
-        given.scheme == known.scheme and is_same_domain(given.netloc, known.netloc)
-        for known in trusted
+        scheme == known.scheme and is_same_domain(netloc, known.netloc) for known in trusted
     )
+
+
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as an unfinished IPv6 address
+        return "", ""
+    return parts.scheme, parts.netloc
 
 
 def _refusal(refusal: Refused) -> HttpResponse:
     if isinstance(refusal, InvalidKey | InvalidToken):
-        return plain_error(401, "UNAUTHORIZED", "Unauthorized")
+        response = plain_error(401, "UNAUTHORIZED", "Unauthorized")
+        response["WWW-Authenticate"] = 'Bearer realm="api"'
+        return response
     if refusal.status == 429:
         body, media_type = json.dumps({"message": str(refusal)}), "text/plain;charset=UTF-8"
         response = HttpResponse(body, status=429, content_type=media_type)

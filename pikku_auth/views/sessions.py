@@ -11,11 +11,14 @@ from django.utils import timezone
 
 from pikku_auth.exceptions import InvalidToken
 from pikku_auth.flows import live_logins, revoke_login, revoke_logins, usage
+from pikku_auth.flows.database import primary
 from pikku_auth.flows.logins import token_digest
 from pikku_auth.flows.resolver import bearer_of
 from pikku_auth.models import LoginSession
 from pikku_auth.views.callers import bearer_login, caller
-from pikku_auth.views.http import endpoint, origin_of, plain_error, read_json
+from pikku_auth.views.http import endpoint, origin_of, plain_error, read_json, require_fields
+
+_BY_OWNER = "revoked by its owner"
 
 
 @endpoint("GET", "HEAD", "POST")
@@ -34,7 +37,7 @@ def get_session(request: HttpRequest) -> HttpResponse:
     if login is None:
         return JsonResponse({"session": _browser_session(request), "user": _user(user)})
     usage.flush_outside_transaction()
-    login.refresh_from_db(fields=["expires_at", "renewed_at"])
+    login.refresh_from_db(using=primary(), fields=["expires_at", "renewed_at"])
     session = {**_session(login), "token": bearer_of(request)}
     return JsonResponse({"session": session, "user": _user(user)})
 
@@ -44,7 +47,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     """``POST sign-out``: end the caller's login. 200 whatever was presented (RFC 7009, 2.2)."""
     login = bearer_login(request)
     if login is not None:
-        revoke_login(login, reason="signed out", origin=origin_of(request))
+        revoke_login(login, reason="signed out", origin=origin_of(request, login.user))
     elif request.user.is_authenticated:
         logout(request)
     return JsonResponse({"success": True})
@@ -62,14 +65,12 @@ def revoke_session(request: HttpRequest) -> HttpResponse:
     """``POST revoke-session``: end one of the caller's logins, by its token or its id."""
     user, _ = caller(request)
     members = read_json(request)
-    token, ident = members.get("token"), members.get("id")
-    if not isinstance(token, str) and not isinstance(ident, str):
-        wrong = "[body.token] Invalid input: expected string, received undefined"
-        return plain_error(400, "VALIDATION_ERROR", wrong)
-    digest = token_digest(token) if isinstance(token, str) else None
+    if not isinstance(members.get("id"), str):
+        require_fields(members, "token")
+    named = _named_by(members)
     for login in live_logins(user):
-        if login.digest == digest or str(login.pk) == ident:
-            revoke_login(login, reason="revoked by its owner", origin=origin_of(request))
+        if named & {login.digest, str(login.pk)}:
+            revoke_login(login, reason=_BY_OWNER, origin=origin_of(request, user))
     return JsonResponse({"status": True})
 
 
@@ -77,7 +78,7 @@ def revoke_session(request: HttpRequest) -> HttpResponse:
 def revoke_sessions(request: HttpRequest) -> HttpResponse:
     """``POST revoke-sessions``: end all of the caller's logins."""
     user, _ = caller(request)
-    revoke_logins(user, reason="revoked by its owner", origin=origin_of(request))
+    revoke_logins(user, reason=_BY_OWNER, origin=origin_of(request, user))
     return JsonResponse({"status": True})
 
 
@@ -85,8 +86,15 @@ def revoke_sessions(request: HttpRequest) -> HttpResponse:
 def revoke_other_sessions(request: HttpRequest) -> HttpResponse:
     """``POST revoke-other-sessions``: end all but the one that calls."""
     user, login = caller(request)
-    revoke_logins(user, besides=login, reason="revoked by its owner", origin=origin_of(request))
+    revoke_logins(user, besides=login, reason=_BY_OWNER, origin=origin_of(request, user))
     return JsonResponse({"status": True})
+
+
+def _named_by(members: dict[str, Any]) -> set[str]:
+    """The digest of the token and the id in a body. The token stays out of what does I/O."""
+    token, ident = members.pop("token", None), members.get("id")
+    digest = token_digest(token) if isinstance(token, str) else None
+    return {name for name in (digest, ident) if isinstance(name, str)}
 
 
 def _session(login: LoginSession) -> dict[str, Any]:
