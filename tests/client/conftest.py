@@ -1,0 +1,58 @@
+"""A home of one's own, and no environment that would change what the client does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pikku_auth.client.logins import Login
+from pikku_auth.client.store import Store
+from tests.client.servers import TOKEN, DeviceServer, Server
+
+UNSET = [
+    *("PIKKU_API_KEY", "PIKKU_URL", "NETRC", "CI", "SSH_CONNECTION", "SSH_TTY"),
+    *("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *(f"{kind}_proxy" for kind in ("http", "https", "all", "no")),
+    *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL", "NO")),
+]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home directory of the test."""
+    for name in UNSET:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def store(home: Path) -> Store:
+    return Store()
+
+
+@pytest.fixture
+def server() -> Iterator[DeviceServer]:
+    with DeviceServer() as running:
+        yield running
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Server]:
+    """Another server: same host, another port, so another origin."""
+    with Server() as running:
+        yield running
+
+
+def a_login(base_url: str = "https://app.example.com", **changes: object) -> Login:
+    fields: dict[str, object] = {
+        "base_url": base_url,
+        "access_token": TOKEN,
+        "token_type": "Bearer",
+        "expires_at": "2100-01-01T00:00:00.000Z",
+        "user": {"id": "7", "email": "ada@example.com"},
+        "obtained_at": "2026-11-23T00:00:00.000Z",
+    }
+    return Login(**{**fields, **changes})  # type: ignore[arg-type]

@@ -1,0 +1,609 @@
+"""login, whoami, logout and token: what they say, what they keep, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pikku_auth.client import cli
+from pikku_auth.client.store import Store
+from tests.client.conftest import a_login
+from tests.client.servers import (
+    DENIED,
+    DEVICE_CODE,
+    EXPIRED,
+    PENDING,
+    TOKEN,
+    USER_CODE,
+    DeviceServer,
+    Reply,
+    Seen,
+    Server,
+    error,
+    trickling,
+    unused_url,
+)
+
+KEY = "pka_KeyOfTheClientTests"
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in this process, in which waiting takes no time."""
+    moment = [1000.0]
+
+    def sleep(seconds: float) -> None:
+        moment[0] += seconds
+
+    monkeypatch.setattr("pikku_auth.client.terminal.time.sleep", sleep)
+    monkeypatch.setattr(cli.Terminal.__init__, "__kwdefaults__", {"clock": lambda: moment[0]})
+
+    def run(*arguments: str) -> Done:
+        code = cli.main(arguments)
+        done = Done(code, *capsys.readouterr())
+        assert DEVICE_CODE not in done.out + done.err
+        assert arguments[0] == "token" or TOKEN not in done.out + done.err
+        assert KEY not in done.out + done.err
+        return done
+
+    return run
+
+
+@pytest.fixture
+def with_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIKKU_API_KEY", KEY)
+
+
+def events(done: Done) -> list[Any]:
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def test_a_login_without_a_terminal_is_plain_lines(
+    run: Run, server: DeviceServer, store: Store
+) -> None:
+    done = run("login", "--url", server.url)
+    assert done.code == 0
+    assert done.out == ""
+    *lines, last = done.err.splitlines()
+    assert lines == [
+        "To log in, open this address in a browser:",
+        f"{server.url}/device?user_code={USER_CODE}",
+        "and compare this code:",
+        USER_CODE,
+        "Waiting for approval…",
+    ]
+    assert last.startswith(f"✓ Logged in to {server.url} as ada@example.com (expires 2100-01-0")
+    assert last.endswith(f". Saved to {store.path}")
+
+
+def test_a_login_is_kept_as_the_server_describes_it(
+    run: Run, server: DeviceServer, store: Store
+) -> None:
+    run("login", "-u", f"{server.url}/")
+    login = store.current()
+    assert login is not None
+    assert login.base_url == server.url
+    assert login.access_token == TOKEN
+    assert login.expires_at == "2100-01-02T03:04:05.000Z"
+    assert login.user == {"id": "7", "email": "ada@example.com", "name": "Ada"}
+
+
+def test_a_login_whose_owner_the_server_does_not_tell_is_kept_all_the_same(
+    run: Run, server: DeviceServer, store: Store
+) -> None:
+    server.answer_auth("/get-session", Reply(500, raw=b""))
+    done = run("login", "--url", server.url)
+    login = store.current()
+    assert done.code == 0
+    assert "(it did not say as whom) (expires " in done.err
+    assert login is not None
+    assert login.user is None
+    assert login.expires_at is not None
+
+
+def test_a_login_may_be_without_an_expiry(run: Run, server: DeviceServer, store: Store) -> None:
+    server.answer_auth("/device/token", Reply(body={"access_token": TOKEN}))
+    server.answer_auth("/get-session", Reply(body=None))
+    assert "expires" not in run("login", "--url", server.url).err
+    login = store.current()
+    assert login is not None
+    assert login.expires_at is None
+
+
+def test_login_as_json_is_two_events_and_no_token(run: Run, server: DeviceServer) -> None:
+    done = run("login", "--url", server.url, "--json")
+    assert done.err == ""
+    assert events(done) == [
+        {
+            "event": "prompt",
+            "verification_uri": f"{server.url}/device",
+            "verification_uri_complete": f"{server.url}/device?user_code={USER_CODE}",
+            "user_code": USER_CODE,
+            "expires_in": 1800,
+        },
+        {
+            "event": "logged_in",
+            "url": server.url,
+            "user": {"id": "7", "email": "ada@example.com", "name": "Ada"},
+            "expires_at": "2100-01-02T03:04:05.000Z",
+        },
+    ]
+
+
+@pytest.mark.parametrize("client", ["--client-id", "--clientId"])
+def test_login_says_who_asks_and_for_what(run: Run, server: DeviceServer, client: str) -> None:
+    run("login", "--url", server.url, client, "ci", "--scope", "a:b c:d", "--scope", "e:f")
+    assert server.to("/auth/device/code")[0].json == {"client_id": "ci", "scope": "a:b c:d e:f"}
+    assert server.polls()[0].json["client_id"] == "ci"
+
+
+@pytest.mark.parametrize("flag", ["--auth-path", "--authPath"])
+def test_login_takes_another_auth_path(run: Run, flag: str) -> None:
+    with DeviceServer(auth_path="/api/auth") as server:
+        assert run("login", "--url", server.url, flag, "/api/auth").code == 0
+
+
+@pytest.mark.parametrize("flag", ["--no-browser", "--no-open"])
+def test_login_takes_both_names_of_the_flag(run: Run, server: DeviceServer, flag: str) -> None:
+    assert run("login", "--url", server.url, flag).code == 0
+
+
+def test_the_url_is_that_of_the_environment(
+    run: Run, server: DeviceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIKKU_URL", server.url)
+    assert run("login").code == 0
+
+
+def test_the_url_is_else_that_of_the_last_login(
+    run: Run, server: DeviceServer, store: Store
+) -> None:
+    store.save(a_login(server.url))
+    assert run("login").code == 0
+
+
+def test_the_url_is_else_that_of_the_pikku_cli(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = unused_url()
+    monkeypatch.setattr(cli, "LOCAL_URL", url)
+    done = run("login")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == f"pikku-auth: Can't reach {url}: the connection failed.\n"
+    monkeypatch.undo()
+    assert cli.LOCAL_URL == "http://localhost:3000"
+
+
+def test_login_stops_while_a_key_is_set(
+    run: Run, server: DeviceServer, with_key: None
+) -> None:
+    done = run("login", "--url", server.url)
+    assert done.code == 1
+    assert "PIKKU_API_KEY is set, and wins" in done.err
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "line"),
+    [
+        (DENIED, "pikku-auth: Login was denied in the browser."),
+        (EXPIRED, "pikku-auth: The code expired. Run login again."),
+    ],
+)
+def test_a_login_that_is_denied_or_over_ends_with_3(
+    run: Run, server: DeviceServer, store: Store, reply: Reply, line: str
+) -> None:
+    server.answer_auth("/device/token", PENDING, reply)
+    done = run("login", "--url", server.url)
+    assert done.code == 3
+    assert done.err.splitlines()[-1] == line
+    assert not store.path.exists()
+
+
+def test_login_gives_up_when_it_was_told_to(run: Run, server: DeviceServer) -> None:
+    server.answer_auth("/device/token", PENDING)
+    done = run("login", "--url", server.url, "--timeout", "20")
+    assert done.code == 3
+    assert done.err.splitlines()[-1] == (
+        "pikku-auth: Nobody approved it in time. Run login again."
+    )
+    assert len(server.polls()) == 3
+
+
+def test_login_asks_no_longer_than_the_code_lives(run: Run, server: DeviceServer) -> None:
+    server.answer_auth("/device/token", PENDING)
+    done = run("login", "--url", server.url, "--timeout", "99999")
+    assert done.code == 3
+    assert done.err.splitlines()[-1] == "pikku-auth: The code expired. Run login again."
+
+
+def test_what_a_server_writes_is_harmless(run: Run, server: DeviceServer) -> None:
+    codes = server.codes(
+        user_code="\x1b]52;c;cHduZWQ=\x07AB\u202eCD\r\n\x1b[2J",
+        verification_uri="javascript:alert(1)\x1b[31m",
+        verification_uri_complete=None,
+    )
+    server.answer_auth("/device/code", codes)
+    server.answer_auth("/get-session", Reply(body={"user": {"email": "\x1b[31mada\x9b\u2066"}}))
+    done = run("login", "--url", server.url)
+    assert done.code == 0
+    lines = done.err.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert "]52;c;cHduZWQ=ABCD[2J" in lines
+    assert f"Take care: this address is not at {server.url}." in lines
+    assert "as [31mada" in lines[-1]
+
+
+def test_a_page_of_another_server_is_pointed_out(run: Run, server: DeviceServer) -> None:
+    server.answer_auth("/device/code", server.codes(verification_uri="https://evil.test/device"))
+    assert "Take care: this address is not at" in run("login", "--url", server.url).err
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.test", "example.test", "https://ada:secret@example.test"]
+)
+@pytest.mark.parametrize("command", ["login", "whoami", "logout", "token"])
+def test_an_address_that_is_not_safe_is_refused(run: Run, command: str, url: str) -> None:
+    done = run(command, "--url", url)
+    assert (done.code, done.out) == (1, "")
+    assert len(done.err.splitlines()) == 1
+    assert "secret" not in done.err
+
+
+def test_a_store_that_can_not_be_used_is_known_before_anybody_approves(
+    run: Run, server: DeviceServer, home: Path
+) -> None:
+    (home / ".pikku").symlink_to(home)
+    done = run("login", "--url", server.url)
+    assert done.code == 1
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("interruption", [OSError(28, "No space left on device"), KeyboardInterrupt])
+def test_a_token_that_can_not_be_kept_is_revoked(
+    run: Run,
+    server: DeviceServer,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    interruption: BaseException,
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise interruption
+
+    monkeypatch.setattr("pikku_auth.client.files.replace_private", interrupt)
+    done = run("login", "--url", server.url)
+    assert done.code in {1, 130}
+    assert server.to("/auth/sign-out")[0].headers["authorization"] == f"Bearer {TOKEN}"
+    assert not store.path.exists()
+
+
+def test_whoami_says_who_where_and_by_what(run: Run, server: DeviceServer, store: Store) -> None:
+    store.save(a_login(server.url))
+    done = run("whoami")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"ada@example.com on {server.url} (expires 2100-01-0")
+    assert done.out.endswith(f"), by the login in {store.path}\n")
+
+
+def test_whoami_as_json(run: Run, server: DeviceServer, store: Store) -> None:
+    store.save(a_login(server.url))
+    assert events(run("whoami", "--json")) == [
+        {
+            "url": server.url,
+            "user": {"id": "7", "email": "ada@example.com", "name": "Ada"},
+            "source": str(store.path),
+            "expires_at": "2100-01-02T03:04:05.000Z",
+        }
+    ]
+
+
+def test_whoami_notes_that_the_server_has_prolonged_the_login(
+    run: Run, server: DeviceServer, store: Store
+) -> None:
+    store.save(a_login(server.url, expires_at="2026-01-01T00:00:00.000Z"))
+    assert run("whoami").code == 0
+    assert store.current() == a_login(server.url, expires_at="2100-01-02T03:04:05.000Z")
+
+
+def test_whoami_when_the_server_says_little(run: Run, server: DeviceServer, store: Store) -> None:
+    server.answer_auth("/get-session", Reply(body={"session": {"id": "1"}}))
+    store.save(a_login(server.url))
+    assert run("whoami").out.startswith(f"(unknown user) on {server.url} (expires ")
+
+
+def test_whoami_asks_the_server_that_is_named(
+    run: Run, server: DeviceServer, store: Store
+) -> None:
+    store.save(a_login(server.url))
+    store.save(a_login("https://app.example.com"))
+    assert run("whoami", "--url", server.url).out.startswith("ada@example.com on")
+
+
+def test_whoami_with_a_key_asks_nobody(
+    run: Run, server: DeviceServer, store: Store, with_key: None
+) -> None:
+    store.save(a_login(server.url))
+    assert run("whoami") == Done(0, "an API key from PIKKU_API_KEY\n", "")
+    assert events(run("whoami", "--json"))[0]["source"] == "PIKKU_API_KEY"
+    assert server.seen == []
+
+
+def test_whoami_with_what_can_not_be_a_key_ends_with_4(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIKKU_API_KEY", "two words")
+    done = run("whoami")
+    assert (done.code, done.out) == (4, "")
+    assert "two words" not in done.err
+
+
+@pytest.mark.parametrize("command", ["whoami", "token"])
+@pytest.mark.parametrize("arguments", [[], ["--url", "https://app.example.com"]])
+def test_without_a_login_it_ends_with_4(run: Run, command: str, arguments: list[str]) -> None:
+    done = run(command, *arguments)
+    assert (done.code, done.out) == (4, "")
+    assert "Run: pikku-auth login --url" in done.err
+
+
+@pytest.mark.parametrize("reply", [Reply(body=None), Reply(401, body={})])
+def test_whoami_ends_with_4_when_the_server_refuses(
+    run: Run, server: DeviceServer, store: Store, reply: Reply
+) -> None:
+    server.answer_auth("/get-session", reply)
+    store.save(a_login(server.url))
+    done = run("whoami")
+    assert (done.code, done.out) == (4, "")
+    assert f"Run: pikku-auth login --url {server.url}" in done.err
+    assert store.current() == a_login(server.url)
+
+
+@pytest.mark.parametrize("status", [403, 429, 500, 502, 503])
+def test_whoami_ends_with_1_when_the_server_has_trouble(
+    run: Run, server: DeviceServer, store: Store, status: int
+) -> None:
+    server.answer_auth("/get-session", Reply(status, {"message": f"No {TOKEN}\x1b[31m"}))
+    store.save(a_login(server.url))
+    before = store.path.read_bytes()
+    done = run("whoami")
+    assert (done.code, done.out) == (1, "")
+    assert f"({status}): No …[31m" in done.err
+    assert store.path.read_bytes() == before
+
+
+def test_whoami_ends_with_1_when_the_server_is_away(run: Run, store: Store) -> None:
+    store.save(a_login(unused_url()))
+    before = store.path.read_bytes()
+    assert run("whoami").code == 1
+    assert store.path.read_bytes() == before
+
+
+def test_whoami_gives_up_when_it_was_told_to(run: Run, store: Store) -> None:
+    with trickling() as url:
+        store.save(a_login(url))
+        done = run("whoami", "--timeout", "0.3")
+    assert done.code == 1
+    assert "no answer in time" in done.err
+
+
+@pytest.mark.parametrize("command", ["whoami", "token", "logout"])
+def test_a_stored_token_that_can_not_be_one_is_not_sent(
+    run: Run, server: DeviceServer, store: Store, command: str
+) -> None:
+    store.save(a_login(server.url, access_token="one\r\nX-Two: 2"))
+    done = run(command)
+    assert done.code == (0 if command == "logout" else 1)
+    assert "X-Two" not in done.err + done.out
+    assert server.seen == []
+
+
+def test_logout_tells_the_server_and_then_forgets(
+    run: Run, server: DeviceServer, store: Store
+) -> None:
+    stored: list[object] = []
+    server.on_request = lambda seen: stored.append(store.current())
+    store.save(a_login(server.url))
+    done = run("logout")
+    assert done == Done(0, "", f"✓ Logged out of {server.url}\n")
+    [seen] = server.to("/auth/sign-out")
+    assert seen.method == "POST"
+    assert seen.headers["authorization"] == f"Bearer {TOKEN}"
+    assert stored == [a_login(server.url)]
+    assert store.current() is None
+
+
+def test_logout_leaves_other_logins(run: Run, server: DeviceServer, store: Store) -> None:
+    store.save(a_login(server.url))
+    store.save(a_login("https://app.example.com"))
+    run("logout", "--url", server.url)
+    assert store.find(server.url) is None
+    assert store.current() == a_login("https://app.example.com")
+
+
+def test_logout_without_a_login_is_no_error(run: Run, store: Store) -> None:
+    assert run("logout") == Done(0, "", "No login to log out of.\n")
+    assert run("logout", "--url", "https://app.example.com").code == 0
+
+
+@pytest.mark.parametrize("base_url", [unused_url, lambda: "http://app.example.com"])
+def test_logout_forgets_when_the_server_can_not_be_told(
+    run: Run, store: Store, base_url: Callable[[], str]
+) -> None:
+    store.save(a_login(base_url()))
+    done = run("logout")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.startswith("Warning: the server was not told")
+    assert store.current() is None
+
+
+def test_logout_forgets_when_the_server_has_trouble(
+    run: Run, server: DeviceServer, store: Store
+) -> None:
+    server.answer_auth("/sign-out", error("server_error", "Try later", 500))
+    store.save(a_login(server.url))
+    done = run("logout")
+    assert done.code == 0
+    assert "Signing out failed (500): Try later" in done.err
+    assert store.current() is None
+
+
+def test_logout_says_that_a_key_stays(
+    run: Run, server: DeviceServer, store: Store, with_key: None
+) -> None:
+    store.save(a_login(server.url))
+    assert "PIKKU_API_KEY stays set" in run("logout").err
+    assert server.to("/auth/sign-out")[0].headers.get("x-api-key") is None
+
+
+def test_token_prints_the_token_alone(run: Run, store: Store) -> None:
+    store.save(a_login("https://app.example.com"))
+    assert run("token") == Done(0, f"{TOKEN}\n", "")
+    assert run("token", "--url", "https://APP.example.com/").out == f"{TOKEN}\n"
+
+
+def test_token_of_an_expired_login_ends_with_4(run: Run, store: Store) -> None:
+    store.save(a_login("https://app.example.com", expires_at="2026-01-01T00:00:00.000Z"))
+    done = run("token")
+    assert (done.code, done.out) == (4, "")
+    assert "has expired. Run: pikku-auth login --url https://app.example.com" in done.err
+
+
+def test_a_damaged_store_is_reported_on_stderr(run: Run, store: Store) -> None:
+    store.path.parent.mkdir()
+    store.path.write_text("{")
+    done = run("token")
+    assert (done.code, done.out) == (4, "")
+    assert "was damaged, so it is now" in done.err
+
+
+def test_no_traceback_unless_one_asks_for_it(run: Run) -> None:
+    assert "Traceback" not in run("whoami").err
+    assert "Traceback" in run("whoami", "--debug").err
+
+
+def test_ctrl_c_says_so_and_ends_with_130(
+    run: Run, server: DeviceServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pikku_auth.client.terminal.time.sleep", interrupt)
+    done = run("login", "--url", server.url)
+    assert done.code == 130
+    assert done.err.endswith("\n\nCancelled.\n")
+    assert server.to("/auth/device/token") == []
+    assert not store.path.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["login", "--timeout", "0"],
+        ["login", "--timeout", "nan"],
+        ["login", "--timeout", "soon"],
+        ["login", "--no-b"],
+        ["whoami", "--scope", "x"],
+        ["token", "--json"],
+    ],
+)
+def test_wrong_usage_ends_with_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["login", "--help"], ["token", "--help"]])
+def test_the_help_has_every_exit_status(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert all(f"\n  {code} " in out for code in (0, 1, 2, 3, 4, 130))
+
+
+def test_no_option_takes_a_secret() -> None:
+    parser = cli._parser()
+    [commands] = [
+        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
+    ]
+    options = {
+        option
+        for command in commands.choices.values()
+        for action in command._actions
+        for option in action.option_strings
+    }
+    words = ("key", "token", "secret", "password")
+    assert "--url" in options
+    assert not [option for option in options if any(word in option for word in words)]
+
+
+def test_a_stdout_that_can_not_be_written_ends_with_1(
+    run: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save(a_login("https://app.example.com"))
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        done = run("token")
+    assert done.code == 1
+    assert done.err == "pikku-auth: No space left on device.\n"
+
+
+def test_a_stdout_that_is_closed_ends_with_1(
+    run: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save(a_login("https://app.example.com"))
+    monkeypatch.setattr(sys, "stdout", None)
+    assert run("token").code == 1
+
+
+def test_without_stderr_it_still_works(
+    run: Run, server: DeviceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert run("login", "--url", server.url).code == 0
+
+
+def test_no_call_has_a_cookie_or_takes_one(run: Run, server: DeviceServer) -> None:
+    session = server.session()
+    cookie = Reply(200, session.body, {"Set-Cookie": "better-auth.session_token=x; Path=/"})
+    server.answer_auth("/get-session", cookie)
+    run("login", "--url", server.url)
+    run("whoami")
+    run("logout")
+
+    def has_cookie(seen: Seen) -> bool:
+        return "cookie" in seen.headers
+
+    assert len(server.seen) == 5
+    assert not any(map(has_cookie, server.seen))
+
+
+def test_a_login_is_no_login_elsewhere(
+    run: Run, server: DeviceServer, elsewhere: Server
+) -> None:
+    run("login", "--url", server.url)
+    assert run("whoami", "--url", elsewhere.url).code == 4
+    assert elsewhere.seen == []
