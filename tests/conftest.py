@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,16 @@ from pikku_auth.flows import IssuedKey, create_service_user, mint_key, usage
 from pikku_auth.models import ServiceUser
 
 _secrets: set[str] = set()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """``e2e`` needs a browser and ``interop`` needs node: they run when asked for by name.
+
+    ``norecursedirs`` would keep them from being asked for, too.
+    """
+    name = collection_path.name
+    asked_for = any(name in Path(argument).parts for argument in config.args)
+    return True if name in {"e2e", "interop"} and not asked_for else None
 
 
 def pikku_settings(**changes: Any) -> override_settings:
