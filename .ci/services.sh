@@ -1,5 +1,5 @@
 # PostgreSQL, MariaDB and Redis on 127.0.0.1: taken as they are when they answer, else
-# started, else installed. What can't be had fails the run; nothing is skipped.
+# started, else installed; and Node.js. What can't be had fails the run; nothing is skipped.
 # shellcheck shell=bash
 
 apt_updated=
@@ -102,6 +102,14 @@ have_redis() {
     command -v redis-cli >/dev/null || apt_install redis-tools
     [[ $(redis-cli -h 127.0.0.1 PING) == PONG ]] || die "What listens on 6379 is not Redis."
     redis-cli -h 127.0.0.1 INFO server | grep redis_version
+}
+
+have_node() {
+    command -v node >/dev/null || apt_install nodejs
+    command -v npm >/dev/null || apt_install npm
+    node -e 'process.exitCode = parseInt(process.versions.node) < 20 ? 1 : 0' ||
+        die "Node.js 20 or newer is needed; this is $(node --version)."
+    echo "Node.js $(node --version), npm $(npm --version 2>/dev/null)"
 }
 
 have_mysqlclient_headers() {

@@ -1,0 +1,8 @@
+"""The example project, for clients that it knows by name."""
+
+from __future__ import annotations
+
+from example_project.settings import *  # noqa: F403
+from example_project.settings import PIKKU_AUTH
+
+PIKKU_AUTH = {**PIKKU_AUTH, "ALLOWED_CLIENTS": ["pikku-cli", "better-auth-js"]}
