@@ -15,7 +15,7 @@ COVERAGE := $(if $(filter-out sqlite:%,$(DATABASE_URL)),--fail-under=0)
 
 help:
 	@echo "make test    run the whole suite, on SQLite or on what DATABASE_URL names"
-	@echo "make demo    watch a machine get a key, use it, rotate it and lose it"
+	@echo "make demo    watch a machine get a key, use it and lose it, and a human log in"
 	@echo "make clean   remove what these made, $(VENV) included"
 	@echo
 	@echo "Each makes its own $(VENV) first. With another Python: make test PYTHON=python3.13"
@@ -28,7 +28,7 @@ demo: $(INSTALLED)
 	@$(VENV)/bin/python -m example_project.demo
 
 clean:
-	rm -rf $(VENV)* .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV)* .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info tests/interop/node_modules
 
 $(INSTALLED): setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

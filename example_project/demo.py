@@ -21,7 +21,11 @@ from pathlib import Path
 
 import requests
 
+from example_project.browser import Browser, NoSuchForm
+from pikku_auth.client import NotLoggedIn, Session
+
 MANAGE = [sys.executable, "manage.py"]
+PIKKU_AUTH = [sys.executable, "-m", "pikku_auth.client"]
 PASSWORD = "correct-horse"  # noqa: S105  # of the demo's own throw-away database
 UNKNOWN = "pka_" + "0" * 49
 
@@ -35,11 +39,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DATABASE_URL"] = f"sqlite:///{folder}/demo.sqlite3"
         os.environ["DJANGO_SETTINGS_MODULE"] = "example_project.settings"
+        os.environ["HOME"] = folder
+        for name in ("PIKKU_API_KEY", "PIKKU_URL"):
+            os.environ.pop(name, None)
         try:
             _prepare()
             with _server(Path(folder)) as url:
-                _tell(url)
-        except Surprise as surprise:
+                _tell_of_a_machine(url)
+                _tell_of_a_human(url)
+        except (Surprise, NoSuchForm) as surprise:
             print(f"\nThat was not meant to happen: {surprise}", file=sys.stderr)
             return 1
     print("\nThat is the whole story. The server is stopped and the database is gone.")
@@ -54,7 +62,7 @@ def _prepare() -> None:
     _manage("createsuperuser", "--no-input", "--username", "ada", "--email", "ada@example.com")
 
 
-def _tell(url: str) -> None:
+def _tell_of_a_machine(url: str) -> None:
     _title("1. A machine gets an identity, and a key with one scope")
     _manage("create_service_user", "sandbox-runtime", "--description", "Runs the sandboxes")
     key = _manage("mint_key", "--service", "sandbox-runtime", "--name", "ci", *_READ)
@@ -80,22 +88,92 @@ def _tell(url: str) -> None:
     _expect(401, "GET", f"{url}/api/sandboxes/", successor)
 
     _title("6. A bad key never falls through to a good login in the same request")
-    browser = _logged_in(url)
-    _expect(200, "GET", f"{url}/api/whoami/", None, browser, why="ada's login")
-    _expect(401, "GET", f"{url}/api/whoami/", UNKNOWN, browser, why="ada's login, and a wrong key")
+    cookies = _signed_in(url).session
+    _expect(200, "GET", f"{url}/api/whoami/", None, cookies, why="ada's login")
+    _expect(401, "GET", f"{url}/api/whoami/", UNKNOWN, cookies, why="ada's login, and a wrong key")
 
     _title("7. What is on record")
     _manage("list_keys")
     _check_record()
 
 
-_SECRET = re.compile(r"(pka_.{8})[0-9A-Za-z]{41}")
+def _tell_of_a_human(url: str) -> None:
+    _title("8. Ada logs in from her terminal, and approves it in her browser")
+    _log_in(url)
+
+    _title("9. Now every tool of hers is logged in, with the one scope she asked for")
+    _pikku_auth("whoami")
+    _expect(200, "GET", f"{url}/api/whoami/", None, Session())
+    _expect(200, "GET", f"{url}/api/sandboxes/", None, Session())
+    _expect(403, "POST", f"{url}/api/sandboxes/", None, Session(), json={"name": "mine"})
+
+    _title("10. She logs out: the server ends the login, and the terminal forgets it")
+    token = _pikku_auth("token")
+    _pikku_auth("logout")
+    _expect(401, "GET", f"{url}/api/whoami/", token, why="somebody has kept a copy")
+    _expect_not_logged_in(f"{url}/api/whoami/")
+
+
+def _log_in(url: str) -> None:
+    browser = _signed_in(url)
+    arguments = ["login", "--url", url, *_READ, "--no-browser", "--json"]
+    print(f"\n$ pikku-auth {shlex.join(arguments)}")
+    with subprocess.Popen([*PIKKU_AUTH, *arguments], stdout=subprocess.PIPE, text=True) as login:
+        try:
+            told = login.stdout.readline() if login.stdout else ""
+            if not told:
+                raise Surprise("the login ended before it asked for anything")
+            print(f"    {told}", flush=True)
+            _approve(browser, json.loads(told))
+            answer, _ = login.communicate(timeout=60)
+        finally:
+            login.kill()
+    print(f"\nThe terminal:\n    {answer}", end="")
+    if login.returncode or json.loads(answer)["user"]["email"] != "ada@example.com":
+        raise Surprise(f"the login ended with {login.returncode}")
+
+
+def _approve(browser: Browser, prompt: dict[str, str]) -> None:
+    """What ada would do with her mouse."""
+    print("Ada's browser:")
+    browser.open(prompt["verification_uri_complete"])
+    for button in ("look-up", "approve"):
+        print(f"    {_heading(browser)} → {button}")
+        if prompt["user_code"] not in browser.page.text:
+            raise Surprise(f"the page doesn't show the code: {browser.page.text}")
+        browser.submit(button)
+    print(f"    {_heading(browser)}", flush=True)
+
+
+def _heading(browser: Browser) -> str:
+    found = re.search(r"<h1>(.*)</h1>", browser.page.text)
+    if browser.page.status_code != 200 or found is None:
+        raise Surprise(f"{browser.page.status_code} {browser.page.text}")
+    return found[1]
+
+
+def _expect_not_logged_in(url: str) -> None:
+    print(f"\nGET {url}   {_shown(None, Session())}")
+    try:
+        Session().get(url)
+    except NotLoggedIn as refusal:
+        print(f"    {refusal}")
+    else:
+        raise Surprise("the request was sent")
+
+
+def _pikku_auth(*arguments: str) -> str:
+    """Run a command as ada would, and show it; its answer with secrets cut short."""
+    return _show("pikku-auth", PIKKU_AUTH, arguments)
+
+
+_SECRET = re.compile(r"(pk[as]_.{8})[0-9A-Za-z]{41}")
 _READ = ["--scope", "sandbox:read"]
 _WRITE = ["--scope", "sandbox:write"]
 
 
 def _check_record() -> None:
-    keys = json.loads(_run("list_keys", "--format", "json").stdout)
+    keys = json.loads(_run(MANAGE, ("list_keys", "--format", "json")).stdout)
     states = [key["state"] for key in keys]
     if states != ["active", "active", "revoked"]:
         raise Surprise(f"the keys are {states}")
@@ -103,8 +181,12 @@ def _check_record() -> None:
 
 def _manage(*arguments: str) -> str:
     """Run a command as an operator would, and show it; its answer with secrets cut short."""
-    print(f"\n$ manage.py {shlex.join(arguments)}")
-    done = _run(*arguments)
+    return _show("manage.py", MANAGE, arguments)
+
+
+def _show(name: str, command: list[str], arguments: tuple[str, ...]) -> str:
+    print(f"\n$ {name} {shlex.join(arguments)}")
+    done = _run(command, arguments)
     for line in f"{done.stderr}{done.stdout}".splitlines():
         print(f"    {_SECRET.sub(_cut_short, line)}")
     return done.stdout.strip()
@@ -114,8 +196,8 @@ def _cut_short(secret: re.Match[str]) -> str:
     return f"{secret[1]}…"
 
 
-def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*MANAGE, *arguments], capture_output=True, text=True, check=False)
+def _run(command: list[str], arguments: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Surprise(f"{arguments[0]} ended with {done.returncode}: {done.stderr}")
     return done
@@ -132,10 +214,9 @@ def _expect(
     why: str = "",
 ) -> None:
     """Make a real request, show it and its answer, and insist on ``status``."""
-    headers = {"x-api-key": key} if key else {}
+    headers = _header(key)
     answer = (session or requests).request(method, url, headers=headers, json=json, timeout=10)
-    shown = f"x-api-key: {key[:12]}…" if key else "a session cookie"
-    print(f"\n{method} {url}   {shown}" + (f"   ({why})" if why else ""))
+    print(f"\n{method} {url}   {_shown(key, session)}" + (f"   ({why})" if why else ""))
     print(f"    {answer.status_code} {answer.text[:200]}")
     for header in ("WWW-Authenticate", "Retry-After"):
         if header in answer.headers:
@@ -144,18 +225,25 @@ def _expect(
         raise Surprise(f"{status} was expected")
 
 
-def _logged_in(url: str) -> requests.Session:
+def _header(credential: str | None) -> dict[str, str]:
+    if credential is None:
+        return {}
+    is_key = credential.startswith("pka_")
+    return {"x-api-key": credential} if is_key else {"Authorization": f"Bearer {credential}"}
+
+
+def _shown(credential: str | None, session: requests.Session | None) -> str:
+    for name, value in _header(credential).items():
+        return f"{name}: {_SECRET.sub(_cut_short, value)}"
+    return "pikku_auth.client.Session" if isinstance(session, Session) else "a session cookie"
+
+
+def _signed_in(url: str) -> Browser:
     """Ada's browser."""
-    browser = requests.Session()
-    login = f"{url}/admin/login/"
-    browser.get(login, timeout=10)
-    form = {
-        "username": "ada",
-        "password": PASSWORD,
-        "csrfmiddlewaretoken": browser.cookies["csrftoken"],
-    }
-    browser.post(login, data=form, timeout=10)
-    if "sessionid" not in browser.cookies:
+    browser = Browser()
+    browser.open(f"{url}/admin/login/")
+    browser.submit(username="ada", password=PASSWORD)
+    if "sessionid" not in browser.session.cookies:
         raise Surprise("ada could not log in")
     return browser
 
