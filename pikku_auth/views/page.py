@@ -8,32 +8,40 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from django.contrib.auth import logout
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from pikku_auth.conf import conf
+from pikku_auth.core.permissions import normalise
 from pikku_auth.core.user_codes import format_user_code, normalise_user_code
-from pikku_auth.exceptions import DeviceFlowError, TooManyAttempts
+from pikku_auth.exceptions import DeviceFlowError, InvalidKey, TooManyAttempts
 from pikku_auth.flows import approve, claim, deny, look_up
+from pikku_auth.flows.database import primary
 from pikku_auth.flows.resolver import address_of
 from pikku_auth.models import DeviceCode
-from pikku_auth.views.http import origin_of, unstored
+from pikku_auth.views.callers import signed_in_user
+from pikku_auth.views.http import origin_of, outside_atomic_requests, unstored
 
 _TICKET_SALT = "pikku_auth.ticket"
 _TICKET_AGE = timedelta(minutes=5)
 
 
+@login_not_required
+@outside_atomic_requests
 @require_http_methods(["GET", "HEAD", "POST"])
 @xframe_options_deny
 @csrf_protect
@@ -43,60 +51,85 @@ def activate(request: HttpRequest) -> HttpResponse:
 
 
 def _answer(request: HttpRequest) -> HttpResponse:
-    if not request.user.is_authenticated:
-        return redirect_to_login(request.get_full_path())
-    if request.method != "POST":
-        return _ask_for_code(request)
     step = request.POST.get("step")
+    if not _is_human(request):
+        return _to_login(request)
     if step == "sign-in-again":
+        _let_go(request)
         logout(request)
-        return redirect_to_login(request.get_full_path())
+        return _to_login(request)
     if _signed_in_long_ago(request.user):
-        return render(request, "pikku_auth/sign_in_again.html")
+        return _page(request, "sign_in_again")
     if step in {"approve", "deny"}:
         return _decide(request, step)
-    return _look_up(request)
+    return _look_up(request) if request.method == "POST" else _ask_for_code(request)
+
+
+def _is_human(request: HttpRequest) -> bool:
+    """Whether this is somebody's browser: no key, no bearer, whatever a middleware makes of it."""
+    try:
+        return signed_in_user(request) is not None
+    except InvalidKey:
+        return False
+
+
+def _to_login(request: HttpRequest) -> HttpResponse:
+    """To the host's login page, and from there back to the code."""
+    code = _code(_typed(request))
+    here = reverse("pikku_auth:activate") + (f"?{urlencode({'user_code': code})}" if code else "")
+    redirect = redirect_to_login(here)
+    if request.method != "POST":
+        return redirect
+    # Chromium holds `form-action` against redirects, too, and people may sign in elsewhere.
+    response = _page(request, "signed_out", {"login_url": redirect.url})
+    response["Refresh"] = f"0; url={redirect.url}"
+    return response
 
 
 def _ask_for_code(request: HttpRequest, problem: str = "", status: int = 200) -> HttpResponse:
-    typed = request.POST.get("user_code") or request.GET.get("user_code", "")
-    code = normalise_user_code(typed)
-    context = {"user_code": format_user_code(code) if code else typed[:20], "problem": problem}
-    return render(request, "pikku_auth/enter_code.html", context, status=status)
+    return _page(request, "enter_code", {"problem": problem}, status)
 
 
 def _look_up(request: HttpRequest) -> HttpResponse:
-    user, typed = request.user, request.POST.get("user_code", "")
+    user: Any = request.user
     try:
-        found = look_up(typed, user=user, ip=address_of(request))
+        found = look_up(request.POST.get("user_code", ""), user=user, ip=address_of(request))
     except TooManyAttempts as refusal:
         return _too_many(request, refusal)
     except DeviceFlowError as error:
-        return _ask_for_code(request, _in_words(error), status=400)
+        if error.error == "expired_token":
+            return _problem(request, error)
+        wrong = _("There is no such code. Compare it with the one in your terminal.")
+        return _ask_for_code(request, wrong, 400)
     if found.status != DeviceCode.Status.PENDING:
-        return _over(request, _("This code has been used already."))
+        return _problem(request, DeviceFlowError("invalid_request", "Device code used"))
     if not claim(found, user):
-        return _over(request, _("This code belongs to somebody else."), status=403)
-    context = {
+        return _problem(request, DeviceFlowError("access_denied", "Not yours", 403))
+    return _page(request, "confirm", _what_is_asking(request, found))
+
+
+def _what_is_asking(request: HttpRequest, found: DeviceCode) -> dict[str, Any]:
+    own_address = address_of(request)
+    return {
         "device": found,
-        "user_code": format_user_code(normalise_user_code(typed) or ""),
-        "scopes": found.scope.split(),
-        "ticket": signing.dumps([found.pk, str(user.pk)], salt=_TICKET_SALT),
+        "permissions": normalise(found.scope.split()),
+        "is_just_now": timezone.now() - found.created_at < timedelta(minutes=1),
+        "own_address": own_address,
+        "is_elsewhere": found.ip != own_address,
+        "ticket": signing.dumps([found.pk, str(request.user.pk)], salt=_TICKET_SALT),
     }
-    return render(request, "pikku_auth/confirm.html", context)
 
 
 def _decide(request: HttpRequest, step: str) -> HttpResponse:
     found = _device_of_ticket(request)
     if found is None:
-        return _over(request, _("You took too long, or this page is not yours."))
+        return _problem(request, DeviceFlowError("bad_ticket", "Too late, or somebody else's"))
     verb = approve if step == "approve" else deny
     try:
         verb(found, request.user, origin=origin_of(request))
     except DeviceFlowError as error:
-        return _over(request, _in_words(error))
-    context = {"device": found, "approved": step == "approve"}
-    return render(request, "pikku_auth/decided.html", context)
+        return _problem(request, error)
+    return _page(request, "decided", {"device": found, "approved": step == "approve"})
 
 
 def _device_of_ticket(request: HttpRequest) -> DeviceCode | None:
@@ -109,7 +142,17 @@ def _device_of_ticket(request: HttpRequest) -> DeviceCode | None:
         return None
     if user_pk != str(request.user.pk):
         return None
-    return DeviceCode.objects.filter(pk=pk).first()
+    return DeviceCode.objects.using(primary()).filter(pk=pk).first()
+
+
+def _let_go(request: HttpRequest) -> None:
+    """Unclaim the code, so that the human may look it up as somebody else."""
+    found = _device_of_ticket(request)
+    if found is not None:
+        rows = DeviceCode.objects.using(primary()).filter(
+            pk=found.pk, status=DeviceCode.Status.PENDING, user=request.user.pk
+        )
+        rows.update(user=None)
 
 
 def _signed_in_long_ago(user: Any) -> bool:
@@ -119,24 +162,68 @@ def _signed_in_long_ago(user: Any) -> bool:
 
 def _too_many(request: HttpRequest, refusal: TooManyAttempts) -> HttpResponse:
     minutes = -(-(refusal.retry_after or 60) // 60)
-    text = _("Too many wrong codes. Try again in %(minutes)s minutes.") % {"minutes": minutes}
-    response = _over(request, text, status=429)
+    wait = ngettext("Wait %(minutes)s minute.", "Wait %(minutes)s minutes.", minutes)
+    context = {
+        "title": _("Too many wrong codes"),
+        "advice": wait % {"minutes": minutes},
+        "more": _("Then start the login again in your terminal, and enter the new code."),
+    }
+    response = _page(request, "problem", context, 429)
     response["Retry-After"] = str(refusal.retry_after)
     return response
 
 
-def _over(request: HttpRequest, problem: str, status: int = 400) -> HttpResponse:
-    return render(request, "pikku_auth/problem.html", {"problem": problem}, status=status)
+def _problem(request: HttpRequest, error: DeviceFlowError) -> HttpResponse:
+    """What is wrong with a code, and what to do about it."""
+    again = _("Start the login again in your terminal, and enter the new code.")
+    title, advice, more = {
+        "expired_token": (
+            _("This code has expired"),
+            _("Codes are good for a few minutes only."),
+            again,
+        ),
+        "access_denied": (
+            _("This code is not yours"),
+            _("Somebody who is signed in as another user has entered it before you."),
+            again,
+        ),
+        "bad_ticket": (
+            _("This page is too old"),
+            _("You took longer than five minutes, or you were signed in as somebody else."),
+            _("Enter the code once more."),
+        ),
+        "invalid_request": (
+            _("This code has been used already"),
+            _("If you approved or denied it a moment ago, that counts, and you are done."),
+            _("Otherwise start the login again in your terminal, and enter the new code."),
+        ),
+    }[error.error]
+    context = {"title": title, "advice": advice, "more": more}
+    return _page(request, "problem", context, error.status)
 
 
-def _in_words(error: DeviceFlowError) -> str:
-    words = {
-        "expired_token": _("This code has expired."),
-        "access_denied": _("This code belongs to somebody else."),
-        "Invalid user code": _("There is no such code. Compare it with the one in your terminal."),
+def _typed(request: HttpRequest) -> str:
+    return request.POST.get("user_code") or request.GET.get("user_code", "")
+
+
+def _code(typed: str) -> str:
+    """The code as its terminal shows it; empty for what can't be one."""
+    code = normalise_user_code(typed)
+    return format_user_code(code) if code else ""
+
+
+def _page(
+    request: HttpRequest, name: str, context: dict[str, Any] | None = None, status: int = 200
+) -> HttpResponse:
+    """Render a template, without counting on any context processor of the host."""
+    user, typed = request.user, _typed(request)
+    every = {
+        "username": user.get_username() if user.is_authenticated else "",
+        "host": request.get_host(),
+        "code": _code(typed),
+        "typed": _code(typed) or typed[:20],
     }
-    found = words.get(error.error) or words.get(error.description)
-    return found or _("This code has been used already.")
+    return render(request, f"pikku_auth/{name}.html", every | (context or {}), status=status)
 
 
 def _secured(response: HttpResponse) -> HttpResponse:
