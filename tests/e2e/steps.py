@@ -1,0 +1,39 @@
+"""What a human does on the page."""
+
+from __future__ import annotations
+
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.e2e.conftest import PASSWORD, PATIENCE
+
+
+def sign_in(browser: Chrome, name: str = "ada") -> None:
+    wait_for_title(browser, "Sign in")
+    browser.find_element(By.NAME, "username").send_keys(name)
+    browser.find_element(By.NAME, "password").send_keys(PASSWORD, Keys.ENTER)
+
+
+def press(browser: Chrome, label: str) -> None:
+    browser.find_element(By.XPATH, f"//button[normalize-space()='{label}']").click()
+
+
+def tab_to(browser: Chrome, label: str) -> WebElement:
+    """Press Tab until the button of that name has the focus."""
+    for _ in range(20):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        focused = browser.switch_to.active_element
+        if focused.text == label:
+            return focused
+    raise AssertionError(f"{label} can't be reached by Tab")
+
+
+def wait_for_title(browser: Chrome, title: str) -> None:
+    WebDriverWait(browser, PATIENCE).until(lambda chrome: chrome.title.startswith(title))
+
+
+def shown_code(browser: Chrome) -> str:
+    return browser.find_element(By.CSS_SELECTOR, "p.code").text

@@ -1,0 +1,152 @@
+"""Every state of the page, light and dark, on a phone and on a desktop: pictures to look at.
+
+They go to the folder that ``PICTURES`` names, or to a temporary one. What can be checked
+without eyes is: nothing sticks out to the side, and there is one heading.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+
+from tests.e2e.conftest import Site
+from tests.e2e.steps import press, sign_in, wait_for_title
+
+SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
+SCHEMES = ("light", "dark")
+WRONG = "BBBB-BBBB"
+
+
+class FromElsewhere(HTTPAdapter):
+    """Calls from another address of this machine."""
+
+    def init_poolmanager(self, *args: object, **kwargs: object) -> None:
+        super().init_poolmanager(*args, **kwargs, source_address=("127.0.0.2", 0))
+
+
+class Album:
+    def __init__(self, browser: Chrome, folder: Path) -> None:
+        self.browser = browser
+        self.folder = folder
+
+    def take(self, name: str, title: str) -> None:
+        """A picture of the page for each size and scheme."""
+        wait_for_title(self.browser, title)
+        for size, (width, height) in SIZES.items():
+            metrics = {"width": width, "height": height, "mobile": size == "phone"}
+            metrics["deviceScaleFactor"] = 1
+            self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+            for scheme in SCHEMES:
+                feature = {"name": "prefers-color-scheme", "value": scheme}
+                command = "Emulation.setEmulatedMedia"
+                self.browser.execute_cdp_cmd(command, {"features": [feature]})
+                self._check(width)
+                self._save(self.folder / f"{name}-{size}-{scheme}.png")
+        self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    def _check(self, width: int) -> None:
+        widest = self.browser.execute_script("return document.documentElement.scrollWidth")
+        assert widest <= width, "something sticks out to the side"
+        assert len(self.browser.find_elements(By.TAG_NAME, "h1")) == 1
+
+    def _save(self, file: Path) -> None:
+        options = {"captureBeyondViewport": True}
+        picture = self.browser.execute_cdp_cmd("Page.captureScreenshot", options)
+        file.write_bytes(base64.b64decode(picture["data"]))
+
+
+@pytest.fixture
+def album(browser: Chrome, tmp_path: Path) -> Album:
+    folder = Path(os.environ.get("PICTURES", tmp_path / "pictures"))
+    folder.mkdir(exist_ok=True)
+    return Album(browser, folder)
+
+
+def ask(site: Site, **fields: str) -> str:
+    """The address that a program on another machine would print."""
+    session = requests.Session()
+    session.mount("http://", FromElsewhere())
+    agent = {"User-Agent": "pikku-auth/0.1 (Linux; build-server-7)"}
+    answer = session.post(
+        f"{site.url}/auth/device/code",
+        json={"client_id": "pikku-cli", **fields},
+        headers=agent,
+        timeout=30,
+    )
+    address: str = answer.json()["verification_uri_complete"]
+    return address
+
+
+def make_all_codes_old(site: Site) -> None:
+    with closing(sqlite3.connect(site.database, timeout=30)) as database, database:
+        database.execute("UPDATE pikku_auth_devicecode SET expires_at = '2000-01-01 00:00:00'")
+
+
+def submit(browser: Chrome, code: str) -> None:
+    field = browser.find_element(By.ID, "user_code")
+    field.clear()
+    field.send_keys(code)
+    press(browser, "Continue")
+
+
+def test_every_state_fits_every_screen(album: Album, browser: Chrome, site: Site) -> None:
+    page = f"{site.url}/auth/activate"
+    browser.get(page)
+    album.take("sign-in", "Sign in")
+    sign_in(browser)
+    album.take("enter", "Log in a terminal")
+    submit(browser, WRONG)
+    album.take("wrong", "Log in a terminal")
+
+    browser.get(ask(site))
+    album.take("arrive", "Log in a terminal")
+    press(browser, "Continue")
+    album.take("confirm-everything", "Let this terminal in?")
+    press(browser, "Deny")
+    album.take("denied", "Denied")
+
+    address = ask(site, scope="sandbox:read sandbox:write")
+    browser.get(address)
+    press(browser, "Continue")
+    album.take("confirm", "Let this terminal in?")
+    press(browser, "Approve")
+    album.take("approved", "Approved")
+    browser.get(address)
+    press(browser, "Continue")
+    album.take("used", "This code has been used already")
+
+    longest = ask(site, client_id="W" * 191, scope="sandbox:read")
+    browser.get(longest)
+    press(browser, "Continue")
+    album.take("long", "Let this terminal in?")
+    press(browser, "Not you?")
+    sign_in(browser, "bob")
+    wait_for_title(browser, "Log in a terminal")
+    press(browser, "Continue")
+    wait_for_title(browser, "Let this terminal in?")
+    browser.delete_all_cookies()
+    browser.get(longest)
+    sign_in(browser)
+    wait_for_title(browser, "Log in a terminal")
+    press(browser, "Continue")
+    album.take("foreign", "This code is not yours")
+
+    address = ask(site)
+    make_all_codes_old(site)
+    browser.get(address)
+    press(browser, "Continue")
+    album.take("expired", "This code has expired")
+
+    browser.get(page)
+    for _ in range(5):
+        submit(browser, WRONG)
+    album.take("throttled", "Too many wrong codes")
