@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import socket
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pikku_auth.client import (
@@ -174,6 +175,19 @@ def test_another_way_to_write_the_server_is_logged_in(store: Store, url: str) ->
     assert PikkuAuth().headers_for(url) == {"Authorization": BEARER}
 
 
+def test_an_entry_that_is_no_login_at_an_address_is_left_out(store: Store) -> None:
+    store.path.parent.mkdir()
+    entries = {"no address": {"accessToken": "x"}, APP: "no login"}
+    store.path.write_text(json.dumps({"sessions": entries}))
+    with pytest.raises(NotLoggedIn):
+        PikkuAuth().headers_for(APP)
+
+
+def test_a_request_can_be_prepared_for_later(key: str) -> None:
+    request = requests.Request("GET", APP, auth=PikkuAuth()).prepare()
+    assert request.headers["x-api-key"] == KEY
+
+
 def test_without_a_credential_the_error_says_what_to_run() -> None:
     with pytest.raises(NotLoggedIn, match=r"pikku-auth login --url https://app\.example\.com$"):
         PikkuAuth().headers_for(f"{APP}/x")
@@ -208,6 +222,8 @@ def test_what_can_not_be_a_key_is_refused_and_not_repeated(
 
 
 @given(st.text(max_size=200).filter(lambda text: "\0" not in text))
+@example("k" * 128)
+@example("two words")
 def test_no_key_makes_requests_complain_of_a_header(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIKKU_API_KEY", text.encode("utf-8", "ignore").decode())
@@ -392,9 +408,7 @@ def test_netrc_is_what_requests_alone_would_send(here: Server, netrc: None) -> N
     assert credentials(here.seen[0])["authorization"].startswith("Basic ")
 
 
-def test_the_session_never_reads_netrc(
-    here: Server, server: Server, key: str, netrc: None
-) -> None:
+def test_the_session_never_reads_netrc(here: Server, server: Server, key: str, netrc: None) -> None:
     server.answer("/", Reply(302, headers={"Location": "/again"}))
     server.answer("/again", Reply(302, headers={"Location": here.url}))
     with Session() as session:
@@ -473,9 +487,7 @@ def test_the_session_takes_another_credential_for_one_request(here: Server, key:
         ("ws://localhost:3000/ws", {"Authorization": "Bearer local"}),
     ],
 )
-def test_a_websocket_gets_the_same_header(
-    store: Store, url: str, expected: dict[str, str]
-) -> None:
+def test_a_websocket_gets_the_same_header(store: Store, url: str, expected: dict[str, str]) -> None:
     store.save(a_login("http://localhost:3000", access_token="local"))
     store.save(a_login(APP))
     assert websocket_headers(url) == expected

@@ -179,9 +179,7 @@ def test_the_url_is_else_that_of_the_last_login(
     assert run("login").code == 0
 
 
-def test_the_url_is_else_that_of_the_pikku_cli(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_url_is_else_that_of_the_pikku_cli(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     url = unused_url()
     monkeypatch.setattr(cli, "LOCAL_URL", url)
     done = run("login")
@@ -191,9 +189,7 @@ def test_the_url_is_else_that_of_the_pikku_cli(
     assert cli.LOCAL_URL == "http://localhost:3000"
 
 
-def test_login_stops_while_a_key_is_set(
-    run: Run, server: DeviceServer, with_key: None
-) -> None:
+def test_login_stops_while_a_key_is_set(run: Run, server: DeviceServer, with_key: None) -> None:
     done = run("login", "--url", server.url)
     assert done.code == 1
     assert "PIKKU_API_KEY is set, and wins" in done.err
@@ -221,9 +217,7 @@ def test_login_gives_up_when_it_was_told_to(run: Run, server: DeviceServer) -> N
     server.answer_auth("/device/token", PENDING)
     done = run("login", "--url", server.url, "--timeout", "20")
     assert done.code == 3
-    assert done.err.splitlines()[-1] == (
-        "pikku-auth: Nobody approved it in time. Run login again."
-    )
+    assert done.err.splitlines()[-1] == ("pikku-auth: Nobody approved it in time. Run login again.")
     assert len(server.polls()) == 3
 
 
@@ -276,7 +270,9 @@ def test_a_store_that_can_not_be_used_is_known_before_anybody_approves(
     assert server.seen == []
 
 
-@pytest.mark.parametrize("interruption", [OSError(28, "No space left on device"), KeyboardInterrupt])
+@pytest.mark.parametrize(
+    "interruption", [OSError(28, "No space left on device"), KeyboardInterrupt]
+)
 def test_a_token_that_can_not_be_kept_is_revoked(
     run: Run,
     server: DeviceServer,
@@ -328,9 +324,7 @@ def test_whoami_when_the_server_says_little(run: Run, server: DeviceServer, stor
     assert run("whoami").out.startswith(f"(unknown user) on {server.url} (expires ")
 
 
-def test_whoami_asks_the_server_that_is_named(
-    run: Run, server: DeviceServer, store: Store
-) -> None:
+def test_whoami_asks_the_server_that_is_named(run: Run, server: DeviceServer, store: Store) -> None:
     store.save(a_login(server.url))
     store.save(a_login("https://app.example.com"))
     assert run("whoami", "--url", server.url).out.startswith("ada@example.com on")
@@ -524,9 +518,7 @@ def test_ctrl_c_says_so_and_ends_with_130(
         ["token", "--json"],
     ],
 )
-def test_wrong_usage_ends_with_2(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
     assert caught.value.code == 2
@@ -601,9 +593,7 @@ def test_no_call_has_a_cookie_or_takes_one(run: Run, server: DeviceServer) -> No
     assert not any(map(has_cookie, server.seen))
 
 
-def test_a_login_is_no_login_elsewhere(
-    run: Run, server: DeviceServer, elsewhere: Server
-) -> None:
+def test_a_login_is_no_login_elsewhere(run: Run, server: DeviceServer, elsewhere: Server) -> None:
     run("login", "--url", server.url)
     assert run("whoami", "--url", elsewhere.url).code == 4
     assert elsewhere.seen == []

@@ -140,9 +140,7 @@ def test_rfc_8628_3_5_the_interval_passes_before_each_poll(
     assert time.waits() == [6, 6, 6]  # 5 s and a margin for clocks that run fast
 
 
-def test_rfc_8628_3_2_without_an_interval_it_is_5_seconds(
-    server: DeviceServer, time: Time
-) -> None:
+def test_rfc_8628_3_2_without_an_interval_it_is_5_seconds(server: DeviceServer, time: Time) -> None:
     server.answer_auth("/device/code", server.codes(interval=None))
     log_in(server, time)
     assert time.waits() == [6]
@@ -157,9 +155,7 @@ def test_contract_15_3_the_interval_is_a_second_at_least(
     assert time.waits() == [1.2]
 
 
-def test_rfc_8628_3_5_slow_down_adds_5_seconds_for_good(
-    server: DeviceServer, time: Time
-) -> None:
+def test_rfc_8628_3_5_slow_down_adds_5_seconds_for_good(server: DeviceServer, time: Time) -> None:
     server.answer_auth("/device/token", PENDING, SLOW_DOWN, PENDING, SLOW_DOWN, PENDING, GRANTED)
     log_in(server, time)
     assert time.waits() == [6, 6, 12, 12, 18, 18]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from requests import PreparedRequest
 from requests.compat import urlparse
@@ -166,10 +166,12 @@ def test_the_path_of_a_base_has_no_slash_at_the_end() -> None:
     assert path_of_base("https://app.example.com/one/") == "/one"
 
 
-HOSTS = st.text(string.ascii_letters + string.digits + ".-@:\\/%?#[]\t ü。．", max_size=30)
+HOSTS = st.text(string.ascii_letters + string.digits + ".-@:\\/%?#[]\t ü。\uff0e", max_size=30)
 
 
 @given(HOSTS)
+@example(":8443")
+@example("\\@evil.test")
 def test_no_lookalike_is_taken_for_the_server_that_requests_would_not_reach(text: str) -> None:
     try:
         origin = origin_of_base(f"https://app.example.com{text}")
@@ -182,6 +184,8 @@ def test_no_lookalike_is_taken_for_the_server_that_requests_would_not_reach(text
 
 
 @given(st.text(max_size=40))
+@example("")
+@example("https://app.example.com/ ")
 def test_any_text_is_an_address_or_is_refused(text: str) -> None:
     try:
         url = normalise_base_url(text)
