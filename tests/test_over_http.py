@@ -78,3 +78,12 @@ def test_an_underscore_does_not_spell_the_header(mint: Mint, live_server: Any) -
 def test_no_value_is_an_error_of_the_server(value: bytes, live_server: Any) -> None:
     for name in (b"x-api-key: ", b"Authorization: Bearer ", b"Authorization: "):
         assert raw(live_server, name + value) in {b"400", b"401", b"431", b"closed"}
+
+
+def test_a_login_endpoint_without_a_body_says_what_is_missing(live_server: Any) -> None:
+    answer = requests.post(f"{live_server.url}/auth/device/code", timeout=30)
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "error": "invalid_request",
+        "error_description": "[body.client_id] Invalid input: expected string, received undefined",
+    }
