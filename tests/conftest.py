@@ -17,6 +17,7 @@ from django.test import override_settings
 from rest_framework.test import APIClient
 
 from pikku_auth.core.secrets import Secret
+from pikku_auth.core.user_codes import LENGTH, format_user_code
 from pikku_auth.flows import IssuedKey, create_service_user, mint_key, usage
 from pikku_auth.models import ServiceUser
 
@@ -45,6 +46,8 @@ def _every_secret_is_remembered() -> Iterator[None]:
     def remembering(self: Secret, text: str) -> None:
         original(self, text)
         _secrets.add(text)
+        if len(text) == LENGTH:
+            _secrets.add(format_user_code(text))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Secret, "__init__", remembering)
@@ -99,6 +102,7 @@ def dump_of_tables() -> str:
 def _a_clean_process() -> Iterator[None]:
     yield
     usage._noted.clear()
+    usage._renewed.clear()
     cache.clear()
 
 
