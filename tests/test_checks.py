@@ -201,6 +201,16 @@ NO_PREFIXES = [
 
 BAD_VALUES: dict[str, list[Any]] = {
     "ACCEPT_FOREIGN_KEYS": ["yes", "", 1, None],
+    "ALLOWED_CLIENTS": [
+        "pikku-cli",
+        "",
+        [""],
+        [None],
+        [b"pikku-cli"],
+        {"pikku-cli": True},
+        7,
+        True,
+    ],
     "CREATE_USER": [
         "no.such.module",
         "pikku_auth.no_such_function",
@@ -213,6 +223,7 @@ BAD_VALUES: dict[str, list[Any]] = {
         len,
     ],
     "DEFAULT_KEY_LIFETIME": NO_LIFETIMES,
+    "FRESH_SIGN_IN": NO_LIFETIMES,
     "KEY_HEADER": [
         "",
         "x_api_key",
@@ -230,7 +241,9 @@ BAD_VALUES: dict[str, list[Any]] = {
     ],
     "KEY_PREFIX": [*NO_PREFIXES, "pks"],
     "LAST_USED_RESOLUTION": [*NO_LIFETIMES, None],
+    "LOGIN_LIFETIME": [*NO_LIFETIMES, None],
     "LOGIN_PREFIX": [*NO_PREFIXES, "pka"],
+    "LOGIN_RENEWAL": [*NO_LIFETIMES, None],
     "MAX_KEY_LIFETIME": NO_LIFETIMES,
     "NUM_PROXIES": [-1, 1.0, "1", True, None],
     "SCOPES": [
@@ -251,12 +264,16 @@ BAD_VALUES: dict[str, list[Any]] = {
 
 GOOD_VALUES: dict[str, list[Any]] = {
     "ACCEPT_FOREIGN_KEYS": [True, False],
+    "ALLOWED_CLIENTS": [None, [], ["pikku-cli"], ("a", "b"), {"pikku-cli"}, frozenset({"a"})],
     "CREATE_USER": [DEFAULTS["CREATE_USER"], "django.contrib.auth.get_user_model"],
     "DEFAULT_KEY_LIFETIME": [None, timedelta(seconds=1), timedelta(days=36_500)],
+    "FRESH_SIGN_IN": [None, timedelta(minutes=15)],
     "KEY_HEADER": ["X-API-Key", "x-machine-token", "key"],
     "KEY_PREFIX": ["ab", "acme1", "a" * 16],
     "LAST_USED_RESOLUTION": [timedelta(microseconds=1), timedelta(days=1)],
+    "LOGIN_LIFETIME": [timedelta(seconds=1), timedelta(days=36_500)],
     "LOGIN_PREFIX": ["ab", "acme1", "a" * 16],
+    "LOGIN_RENEWAL": [timedelta(seconds=1), timedelta(days=30)],
     "MAX_KEY_LIFETIME": [None, timedelta(days=30)],
     "NUM_PROXIES": [0, 1, 7],
     "SCOPES": [None, {}, [], {"sandbox": ["read"]}, ["sandbox:read", "user:read"]],

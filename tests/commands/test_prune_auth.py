@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -11,6 +12,7 @@ from freezegun import freeze_time
 
 from pikku_auth.flows import IssuedKey, create_service_user
 from pikku_auth.models import APIKey, AuditEvent
+from tests.logins import logged_in
 
 pytestmark = pytest.mark.django_db
 
@@ -30,6 +32,12 @@ def names() -> list[str]:
     return list(APIKey.objects.order_by("pk").values_list("name", flat=True))
 
 
+def told(keys: int = 0, logins: int = 0, codes: int = 0, events: int = 0) -> str:
+    return (
+        f"Deleted {keys} keys, {logins} logins, {codes} device codes and {events} audit events.\n"
+    )
+
+
 def test_keys_that_ended_180_days_ago_are_deleted(
     mint: Callable[..., IssuedKey], capsys: Output
 ) -> None:
@@ -37,7 +45,7 @@ def test_keys_that_ended_180_days_ago_are_deleted(
     mint(name="over", lifetime=DAY, now=NOW - 180 * DAY)
     call_command("prune_auth")
     assert names() == ["over"]
-    assert capsys.readouterr() == ("", "Deleted 1 keys and 0 audit events.\n")
+    assert capsys.readouterr() == ("", told(keys=1))
 
 
 def test_audit_events_of_400_days_ago_are_deleted(capsys: Output) -> None:
@@ -46,7 +54,7 @@ def test_audit_events_of_400_days_ago_are_deleted(capsys: Output) -> None:
     call_command("prune_auth")
     subjects = AuditEvent.objects.order_by("pk").values_list("subject", flat=True)
     assert list(subjects) == ["painter", ""]
-    assert capsys.readouterr().err == "Deleted 0 keys and 1 audit events.\n"
+    assert capsys.readouterr().err == told(events=1)
 
 
 def test_how_long_the_record_is_kept_can_be_chosen(
@@ -55,12 +63,20 @@ def test_how_long_the_record_is_kept_can_be_chosen(
     mint(name="over", lifetime=DAY, now=NOW - 9 * DAY)
     call_command("prune_auth", "--keys-older-than", "1w", "--events-older-than", "8d")
     assert names() == []
-    assert capsys.readouterr().err == "Deleted 1 keys and 1 audit events.\n"
+    assert capsys.readouterr().err == told(keys=1, events=1)
+
+
+def test_logins_that_ended_180_days_ago_and_codes_of_yesterday_are_deleted(
+    make_user: Callable[..., Any], capsys: Output
+) -> None:
+    logged_in(make_user(), now=NOW - 188 * DAY)
+    call_command("prune_auth")
+    assert capsys.readouterr().err == told(logins=1, codes=1)
 
 
 def test_with_nothing_to_delete_nothing_happens(db: None, capsys: Output) -> None:
     call_command("prune_auth")
-    assert capsys.readouterr().err == "Deleted 0 keys and 0 audit events.\n"
+    assert capsys.readouterr().err == told()
     assert not AuditEvent.objects.exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -14,11 +15,15 @@ from pikku_auth.flows import (
     disable_key,
     prune,
     revoke_key,
+    revoke_login,
     rotate_key,
+    start_login,
 )
 from pikku_auth.flows import pruning as module
+from pikku_auth.flows.attempts import WRONG_CODES, spend_attempt
 from pikku_auth.flows.pruning import Pruned
-from pikku_auth.models import APIKey, AuditEvent
+from pikku_auth.models import APIKey, Attempts, AuditEvent, DeviceCode, LoginSession
+from tests.logins import logged_in
 
 pytestmark = pytest.mark.django_db
 
@@ -65,9 +70,9 @@ def test_a_successor_outlives_the_key_it_came_from(mint: Callable[..., IssuedKey
 
 def test_audit_events_are_deleted_when_they_are_so_old() -> None:
     create_service_user("builder", now=NOW)
-    assert prune(keys_older_than=DAY, events_older_than=DAY, now=NOW + DAY) == Pruned(0, 0)
+    assert prune(keys_older_than=DAY, events_older_than=DAY, now=NOW + DAY) == Pruned(0, 0, 0, 0)
     pruned = prune(keys_older_than=DAY, events_older_than=DAY, now=NOW + DAY + MICROSECOND)
-    assert pruned == Pruned(0, 1)
+    assert pruned == Pruned(0, 0, 0, 1)
     assert AuditEvent.objects.get().action == "pruned"
 
 
@@ -81,7 +86,7 @@ def test_pruning_is_itself_recorded(mint: Callable[..., IssuedKey]) -> None:
     )
     event = AuditEvent.objects.get(action="pruned")
     assert (event.at, event.door, event.actor_name) == (NOW + 3 * DAY, "command", "root")
-    assert event.details == {"keys": 1, "events": 0}
+    assert event.details == {"keys": 1, "logins": 0, "events": 0}
     assert event.subject == ""
 
 
@@ -101,4 +106,60 @@ def test_pruning_goes_on_until_the_last_batch(
     pruned = prune(keys_older_than=DAY, events_older_than=DAY, now=NOW + 3 * DAY)
     assert pruned.keys == 5
     assert not APIKey.objects.exists()
-    assert AuditEvent.objects.get().details == {"keys": 5, "events": pruned.events}
+    assert AuditEvent.objects.get().details == {"keys": 5, "logins": 0, "events": pruned.events}
+
+
+class TestLogins:
+    """Logins and what belongs to them."""
+
+    def prune(self, now: datetime) -> Pruned:
+        return prune(keys_older_than=180 * DAY, events_older_than=CENTURY, now=now)
+
+    @pytest.fixture
+    def login(self, make_user: Callable[..., Any]) -> LoginSession:
+        return logged_in(make_user(), now=NOW).login
+
+    def test_a_login_is_deleted_once_it_has_been_expired_for_so_long(
+        self, login: LoginSession
+    ) -> None:
+        assert self.prune(NOW + 187 * DAY).logins == 0
+        assert self.prune(NOW + 187 * DAY + MICROSECOND).logins == 1
+        assert not LoginSession.objects.exists()
+
+    def test_a_login_is_deleted_once_it_has_been_revoked_for_so_long(
+        self, login: LoginSession
+    ) -> None:
+        revoke_login(login, now=NOW)
+        assert self.prune(NOW + 180 * DAY).logins == 0
+        assert self.prune(NOW + 180 * DAY + MICROSECOND).logins == 1
+
+    def test_its_story_outlives_it(self, login: LoginSession) -> None:
+        self.prune(NOW + 200 * DAY)
+        event = AuditEvent.objects.get(action="login_started")
+        assert event.login is None
+        assert event.subject.startswith(f"pikku-cli ({login.start}…)")
+
+    def test_a_code_is_deleted_a_day_after_it_has_expired_and_its_login_is_not(
+        self, login: LoginSession
+    ) -> None:
+        end = NOW + timedelta(minutes=10)
+        assert self.prune(end + DAY).codes == 0
+        assert self.prune(end + DAY + MICROSECOND).codes == 1
+        assert LoginSession.objects.get().device_code is None
+
+    def test_a_code_that_nobody_ever_asked_about_goes_too(self) -> None:
+        start_login("pikku-cli", now=NOW)
+        assert self.prune(NOW + 2 * DAY).codes == 1
+        assert not DeviceCode.objects.exists()
+
+    def test_codes_alone_are_not_worth_a_record(self) -> None:
+        start_login("pikku-cli", now=NOW)
+        self.prune(NOW + 2 * DAY)
+        assert not AuditEvent.objects.exists()
+
+    def test_counts_of_attempts_go_after_a_day(self) -> None:
+        spend_attempt("somebody", WRONG_CODES, NOW)
+        self.prune(NOW + DAY)
+        assert Attempts.objects.exists()
+        self.prune(NOW + DAY + MICROSECOND)
+        assert not Attempts.objects.exists()
