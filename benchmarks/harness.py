@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -68,6 +69,8 @@ def throwaway_database() -> Iterator[None]:
     try:
         yield
     finally:
+        # A second connection lives on with its wrapper when its thread has ended.
+        gc.collect()
         connection.creation.destroy_test_db(configured, verbosity=0)
 
 
