@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -69,8 +68,6 @@ def throwaway_database() -> Iterator[None]:
     try:
         yield
     finally:
-        # A second connection lives on with its wrapper when its thread has ended.
-        gc.collect()
         connection.creation.destroy_test_db(configured, verbosity=0)
 
 
