@@ -21,7 +21,7 @@ M = TypeVar("M", bound=Model)
 
 
 class _Part(NamedTuple):
-    """One model's part of a row; ``link`` led to it, and ``back`` leads back from it."""
+    """A model's part of a row; ``link(before, it)`` ties its object in, ``back(it, before)`` too."""
 
     model: Any
     names: list[str]
@@ -65,9 +65,9 @@ def _build(values: list[Any], parts: list[_Part], using: str) -> Any:
     instance = model.from_db(using, names, values[columns])
     if others:
         related = _build(values, others, using)
-        others[0].link.set_cached_value(instance, related)
+        others[0].link(instance, related)
         if related is not None and others[0].back is not None:
-            others[0].back.set_cached_value(related, instance)
+            others[0].back(related, instance)
     return instance
 
 
@@ -94,8 +94,9 @@ def _parts(model: Any, relations: tuple[str, ...]) -> Iterator[_Part]:
     start, link, back = 0, None, None
     for name in (None, *relations):
         if name is not None:
-            link = model._meta.get_field(name)
-            model, back = link.related_model, link.remote_field if link.unique else None
+            field = model._meta.get_field(name)
+            model, link = field.related_model, field.set_cached_value
+            back = field.remote_field.set_cached_value if field.unique else None
         names = [field.attname for field in model._meta.concrete_fields]
         columns = slice(start, start + len(names))
         yield _Part(model, names, columns, start + names.index(model._meta.pk.attname), link, back)

@@ -178,6 +178,7 @@ def test_the_rules_themselves_come_to_every_verb() -> None:
     day = timedelta(days=1)
     machine = LifeCycle()
     key = machine.mint(lifetime=day, scopes=["sandbox:read"])
+    machine.exactly_the_live_keys_are_accepted()
     successor = machine.rotate(key=key, overlap=None)
     for dead in (key, None):
         assert machine.rotate(key=dead, overlap=day) is None
