@@ -21,7 +21,10 @@ M = TypeVar("M", bound=Model)
 
 
 class _Part(NamedTuple):
-    """A model's part of a row; ``link(before, it)`` ties its object in, ``back(it, before)`` too."""
+    """One model's part of a row.
+
+    ``link`` caches its object in the one of the part before, and ``back`` that one in it.
+    """
 
     model: Any
     names: list[str]
@@ -85,7 +88,9 @@ def _prepare(model: type[Model], relations: tuple[str, ...], using: str) -> _Pre
     except Error:  # an outage, which may be over the next time
         raise
     except Exception:
-        logger.exception("Looking %s up could not be prepared, and will be slower", model)
+        logger.exception(
+            "Looking %s up could not be prepared, and will be slower", model._meta.label
+        )
         return None
     return sql, parts, converted
 
