@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -11,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from pikku_auth.models import APIKey
 
-_own = threading.local()
+_SECOND = "_pikku_auth_second"
 
 
 def primary() -> str:
@@ -32,19 +31,19 @@ def outside_transaction(using: str) -> Iterator[None]:
     Under ``ATOMIC_REQUESTS`` a view's rollback would give a spent quota back, and the
     row's lock would last as long as the view. So while the caller is in a transaction
     its thread works on a second connection, kept as long as ``CONN_MAX_AGE`` keeps the
-    first (or lent by its pool). Without a transaction this does nothing.
+    first (or lent by its pool), and closed with it. Without a transaction this does nothing.
     """
     caller = connections[using]
     if not in_transaction(caller):
         yield
         return
-    own = _own_connection(using)
-    connections[using] = own
+    second = getattr(caller, _SECOND, None) or _give_second(caller)
+    connections[using] = second
     try:
         yield
     finally:
         connections[using] = caller
-        own.close_if_unusable_or_obsolete()
+        second.close_if_unusable_or_obsolete()
 
 
 @contextmanager
@@ -59,8 +58,20 @@ def reading_for_update(using: str) -> Iterator[None]:
         yield
 
 
-def _own_connection(using: str) -> BaseDatabaseWrapper:
-    held: dict[str, BaseDatabaseWrapper] = _own.__dict__.setdefault("connections", {})
-    if using not in held:
-        held[using] = connections.create_connection(using)
-    return held[using]
+def _give_second(caller: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """Make the second connection of ``caller``, and let it end whenever that one does.
+
+    Django closes what is in ``connections``, where the second is only while it works.
+    """
+    second, close_caller = connections.create_connection(caller.alias), caller.close
+    second.inc_thread_sharing()  # whoever may use the caller's may use its second
+
+    def close_both() -> None:
+        try:
+            second.close()
+        finally:
+            close_caller()
+
+    setattr(caller, _SECOND, second)
+    caller.close = close_both  # type: ignore[method-assign]  # of this object alone
+    return second

@@ -16,6 +16,7 @@ from pikku_auth.exceptions import InvalidInput, InvalidToken
 from pikku_auth.flows import usage
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.flows.outage import outage_is_not_a_refusal
 from pikku_auth.models import AuditEvent, LoginSession
 from pikku_auth.principal import Principal, bind
@@ -40,7 +41,7 @@ def verify_login(
     """
     now = now or timezone.now()
     with outage_is_not_a_refusal():
-        login = _find(digest) if digest else None
+        login = find_by_digest(LoginSession, digest, "user", using=primary()) if digest else None
     reason = "unknown" if login is None else login.why_dead(now)
     if login is None or reason is not None:
         _refuse(reason or "unknown", login, ip)
@@ -100,11 +101,6 @@ def live_logins(user: Any, *, now: datetime | None = None) -> list[LoginSession]
     rows = LoginSession.objects.using(primary()).select_related("user")
     mine = rows.filter(user=user, revoked_at=None, expires_at__gt=now).order_by("-pk")
     return [login for login in mine if login.why_dead(now) is None]
-
-
-def _find(digest: str) -> LoginSession | None:
-    rows = LoginSession.objects.using(primary()).select_related("user")
-    return rows.filter(digest=digest).first()
 
 
 def _refuse(reason: str, login: LoginSession | None, ip: str | None) -> None:

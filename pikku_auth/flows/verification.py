@@ -23,6 +23,7 @@ from pikku_auth.exceptions import (
 )
 from pikku_auth.flows import limits, usage
 from pikku_auth.flows.database import outside_transaction, primary, reading_for_update
+from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.flows.outage import outage_is_not_a_refusal
 from pikku_auth.models import APIKey, KeyState
 from pikku_auth.principal import Principal, bind
@@ -76,7 +77,7 @@ def verify_digest(
         _refuse(InvalidKey("malformed"), None, ip)
     using = primary()
     with outage_is_not_a_refusal(), reading_for_update(using):
-        key = _find(digest, using)
+        key = find_by_digest(APIKey, digest, "service_user", "user", using=using)
         if key is None:
             _refuse(InvalidKey("unknown"), None, ip)
         try:
@@ -90,14 +91,6 @@ def verify_digest(
     return Principal(
         user=key.service_user.user, via="api_key", key=key, permissions=key.permissions
     )
-
-
-def _find(digest: str, using: str) -> APIKey | None:
-    keys = APIKey.objects.using(using).select_related("service_user__user")
-    try:
-        return keys.get(digest=digest)
-    except APIKey.DoesNotExist:
-        return None
 
 
 def _judge(key: APIKey, scopes: list[str], ip: str | None, now: datetime) -> None:

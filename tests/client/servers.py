@@ -171,14 +171,15 @@ class DeviceServer(Server):
 
 @contextmanager
 def trickling() -> Iterator[str]:
-    """A server that begins an answer and never ends it."""
+    """A server that begins an answer, and sends a little more of it again and again."""
     over = threading.Event()
 
     def serve(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection:
-            connection.sendall(b"HTTP/1.1 200 OK\r\nX-One: 1\r\n")
-            over.wait()
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            while not over.wait(0.05):
+                connection.sendall(b"X-More: 1\r\n")
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=(listener,))

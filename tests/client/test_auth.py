@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pikku_auth.client import (
@@ -30,6 +30,8 @@ from pikku_auth.client.http import Anonymous
 from pikku_auth.client.store import Store
 from tests.client.conftest import a_login
 from tests.client.servers import TOKEN, Reply, Seen, Server
+
+unhurried = settings(deadline=None)
 
 KEY = "pka_KeyOfTheClientTests"
 BEARER = f"Bearer {TOKEN}"
@@ -221,6 +223,7 @@ def test_what_can_not_be_a_key_is_refused_and_not_repeated(
     assert bad.strip() == "" or bad not in str(caught.value)
 
 
+@unhurried
 @given(st.text(max_size=200).filter(lambda text: "\0" not in text))
 @example("k" * 128)
 @example("two words")
@@ -386,6 +389,16 @@ def test_the_same_host_by_another_scheme_is_another_origin(
     assert follow is not None
     assert follow.url == other
     assert {"x-api-key", "authorization"}.isdisjoint(name.lower() for name in follow.headers)
+
+
+def test_the_session_takes_no_header_of_ones_own_elsewhere_either(
+    here: Server, server: Server
+) -> None:
+    server.answer("/", Reply(302, headers={"Location": here.url}))
+    with Session(Anonymous()) as session:
+        session.get(server.url, headers={"X-API-Key": KEY, "Authorization": BEARER})
+    assert len(credentials(server.seen[0])) == 2
+    assert credentials(here.seen[0]) == {}
 
 
 def test_the_session_follows_nowhere_over_plain_http(server: Server, key: str) -> None:

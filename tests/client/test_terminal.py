@@ -20,7 +20,7 @@ from pikku_auth.client.origins import origin_of
 from pikku_auth.client.store import Store
 from pikku_auth.client.terminal import Terminal, Waiting
 from pikku_auth.client.text import printable
-from tests.client.servers import PENDING, TOKEN, USER_CODE, DeviceServer
+from tests.client.servers import PENDING, TOKEN, USER_CODE, DeviceServer, Reply
 
 SEEN = {"DISPLAY": ":0"}
 STARTED = 1000.0
@@ -124,12 +124,17 @@ def test_the_time_that_is_left_is_drawn_once_a_second(screen: Screen) -> None:
 
 
 def login_in(
-    screen: Screen, server: DeviceServer, monkeypatch: pytest.MonkeyPatch, **options: str
+    screen: Screen,
+    server: DeviceServer,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, str] | None = None,
+    **options: str,
 ) -> tuple[int, str]:
     """Run login here, with Enter typed, until the code has expired."""
     for name, value in {**SEEN, **options}.items():
         monkeypatch.setenv(name, value)
-    server.answer_auth("/device/code", server.codes(expires_in=0.3))
+    codes = server.codes(expires_in=0.3)
+    server.answer_auth("/device/code", Reply(body=codes.body | (changes or {})))
     screen.type(b"\n")
     code = cli.main(["login", "--url", server.url])
     return code, screen.read_until("Run login again.")
@@ -152,6 +157,22 @@ def test_enter_opens_the_page_with_the_code_in_it(
     assert f"First copy your one-time code: {USER_CODE}\n" in shown
     assert f"Press Enter to open {server.url}/device in your browser" in shown
     assert "Waiting for approval… expires in 0:00" in shown
+
+
+@pytest.mark.parametrize("name", ["verification_uri", "verification_uri_complete"])
+@pytest.mark.parametrize("url", ["https://evil.test/device", "javascript:alert(1)", "-flag"])
+def test_no_page_of_another_server_opens(
+    screen: Screen,
+    server: DeviceServer,
+    opened: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    url: str,
+) -> None:
+    code, shown = login_in(screen, server, monkeypatch, {name: url})
+    assert code == 3
+    assert opened == []
+    assert f"Take care: this address is not at {server.url}." in shown
 
 
 @pytest.mark.parametrize(

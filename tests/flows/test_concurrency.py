@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import close_old_connections, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 
 from pikku_auth.core.limits import Rate
@@ -35,6 +36,7 @@ from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Mint = Callable[..., IssuedKey]
+Database: Any = connection.Database  # type: ignore[attr-defined]  # the driver
 AT_ONCE = 40
 """Database connections at a time: PostgreSQL has a hundred for everybody."""
 
@@ -125,6 +127,32 @@ def doomed_transaction() -> Iterator[None]:
         transaction.set_rollback(True)
 
 
+def second_connection() -> BaseDatabaseWrapper:
+    """The one that counting happens on inside a transaction, opened."""
+    with outside_transaction("default"):
+        second = connections["default"]
+        second.ensure_connection()
+    return second
+
+
+def is_open(session: Any) -> bool:
+    """Whether the driver's connection still answers."""
+    try:
+        session.cursor().execute("SELECT 1")
+    except Database.Error:
+        return False
+    return True
+
+
+def close() -> None:
+    connection.close()
+
+
+def let_it_expire() -> None:
+    connections["default"].close_at = 0
+    close_old_connections()
+
+
 class TestInsideTheCallersTransaction:
     """As under ``ATOMIC_REQUESTS``: the view's transaction is open while a call is counted."""
 
@@ -177,9 +205,63 @@ class TestInsideTheCallersTransaction:
         self, mint: Mint
     ) -> None:
         with transaction.atomic():
-            with outside_transaction("default"):
-                own = connections["default"]
-                own.ensure_connection()
-            assert own.connection is None
-            with outside_transaction("default"):
-                assert connections["default"] is own
+            second = second_connection()
+            assert second.connection is None
+            assert second_connection() is second
+
+    @pytest.fixture
+    def kept(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """A host that keeps its connections."""
+        monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", None)
+        yield
+        connections.close_all()
+
+    def test_the_second_connection_is_kept_when_connections_are(self, kept: None) -> None:
+        with transaction.atomic():
+            session = second_connection().connection
+        with transaction.atomic():
+            assert second_connection().connection is session
+        assert is_open(session)
+
+    @pytest.mark.parametrize("end", [close, connections.close_all, let_it_expire])
+    def test_the_second_connection_ends_with_the_first(
+        self, kept: None, end: Callable[[], None]
+    ) -> None:
+        with transaction.atomic():
+            second = second_connection()
+        session = second.connection
+        end()
+        assert second.connection is None
+        assert not is_open(session)
+
+    def test_it_comes_back_with_the_first(self, kept: None, mint: Mint) -> None:
+        issued = mint(quota=5)
+        for _ in range(2):
+            with doomed_transaction():
+                verify_key(issued.secret.reveal())
+            connections.close_all()
+        assert APIKey.objects.get(pk=issued.key.pk).remaining == 3
+
+    def test_threads_that_have_ended_leave_no_session_behind(self, kept: None) -> None:
+        sessions: list[Any] = []
+
+        def act() -> object:
+            with transaction.atomic():
+                session: Any = second_connection().connection
+            sessions.append(session)
+            return is_open(session) or None
+
+        assert outcomes(act, times=20) == {"bool": 20}
+        assert [is_open(session) for session in sessions] == [False] * 20
+
+    def test_threads_that_share_a_connection_share_its_second(self, kept: None) -> None:
+        shared = connections["default"]
+
+        def act() -> BaseDatabaseWrapper:
+            connections["default"] = shared
+            return second_connection()
+
+        shared.inc_thread_sharing()
+        with transaction.atomic(), ThreadPoolExecutor(1) as elsewhere:
+            assert elsewhere.submit(act).result() is second_connection()
+        shared.dec_thread_sharing()

@@ -172,3 +172,25 @@ def test_exactly_the_live_keys_are_accepted_whatever_is_done() -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_the_rules_themselves_come_to_every_verb() -> None:
+    day = timedelta(days=1)
+    machine = LifeCycle()
+    key = machine.mint(lifetime=day, scopes=["sandbox:read"])
+    machine.exactly_the_live_keys_are_accepted()
+    successor = machine.rotate(key=key, overlap=None)
+    for dead in (key, None):
+        assert machine.rotate(key=dead, overlap=day) is None
+        machine.revoke(key=dead)
+        machine.switch(key=dead, enabled=False)
+    machine.switch(key=successor, enabled=False)
+    machine.revoke(key=machine.rotate(key=machine.mint(lifetime=day, scopes=[]), overlap=day))
+    machine.switch_owner(active=False)
+    assert machine.mint(lifetime=day, scopes=[]) is None
+    machine.wait(duration=10 * day)
+    machine.forget()
+    machine.exactly_the_live_keys_are_accepted()
+    machine.every_act_has_an_audit_event()
+    machine.nothing_is_left_of_a_secret()
+    assert all(known.gone for known in machine.owner.keys)

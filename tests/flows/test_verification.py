@@ -374,7 +374,7 @@ def test_losing_last_used_at_does_not_lose_the_request(
     issued = mint()
     with connection.execute_wrapper(Outage(1)):
         assert verify(issued)
-    assert "last_used_at of 1 keys was not written" in caplog.text
+    assert "last_used_at of 1 rows was not written" in caplog.text
 
 
 class TestLastUsed:
