@@ -32,7 +32,7 @@ def make_private_directory(path: Path) -> None:
     if not stat.S_ISDIR(found.st_mode):
         raise StoreError(f"{path} is a symbolic link, which is not followed: remove it.")
     _refuse_a_foreign_owner(path, found)
-    if _is_too_wide(found):
+    if sys.platform != "win32" and _is_too_wide(found):
         path.chmod(0o700)
 
 
@@ -50,7 +50,7 @@ def read_private(path: Path) -> bytes | None:
         if not stat.S_ISREG(found.st_mode):
             raise StoreError(f"{path} is not a file.")
         _refuse_a_foreign_owner(path, found)
-        if _is_too_wide(found):
+        if sys.platform != "win32" and _is_too_wide(found):
             os.fchmod(number, 0o600)
         return file.read(MAX_SIZE + 1)
 
@@ -107,7 +107,7 @@ def _open(path: Path, flags: int) -> int:
 
 
 def _is_too_wide(found: os.stat_result) -> bool:
-    return sys.platform != "win32" and bool(found.st_mode & _OTHERS)
+    return bool(found.st_mode & _OTHERS)
 
 
 def _refuse_a_foreign_owner(path: Path, found: os.stat_result) -> None:
