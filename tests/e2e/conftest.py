@@ -89,6 +89,7 @@ def site(tmp_path: Path, database_with_people: Path) -> Iterator[Site]:
 
 def _free_port() -> int:
     with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         free.bind(("127.0.0.1", int(os.environ.get("E2E_PORT", "0"))))
         port: int = free.getsockname()[1]
         return port

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.e2e.conftest import PASSWORD, PATIENCE
 
 
+@contextmanager
+def another_page(browser: Chrome) -> Iterator[None]:
+    """Wait until what is done in here has left the page."""
+    page = browser.find_element(By.TAG_NAME, "html")
+    yield
+    WebDriverWait(browser, PATIENCE).until(staleness_of(page))
+
+
 def sign_in(browser: Chrome, name: str = "ada") -> None:
     wait_for_title(browser, "Sign in")
     browser.find_element(By.NAME, "username").send_keys(name)
-    browser.find_element(By.NAME, "password").send_keys(PASSWORD, Keys.ENTER)
+    with another_page(browser):
+        browser.find_element(By.NAME, "password").send_keys(PASSWORD, Keys.ENTER)
 
 
 def press(browser: Chrome, label: str) -> None:
-    browser.find_element(By.XPATH, f"//button[normalize-space()='{label}']").click()
+    with another_page(browser):
+        browser.find_element(By.XPATH, f"//button[normalize-space()='{label}']").click()
 
 
 def tab_to(browser: Chrome, label: str) -> WebElement:
