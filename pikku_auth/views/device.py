@@ -17,6 +17,7 @@ from pikku_auth.models import DeviceCode
 from pikku_auth.views.callers import refuse_keys, signed_in_user
 from pikku_auth.views.http import (
     Answer,
+    WrongBody,
     endpoint,
     oauth_error,
     origin_of,
@@ -33,7 +34,10 @@ GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 @endpoint("POST")
 def device_code(request: HttpRequest) -> HttpResponse:
     """``POST device/code``: begin a login. ``user_id`` is ignored, whoever sends it."""
-    members = read_json_or_form(request)
+    try:
+        members = read_json_or_form(request)
+    except WrongBody as error:
+        raise DeviceFlowError("invalid_request", error.wrong) from None
     if wrong := wrong_fields(members, ["client_id"], ["scope", "user_id"]):
         raise DeviceFlowError("invalid_request", wrong)
     started = start_login(members["client_id"], members.get("scope", ""), origin=origin_of(request))

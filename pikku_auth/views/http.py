@@ -36,6 +36,14 @@ class Answer(Exception):
         self.response = response
 
 
+class WrongBody(Answer):
+    """The answer to JSON that is no object; ``wrong`` says what it is."""
+
+    def __init__(self, wrong: str) -> None:
+        super().__init__(plain_error(400, "VALIDATION_ERROR", wrong))
+        self.wrong = wrong
+
+
 def endpoint(*methods: str) -> Callable[[View], View]:
     """Make a view of the wire contract: its methods, its errors, and nothing cached.
 
@@ -164,7 +172,7 @@ def _members(request: HttpRequest) -> dict[str, Any]:
     if not isinstance(members, dict):
         kind = _type_of({"body": members}, "body")
         wrong = f"[body] Invalid input: expected object, received {kind}"
-        raise Answer(plain_error(400, "VALIDATION_ERROR", wrong))
+        raise WrongBody(wrong)
     return members
 
 
