@@ -14,6 +14,7 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
+from django.urls import resolve
 from django.utils import timezone
 from freezegun import freeze_time
 
@@ -173,6 +174,12 @@ def test_arriving_with_the_code_shows_it_to_compare_and_asks_nothing_else(browse
     assert f'value="{code}"' in response.content.decode()
     assert "Does your terminal show this code?" in text_of(response)
     assert 'value="approve"' not in response.content.decode()
+
+
+def test_a_form_without_a_code_looks_nothing_up(browser: Client) -> None:
+    code = start()
+    assert browser.post(f"{PAGE}?user_code={code}").status_code == 400
+    assert DeviceCode.objects.get().user is None
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete", "options"])
@@ -436,6 +443,16 @@ def test_signing_out_takes_nobody_elses_code_away(browser: Client, other: Client
     assert DeviceCode.objects.get().user == ada
 
 
+def test_an_old_form_takes_nobodys_code_away(browser: Client, other: Client, ada: Any) -> None:
+    code = start()
+    form = {"step": "sign-in-again", "ticket": ticket_in(look_up(browser, code))}
+    browser.post(PAGE, form)
+    look_up(other, code)
+    browser.force_login(ada, "django.contrib.auth.backends.ModelBackend")
+    browser.post(PAGE, form)
+    assert DeviceCode.objects.get().user not in {ada, None}
+
+
 def test_signing_out_undoes_no_decision(browser: Client, ada: Any) -> None:
     ticket = ticket_in(look_up(browser, start()))
     decide(browser, "approve", ticket)
@@ -514,12 +531,18 @@ def every_answer(browser: Client, code: str) -> list[Any]:
     ]  # fmt: skip
 
 
-def test_no_answer_is_kept_framed_or_scripted(browser: Client) -> None:
+def test_no_answer_is_kept_framed_or_scripted(browser: Client, settings: Any) -> None:
+    settings.X_FRAME_OPTIONS = "SAMEORIGIN"
     for response in every_answer(browser, start()):
         assert response.headers["Cache-Control"] == "no-store"
         assert response.headers["X-Frame-Options"] == "DENY"
         assert response.headers["Content-Security-Policy"] == POLICY
         assert response.headers["Referrer-Policy"] == "same-origin"
+
+
+def test_a_count_of_wrong_codes_is_rolled_back_on_no_database() -> None:
+    exempt: set[str] = resolve(PAGE).func._non_atomic_requests  # type: ignore[attr-defined]
+    assert exempt == set(settings.DATABASES)
 
 
 def test_no_page_needs_what_its_policy_forbids(browser: Client) -> None:
