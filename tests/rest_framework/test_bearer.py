@@ -164,7 +164,7 @@ def spoil(how: str, issued: IssuedLogin) -> None:
             user.is_active = False
         case "password":
             user.set_password("another-horse")
-        case "deleted":
+        case _:
             rows.delete()
     user.save()
 
