@@ -7,7 +7,7 @@ of its transaction; its audit row is in the same transaction, its signal after c
 from __future__ import annotations
 
 from pikku_auth.flows.audit import Origin
-from pikku_auth.flows.device import approve, claim, deny, look_up, start_login
+from pikku_auth.flows.device import approve, claim, deny, look_up, release, start_login
 from pikku_auth.flows.exchange import IssuedLogin, exchange
 from pikku_auth.flows.keys import disable_key, enable_key, find_key, revoke_key
 from pikku_auth.flows.logins import live_logins, revoke_login, revoke_logins, verify_login
@@ -44,6 +44,7 @@ __all__ = [
     "mint_key",
     "mint_or_rotate",
     "prune",
+    "release",
     "resolve",
     "revoke_key",
     "revoke_login",

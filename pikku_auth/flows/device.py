@@ -103,6 +103,14 @@ def claim(device_code: DeviceCode, user: Any, *, now: datetime | None = None) ->
     return bool(device_code.user_id == user.pk)
 
 
+def release(device_code: DeviceCode, user: Any) -> None:
+    """Undo :func:`claim`, for a human who would rather decide as somebody else."""
+    rows = DeviceCode.objects.using(primary()).filter(
+        pk=device_code.pk, status=DeviceCode.Status.PENDING, user=user.pk
+    )
+    rows.update(user=None)
+
+
 def approve(
     device_code: DeviceCode, user: Any, *, origin: Origin = CODE, now: datetime | None = None
 ) -> None:

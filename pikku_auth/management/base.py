@@ -6,6 +6,7 @@ import argparse
 import getpass
 import json
 import os
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
@@ -63,6 +64,38 @@ class PikkuCommand(BaseCommand):
         if options["verbosity"] >= 1:
             with suppress(OSError, ValueError, AttributeError):
                 self.stderr.write(text, style_func=str)
+
+
+class RevokingCommand(PikkuCommand):
+    """A command that ends something for good, and asks before it does."""
+
+    stealth_options = ("stdin",)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Why, and whether to ask."""
+        parser.add_argument("--reason", default="", help="For the record, up to 200 characters.")
+        parser.add_argument(
+            "--no-input", "--noinput", action="store_false", dest="interactive", help="Don't ask."
+        )
+
+    def confirm(self, question: str, options: dict[str, Any]) -> None:
+        """Ask, unless told not to.
+
+        :raises CommandError: when there is nobody to ask, or the answer isn't yes.
+        """
+        if not options["interactive"]:
+            return
+        stdin = options.get("stdin") or sys.stdin
+        if stdin is None or not stdin.isatty():  # a closed stdin is None
+            raise CommandError("There is nobody to ask: add --no-input to revoke without asking.")
+        self.stderr.write(f"{question} [y/N] ", str, ending="")
+        self.stderr.flush()
+        try:
+            answer = stdin.readline()
+        except KeyboardInterrupt:
+            raise CommandError("\nNothing was revoked.", returncode=130) from None
+        if answer.strip().lower() not in {"y", "yes"}:
+            raise CommandError("Nothing was revoked.")
 
 
 class IssuingCommand(PikkuCommand):

@@ -29,7 +29,7 @@ from pikku_auth.conf import conf
 from pikku_auth.core.permissions import normalise
 from pikku_auth.core.user_codes import format_user_code, normalise_user_code
 from pikku_auth.exceptions import DeviceFlowError, InvalidKey, TooManyAttempts
-from pikku_auth.flows import approve, claim, deny, look_up
+from pikku_auth.flows import approve, claim, deny, look_up, release
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.resolver import address_of
 from pikku_auth.models import DeviceCode
@@ -55,7 +55,8 @@ def _answer(request: HttpRequest) -> HttpResponse:
     if not _is_human(request):
         return _to_login(request)
     if step == "sign-in-again":
-        _let_go(request)
+        if (found := _device_of_ticket(request)) is not None:
+            release(found, request.user)
         logout(request)
         return _to_login(request)
     if _signed_in_long_ago(request.user):
@@ -143,16 +144,6 @@ def _device_of_ticket(request: HttpRequest) -> DeviceCode | None:
     if user_pk != str(request.user.pk):
         return None
     return DeviceCode.objects.using(primary()).filter(pk=pk).first()
-
-
-def _let_go(request: HttpRequest) -> None:
-    """Unclaim the code, so that the human may look it up as somebody else."""
-    found = _device_of_ticket(request)
-    if found is not None:
-        rows = DeviceCode.objects.using(primary()).filter(
-            pk=found.pk, status=DeviceCode.Status.PENDING, user=request.user.pk
-        )
-        rows.update(user=None)
 
 
 def _signed_in_long_ago(user: Any) -> bool:
