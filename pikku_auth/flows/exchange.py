@@ -60,6 +60,9 @@ def exchange(
     if code.client_id != client_id:
         raise DeviceFlowError("invalid_grant", "Client ID mismatch")
     _note_poll(code, now)
+    if code.status == DeviceCode.Status.CONSUMED:
+        _revoke_what_it_gave(code, origin, now)
+        raise DeviceFlowError(*_INVALID_CODE)
     if now >= code.expires_at:
         raise DeviceFlowError("expired_token", "Device code has expired")
     match code.status:
@@ -68,9 +71,6 @@ def exchange(
         case DeviceCode.Status.DENIED:
             _consume(code, DeviceCode.Status.DENIED)
             raise DeviceFlowError("access_denied", "Access denied")
-        case DeviceCode.Status.CONSUMED:
-            _revoke_what_it_gave(code, origin, now)
-            raise DeviceFlowError(*_INVALID_CODE)
     return _issue(code, origin, now)
 
 

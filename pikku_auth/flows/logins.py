@@ -18,7 +18,7 @@ from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.flows.outage import outage_is_not_a_refusal
-from pikku_auth.models import AuditEvent, LoginSession
+from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from pikku_auth.principal import Principal, bind
 
 logger = logging.getLogger("pikku_auth")
@@ -89,8 +89,16 @@ def revoke_logins(
     origin: Origin = CODE,
     now: datetime | None = None,
 ) -> int:
-    """End every live login of ``user``, save ``besides``. How many that were."""
+    """End every live login of ``user``, save ``besides``. How many that were.
+
+    A login that is approved and not yet fetched, or not yet decided, never comes to be.
+    """
     now = now or timezone.now()
+    status = DeviceCode.Status
+    coming = DeviceCode.objects.using(primary()).filter(
+        user=user, status__in=[status.PENDING, status.APPROVED]
+    )
+    coming.update(status=status.DENIED)
     logins = [login for login in live_logins(user, now=now) if login != besides]
     return sum(revoke_login(login, reason=reason, origin=origin, now=now) for login in logins)
 

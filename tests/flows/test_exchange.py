@@ -178,8 +178,8 @@ class TestTheEnd:
         assert answer(started, 6 * SECOND) == "invalid_grant"
         assert not LoginSession.objects.exists()
 
-    @pytest.mark.parametrize("status", ["pending", "approved", "denied", "consumed"])
-    def test_it_expires_to_the_microsecond_in_every_state(
+    @pytest.mark.parametrize("status", ["pending", "approved", "denied"])
+    def test_it_expires_to_the_microsecond_unless_it_was_redeemed(
         self, make_user: MakeUser, status: str
     ) -> None:
         started = approved(make_user(), now=NOW)
@@ -204,6 +204,11 @@ class TestTheEnd:
         assert login.revoke_reason == "device code replayed"
         event = AuditEvent.objects.latest("pk")
         assert (event.action, event.login) == ("login_revoked", login)
+
+    def test_a_replay_ends_it_even_when_the_code_has_expired(self, yes: StartedLogin) -> None:
+        poll(yes, SECOND)
+        assert answer(yes, END - NOW + SECOND) == "invalid_grant"
+        assert LoginSession.objects.get().revoke_reason == "device code replayed"
 
     def test_a_replay_of_a_denied_code_has_nothing_to_end(self, make_user: MakeUser) -> None:
         started = approved(make_user(), now=NOW)

@@ -16,11 +16,12 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from pikku_auth import signals
 from pikku_auth.core.secrets import generate
-from pikku_auth.exceptions import InvalidInput, InvalidToken
+from pikku_auth.exceptions import DeviceFlowError, InvalidInput, InvalidToken
 from pikku_auth.flows import (
     IssuedLogin,
     Origin,
     create_service_user,
+    exchange,
     live_logins,
     revoke_login,
     revoke_logins,
@@ -28,10 +29,10 @@ from pikku_auth.flows import (
     verify_login,
 )
 from pikku_auth.flows.logins import token_digest
-from pikku_auth.models import AuditEvent, LoginSession
+from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from pikku_auth.principal import Principal
 from tests.conftest import pikku_settings
-from tests.logins import logged_in
+from tests.logins import CLIENT, approved, logged_in
 
 pytestmark = pytest.mark.django_db
 
@@ -436,3 +437,12 @@ def test_announcements_come_after_the_commit_and_have_no_secret(
     values = [value for _, payload in heard for value in payload.values()]
     values += [vars(value) for value in values if hasattr(value, "__dict__")]
     assert issued.token.reveal() not in repr(values)
+
+
+@pytest.mark.parametrize("status", ["pending", "approved"])
+def test_revoking_logins_ends_those_that_were_about_to_come(ada: Any, status: str) -> None:
+    started = approved(ada, now=NOW)
+    DeviceCode.objects.update(status=status)
+    revoke_logins(ada, now=NOW)
+    with pytest.raises(DeviceFlowError, match="Access denied"):
+        exchange(started.device_code.digest, CLIENT, now=NOW)
