@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pikku_auth.exceptions import (
+    DeviceFlowError,
     InsufficientScope,
     InvalidInput,
     InvalidKey,
@@ -15,6 +16,7 @@ from pikku_auth.exceptions import (
     NetworkNotAllowed,
     PikkuAuthError,
     Refused,
+    TooManyAttempts,
     Unavailable,
     UnknownServiceUser,
 )
@@ -47,6 +49,13 @@ REFUSALS: list[tuple[Refused, str, int, int | None, str]] = [
         "This API key's limit is used up.",
     ),
     (
+        TooManyAttempts(30),
+        "too_many_attempts",
+        429,
+        30,
+        "Too many requests. Please try again later.",
+    ),
+    (
         Unavailable(REASON),
         "unavailable",
         503,
@@ -69,7 +78,13 @@ def classes_below(parent: type[PikkuAuthError]) -> set[type[PikkuAuthError]]:
 
 def test_each_class_of_the_tree_is_in_a_table() -> None:
     tried = {type(refusal) for refusal, *_ in REFUSALS} | {type(error) for error, *_ in MISTAKES}
-    assert classes_below(PikkuAuthError) - {Refused} == tried
+    assert classes_below(PikkuAuthError) - {Refused, DeviceFlowError} == tried
+
+
+def test_an_error_of_the_device_flow_has_the_protocols_code_and_words() -> None:
+    error = DeviceFlowError("access_denied", "Access denied", 403)
+    assert (error.error, error.description, error.status) == ("access_denied", "Access denied", 403)
+    assert str(error) == "Access denied"
 
 
 def test_each_code_is_of_one_class_alone() -> None:
