@@ -84,6 +84,7 @@ def _request(options: argparse.Namespace) -> Request:
         client_id=options.client_id,
         scope=" ".join(options.scope) or None,
         may_open=options.browser,
+        may_copy=options.copy,
         as_json=options.json,
         seconds=options.timeout,
     )
@@ -107,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     login.add_argument(
         "--no-browser", "--no-open", dest="browser", action="store_false", help="only print"
     )
+    login.add_argument("--copy", action="store_true", help="put the code into the clipboard")
     whoami = _add(commands, "whoami", "say whose credential is used, and where it came from")
     _add(commands, "logout", "end the login on the server, and forget it")
     _add(commands, "token", "print the bare token, for scripts")

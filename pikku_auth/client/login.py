@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from pikku_auth.client import browser
+from pikku_auth.client import browser, clipboard
 from pikku_auth.client.auth import API_KEY_VARIABLE
 from pikku_auth.client.calls import AuthServer
 from pikku_auth.client.device import Codes, Token, request_codes, wait_for_approval
@@ -28,6 +28,7 @@ class Request:
     client_id: str
     scope: str | None
     may_open: bool
+    may_copy: bool
     as_json: bool
     seconds: float | None
 
@@ -96,6 +97,9 @@ def _prompt(server: AuthServer, request: Request, codes: Codes, terminal: Termin
         terminal.say(url)
         terminal.say("and compare this code:")
         terminal.say(codes.user_code)
+    if request.may_copy:
+        copied = clipboard.copy(codes.user_code)
+        terminal.say("It is in your clipboard." if copied else "It could not be copied.")
     if not (request.as_json or terminal.can_redraw):
         terminal.say("Waiting for approval…")
     if not is_ours:
