@@ -14,6 +14,7 @@ from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.db import connection
 from django.test import override_settings
+from django.urls import get_resolver
 from rest_framework.test import APIClient
 
 from pikku_auth.core.secrets import Secret
@@ -37,6 +38,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pikku_settings(**changes: Any) -> override_settings:
     """Change some of ``PIKKU_AUTH`` and leave the rest."""
     return override_settings(PIKKU_AUTH={**settings.PIKKU_AUTH, **changes})
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _the_urls_are_imported() -> None:
+    """As at a server's start: drf-spectacular looks at the settings then, and never again."""
+    assert get_resolver().url_patterns
 
 
 @pytest.fixture(autouse=True, scope="session")
