@@ -74,6 +74,15 @@ def capped(lifetime: timedelta | None) -> timedelta | None:
     return min(lifetime, cap)
 
 
+def check_reason(reason: str) -> None:
+    """Hold the reason of a revocation against its column and its readers.
+
+    :raises InvalidInput: when it is too long or not printable.
+    """
+    if len(reason) > 200 or not reason.isprintable():
+        raise InvalidInput("reason", "A reason has at most 200 printable characters.")
+
+
 def _name(name: str) -> str:
     if len(name) > 200 or not name.isprintable():
         raise InvalidInput("name", "A name has at most 200 printable characters.")

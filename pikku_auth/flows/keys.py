@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from pikku_auth import signals
 from pikku_auth.core.secrets import DIGEST
-from pikku_auth.exceptions import InvalidInput, KeyNotFound
+from pikku_auth.exceptions import KeyNotFound
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.fields import check_reason
 from pikku_auth.models import APIKey, AuditEvent
 
 _LONGEST_START = 32
@@ -26,8 +27,7 @@ def revoke_key(
     :raises InvalidInput: when the reason is too long or not printable.
     """
     using, now = primary(), now or timezone.now()
-    if len(reason) > 200 or not reason.isprintable():
-        raise InvalidInput("reason", "A reason has at most 200 printable characters.")
+    check_reason(reason)
     with transaction.atomic(using=using):
         rows = APIKey.objects.using(using).filter(pk=key.pk, revoked_at=None)
         revoked = bool(rows.update(revoked_at=now, revoke_reason=reason))

@@ -12,10 +12,11 @@ from django.utils import timezone
 from pikku_auth import signals
 from pikku_auth.conf import conf
 from pikku_auth.core.secrets import digest_of
-from pikku_auth.exceptions import InvalidInput, InvalidToken
+from pikku_auth.exceptions import InvalidToken
 from pikku_auth.flows import usage
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.fields import check_reason
 from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.flows.outage import outage_is_not_a_refusal
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
@@ -62,8 +63,7 @@ def revoke_login(
     :raises InvalidInput: when the reason is too long or not printable.
     """
     using, now = primary(), now or timezone.now()
-    if len(reason) > 200 or not reason.isprintable():
-        raise InvalidInput("reason", "A reason has at most 200 printable characters.")
+    check_reason(reason)
     with transaction.atomic(using=using):
         rows = LoginSession.objects.using(using).filter(pk=login.pk, revoked_at=None)
         revoked = bool(rows.update(revoked_at=now, revoke_reason=reason))
