@@ -16,8 +16,8 @@ from pikku_auth.core.secrets import Secret, digest_of, generate
 from pikku_auth.exceptions import DeviceFlowError
 from pikku_auth.flows.audit import CODE, Origin, announce, clean, record
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.device import DEVICE_PREFIX, check_client_allowed, parse_scope_parameter
 from pikku_auth.flows.logins import revoke_login
+from pikku_auth.flows.starting import DEVICE_PREFIX, check_client_allowed, parse_scope_parameter
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from pikku_auth.models.logins import auth_hashes
 

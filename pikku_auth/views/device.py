@@ -129,6 +129,8 @@ def _to_decide(request: HttpRequest) -> tuple[object, DeviceCode]:
 
 
 def _told_status(found: DeviceCode) -> str:
-    """What the contract knows: a consumed code was approved."""
-    consumed = found.status == DeviceCode.Status.CONSUMED
-    return DeviceCode.Status.APPROVED.value if consumed else found.status
+    """What was decided; that the device has heard of it since is not in the contract."""
+    if found.status != DeviceCode.Status.CONSUMED:
+        return found.status
+    status = DeviceCode.Status
+    return (status.APPROVED if hasattr(found, "login") else status.DENIED).value

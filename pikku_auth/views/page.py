@@ -50,6 +50,9 @@ def activate(request: HttpRequest) -> HttpResponse:
     return unstored(_secured(_answer(request)))
 
 
+activate.judges_callers = True  # type: ignore[attr-defined]  # what the middleware asks for
+
+
 def _answer(request: HttpRequest) -> HttpResponse:
     step = request.POST.get("step")
     if not _is_human(request):

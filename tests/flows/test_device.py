@@ -11,8 +11,8 @@ import pytest
 from pikku_auth.core.secrets import Secret
 from pikku_auth.exceptions import DeviceFlowError, TooManyAttempts, Unavailable
 from pikku_auth.flows import Origin, approve, claim, deny, exchange, look_up, start_login
-from pikku_auth.flows import device as module
-from pikku_auth.flows.device import StartedLogin, parse_scope_parameter
+from pikku_auth.flows import starting as module
+from pikku_auth.flows.starting import StartedLogin, parse_scope_parameter
 from pikku_auth.models import AuditEvent, DeviceCode
 from tests.conftest import pikku_settings
 from tests.logins import CLIENT, logged_in, row_of, started_and_claimed

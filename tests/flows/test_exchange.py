@@ -12,8 +12,8 @@ import pytest
 from pikku_auth.core.secrets import generate
 from pikku_auth.exceptions import DeviceFlowError, InvalidToken
 from pikku_auth.flows import IssuedLogin, Origin, deny, exchange, start_login, verify_login
-from pikku_auth.flows.device import StartedLogin
 from pikku_auth.flows.exchange import device_code_digest
+from pikku_auth.flows.starting import StartedLogin
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from tests.conftest import pikku_settings
 from tests.logins import CLIENT, approved, row_of, started_and_claimed

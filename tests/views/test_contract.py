@@ -16,8 +16,15 @@ from django.test import Client, override_settings
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
-from pikku_auth.flows import create_service_user, mint_key, revoke_login, start_login
-from pikku_auth.flows import device as device_flow
+from pikku_auth.flows import (
+    approve,
+    create_service_user,
+    deny,
+    mint_key,
+    revoke_login,
+    start_login,
+)
+from pikku_auth.flows import starting as device_flow
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from tests.conftest import pikku_settings
 from tests.logins import (
@@ -487,15 +494,23 @@ def test_6_the_code_comes_back_as_it_was_typed(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"),
-    [("approved", "approved"), ("denied", "denied"), ("consumed", "approved")],
+    ("decide", "fetched", "expected"),
+    [
+        (approve, False, "approved"),
+        (approve, True, "approved"),
+        (deny, False, "denied"),
+        (deny, True, "denied"),
+    ],
 )
 def test_6_a_decided_code_still_answers(
-    browser: Client, ada: Any, status: str, expected: str
+    browser: Client, ada: Any, decide: Any, fetched: bool, expected: str
 ) -> None:
-    """The reference has deleted a code that was fetched; ours is kept, and was approved."""
+    """The reference has deleted a code whose decision was fetched; ours is kept."""
     started = started_and_claimed(ada)
-    DeviceCode.objects.update(status=status)
+    decide(DeviceCode.objects.get(), ada)
+    if fetched:
+        poll(browser, started)
+        assert DeviceCode.objects.get().status == "consumed"
     body = look_up(browser, code_of(started)).json()
     assert (body["status"], body["client_id"]) == (expected, CLIENT)
 

@@ -1,0 +1,168 @@
+"""Device login (RFC 8628), the human's half: look a code up, claim it, approve or deny."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from pikku_auth import signals
+from pikku_auth.core.user_codes import normalise_user_code
+from pikku_auth.exceptions import DeviceFlowError
+from pikku_auth.flows.attempts import (
+    WRONG_CODES,
+    address_subject,
+    give_back_attempt,
+    spend_attempt,
+)
+from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.database import primary
+from pikku_auth.flows.starting import user_code_digest
+from pikku_auth.models import AuditEvent, DeviceCode
+
+
+def look_up(
+    typed: str, *, user: Any = None, ip: str | None = None, now: datetime | None = None
+) -> DeviceCode:
+    """The login that a user code stands for. Wrong codes are counted, per human and address.
+
+    :raises TooManyAttempts: after too many wrong codes, for a right one too.
+    :raises DeviceFlowError: ``invalid_request`` for an unknown code, ``expired_token``.
+    """
+    now = now or timezone.now()
+    subjects = [f"guess:{address_subject(ip)}"] + ([f"guess:user:{user.pk}"] if user else [])
+    for subject in subjects:
+        spend_attempt(subject, WRONG_CODES, now)
+    found = _find(typed)
+    if found is None:
+        raise DeviceFlowError("invalid_request", "Invalid user code")
+    for subject in subjects:
+        give_back_attempt(subject)
+    if now >= found.expires_at:
+        raise DeviceFlowError("expired_token", "User code has expired")
+    return found
+
+
+def claim(device_code: DeviceCode, user: Any, *, now: datetime | None = None) -> bool:
+    """Make ``user`` the only one who may decide. ``False`` if it is somebody else's."""
+    now = now or timezone.now()
+    rows = DeviceCode.objects.using(primary()).filter(
+        pk=device_code.pk, status=DeviceCode.Status.PENDING, user=None, expires_at__gt=now
+    )
+    rows.update(user=user)
+    device_code.refresh_from_db(using=primary(), fields=["status", "user"])
+    return bool(device_code.user_id == user.pk)
+
+
+def release(device_code: DeviceCode, user: Any) -> None:
+    """Undo :func:`claim`, for a human who would rather decide as somebody else."""
+    rows = DeviceCode.objects.using(primary()).filter(
+        pk=device_code.pk, status=DeviceCode.Status.PENDING, user=user.pk
+    )
+    rows.update(user=None)
+
+
+def approve(
+    device_code: DeviceCode, user: Any, *, origin: Origin = CODE, now: datetime | None = None
+) -> None:
+    """Let the device have its token.
+
+    :raises DeviceFlowError: when it is not ``user``'s to decide, or over.
+    """
+    _decide(device_code, user, DeviceCode.Status.APPROVED, origin, now or timezone.now())
+
+
+def deny(
+    device_code: DeviceCode, user: Any, *, origin: Origin = CODE, now: datetime | None = None
+) -> None:
+    """Refuse the device.
+
+    :raises DeviceFlowError: when it is not ``user``'s to decide, or over.
+    """
+    _decide(device_code, user, DeviceCode.Status.DENIED, origin, now or timezone.now())
+
+
+def withdraw(user: Any, *, origin: Origin = CODE, now: datetime | None = None) -> None:
+    """Deny each login of ``user`` that is approved and not yet fetched, or not yet decided."""
+    using, now, status = primary(), now or timezone.now(), DeviceCode.Status
+    undone = [status.PENDING, status.APPROVED]
+    for device_code in DeviceCode.objects.using(using).filter(user=user, status__in=undone):
+        with transaction.atomic(using=using):
+            rows = DeviceCode.objects.using(using).filter(pk=device_code.pk, status__in=undone)
+            if rows.update(status=status.DENIED):
+                _tell_decided(device_code, user, status.DENIED, origin, now, using)
+
+
+def _find(typed: str) -> DeviceCode | None:
+    code = normalise_user_code(typed)
+    if code is None:
+        return None
+    rows = DeviceCode.objects.using(primary()).select_related("user")
+    return rows.filter(user_code_digest=user_code_digest(code)).first()
+
+
+def _decide(
+    device_code: DeviceCode,
+    user: Any,
+    status: DeviceCode.Status,
+    origin: Origin,
+    now: datetime,
+) -> None:
+    using = primary()
+    with transaction.atomic(using=using):
+        rows = DeviceCode.objects.using(using).filter(
+            pk=device_code.pk, status=DeviceCode.Status.PENDING, user=user, expires_at__gt=now
+        )
+        if not rows.update(status=status):
+            raise _why_undecided(device_code, user, status, now)
+        _tell_decided(device_code, user, status, origin, now, using)
+
+
+def _tell_decided(
+    device_code: DeviceCode,
+    user: Any,
+    status: DeviceCode.Status,
+    origin: Origin,
+    now: datetime,
+    using: str,
+) -> None:
+    approved = status == DeviceCode.Status.APPROVED
+    device_code.status = status
+    record(
+        AuditEvent.Action.LOGIN_APPROVED if approved else AuditEvent.Action.LOGIN_DENIED,
+        origin=origin,
+        now=now,
+        using=using,
+        subject=f"{device_code.client_id} of {user.get_username()}",
+        scope=device_code.scope,
+        requested_from=device_code.ip,
+    )
+    announce(
+        signals.login_approved if approved else signals.login_denied,
+        DeviceCode,
+        using,
+        device_code=device_code,
+        user=user,
+        origin=origin,
+    )
+
+
+def _why_undecided(
+    device_code: DeviceCode, user: Any, status: DeviceCode.Status, now: datetime
+) -> DeviceFlowError:
+    device_code.refresh_from_db(using=primary())
+    if now >= device_code.expires_at:
+        return DeviceFlowError("expired_token", "User code has expired")
+    if device_code.status != DeviceCode.Status.PENDING:
+        return DeviceFlowError("invalid_request", "Device code already processed")
+    if device_code.user_id is None:
+        return DeviceFlowError(
+            "invalid_request",
+            "Device code has not been claimed by a verifying session; call `GET /device` with the "
+            "`user_code` while signed in before approving or denying",
+        )
+    verb = "approve" if status == DeviceCode.Status.APPROVED else "deny"
+    words = f"You are not authorized to {verb} this device authorization"
+    return DeviceFlowError("access_denied", words, 403)

@@ -1,0 +1,127 @@
+"""Device login (RFC 8628): how one starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from pikku_auth.conf import conf
+from pikku_auth.core.permissions import normalise
+from pikku_auth.core.secrets import Secret, generate
+from pikku_auth.core.user_codes import generate_user_code
+from pikku_auth.exceptions import DeviceFlowError, InvalidInput, Unavailable
+from pikku_auth.flows.attempts import CODES_ASKED_FOR, address_subject, spend_attempt
+from pikku_auth.flows.audit import CODE, Origin, clean
+from pikku_auth.flows.database import primary
+from pikku_auth.flows.fields import known_scopes
+from pikku_auth.models import DeviceCode
+
+DEVICE_PREFIX = "pkd"
+CODE_LIFETIME = timedelta(minutes=10)
+INTERVAL = 5
+"""Seconds between polls (RFC 8628, 3.2)."""
+
+_MAX_CLIENT_ID = 191
+_MAX_SCOPE = 2_000
+_COLLISIONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class StartedLogin:
+    """What the device is told; both codes exist here and nowhere else."""
+
+    device_code: Secret
+    user_code: Secret
+    expires_in: int
+    interval: int
+
+
+def start_login(
+    client_id: str, scope: str = "", *, origin: Origin = CODE, now: datetime | None = None
+) -> StartedLogin:
+    """Begin a device login (RFC 8628, 3.1 and 3.2).
+
+    :raises DeviceFlowError: ``invalid_request``, ``invalid_client`` or ``invalid_scope``.
+    :raises TooManyAttempts: when the caller's address starts too many.
+    """
+    now = now or timezone.now()
+    _check_client(client_id)
+    if len(scope) > _MAX_SCOPE:
+        raise DeviceFlowError("invalid_scope", f"scope has at most {_MAX_SCOPE} characters")
+    parse_scope_parameter(scope)
+    spend_attempt(f"start:{address_subject(origin.ip)}", CODES_ASKED_FOR, now)
+    for _ in range(_COLLISIONS):
+        device_code, user_code = generate(DEVICE_PREFIX), Secret(generate_user_code())
+        if _insert(device_code, user_code, client_id, scope, origin, now):
+            lifetime = int(CODE_LIFETIME.total_seconds())
+            return StartedLogin(device_code, user_code, lifetime, INTERVAL)
+    raise Unavailable("user_codes_collide")
+
+
+def parse_scope_parameter(scope: str) -> dict[str, list[str]] | None:
+    """The permissions that a ``scope`` parameter asks for; ``None`` for all of the human's.
+
+    :raises DeviceFlowError: ``invalid_scope`` (RFC 6749, 5.2).
+    """
+    words = scope.split(" ") if scope else []
+    wanted = [word for word in words if word]
+    if not wanted:
+        return None
+    try:
+        return known_scopes(normalise(wanted))
+    except (InvalidInput, ValueError) as error:
+        raise DeviceFlowError("invalid_scope", str(error)) from None
+
+
+def check_client_allowed(client_id: str, error: str) -> None:
+    """Hold ``client_id`` against ``ALLOWED_CLIENTS``.
+
+    :raises DeviceFlowError: ``error``, when it isn't there.
+    """
+    allowed = conf.allowed_clients
+    if allowed is not None and client_id not in allowed:
+        raise DeviceFlowError(error, "Invalid client ID")
+
+
+def _check_client(client_id: str) -> None:
+    if not client_id:
+        raise DeviceFlowError("invalid_request", "client_id is required")
+    if len(client_id) > _MAX_CLIENT_ID or not client_id.isprintable():
+        raise DeviceFlowError("invalid_request", "client_id has at most 191 printable characters")
+    check_client_allowed(client_id, "invalid_client")
+
+
+def _insert(
+    device_code: Secret,
+    user_code: Secret,
+    client_id: str,
+    scope: str,
+    origin: Origin,
+    now: datetime,
+) -> bool:
+    try:
+        with transaction.atomic(using=primary()):
+            DeviceCode.objects.using(primary()).create(
+                device_digest=device_code.digest,
+                user_code_digest=user_code_digest(user_code.reveal()),
+                client_id=client_id,
+                scope=scope,
+                created_at=now,
+                expires_at=now + CODE_LIFETIME,
+                announced_interval=INTERVAL,
+                interval=INTERVAL,
+                ip=origin.ip,
+                user_agent=clean(origin.user_agent)[:200],
+            )
+    except IntegrityError:
+        return False
+    return True
+
+
+def user_code_digest(code: str) -> str:
+    """A keyed digest: a bare hash of 34 bits is undone in a minute."""
+    return salted_hmac("pikku_auth.user_code", code, algorithm="sha256").hexdigest()
