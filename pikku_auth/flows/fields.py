@@ -41,7 +41,7 @@ def of_key(
     with named("networks"):
         checked_networks = normalise_networks(networks)
     return {
-        "name": _name(name),
+        "name": check_name(name),
         "permissions": _permissions(permissions),
         "metadata": checked_metadata,
         "networks": checked_networks,
@@ -74,6 +74,16 @@ def capped(lifetime: timedelta | None) -> timedelta | None:
     return min(lifetime, cap)
 
 
+def check_name(name: str) -> str:
+    """Give the name of a key back if it fits its column and its readers.
+
+    :raises InvalidInput: when it is too long or not printable.
+    """
+    if len(name) > 200 or not name.isprintable():
+        raise InvalidInput("name", "A name has at most 200 printable characters.")
+    return name
+
+
 def check_reason(reason: str) -> None:
     """Hold the reason of a revocation against its column and its readers.
 
@@ -81,12 +91,6 @@ def check_reason(reason: str) -> None:
     """
     if len(reason) > 200 or not reason.isprintable():
         raise InvalidInput("reason", "A reason has at most 200 printable characters.")
-
-
-def _name(name: str) -> str:
-    if len(name) > 200 or not name.isprintable():
-        raise InvalidInput("name", "A name has at most 200 printable characters.")
-    return name
 
 
 def _permissions(grant: Grant) -> dict[str, list[str]]:

@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from pikku_auth import signals
 from pikku_auth.core.secrets import DIGEST
-from pikku_auth.exceptions import KeyNotFound
+from pikku_auth.exceptions import InvalidInput, KeyNotFound
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.fields import check_reason
+from pikku_auth.flows.fields import check_name, check_reason
 from pikku_auth.models import APIKey, AuditEvent
 
 _LONGEST_START = 32
@@ -45,6 +45,48 @@ def enable_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = Non
 def disable_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = None) -> bool:
     """Stop ``key`` until it is enabled. ``False`` if it was disabled, or is revoked."""
     return _switch(key, origin, now, enabled=False)
+
+
+def rename_key(
+    key: APIKey, name: str, *, origin: Origin = CODE, now: datetime | None = None
+) -> bool:
+    """Call ``key`` something else. ``False`` if that is its name already.
+
+    :raises InvalidInput: when the name is too long or not printable.
+    """
+    using, now, before = primary(), now or timezone.now(), key.name
+    check_name(name)
+    with transaction.atomic(using=using):
+        renamed = bool(
+            APIKey.objects.using(using).filter(pk=key.pk).exclude(name=name).update(name=name)
+        )
+        key.name = name
+        if renamed:
+            action = AuditEvent.Action.KEY_RENAMED
+            record(action, origin=origin, now=now, using=using, key=key, before=before)
+    return renamed
+
+
+def delete_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = None) -> None:
+    """Forget ``key``. Its audit trail stays.
+
+    :raises InvalidInput: while it is neither revoked nor expired.
+    """
+    using, now = primary(), now or timezone.now()
+    subject, service_user = f"{key} of {key.service_user}", key.service_user
+    with transaction.atomic(using=using):
+        over = Q(revoked_at__isnull=False) | Q(expires_at__lte=now)
+        deleted, _ = APIKey.objects.using(using).filter(over, pk=key.pk).delete()
+        if not deleted:
+            raise InvalidInput("key", f"The key {key} is still alive: revoke it first.")
+        record(
+            AuditEvent.Action.KEY_DELETED,
+            origin=origin,
+            now=now,
+            using=using,
+            service_user=service_user,
+            subject=subject,
+        )
 
 
 def find_key(reference: str) -> APIKey:

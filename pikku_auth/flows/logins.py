@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from django.db import transaction
 from django.utils import timezone
 
 from pikku_auth import signals
 from pikku_auth.conf import conf
+from pikku_auth.core.permissions import Permissions
 from pikku_auth.core.secrets import digest_of
 from pikku_auth.exceptions import InvalidToken
 from pikku_auth.flows import usage
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.deciding import withdraw
 from pikku_auth.flows.fields import check_reason
 from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.flows.outage import outage_is_not_a_refusal
-from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
+from pikku_auth.models import AuditEvent, LoginSession
 from pikku_auth.principal import Principal, bind
 
 logger = logging.getLogger("pikku_auth")
 
-_EVERYTHING = {"*": ["*"]}
+EVERYTHING: Permissions = {"*": ["*"]}
+"""What an unrestricted human may do with a credential: whatever they may do without."""
 
 
 def token_digest(text: str) -> str | None:
@@ -41,16 +44,38 @@ def verify_login(
     :raises Unavailable: when the database can't be asked.
     """
     now = now or timezone.now()
-    with outage_is_not_a_refusal():
-        login = find_by_digest(LoginSession, digest, "user", using=primary()) if digest else None
-    reason = "unknown" if login is None else login.why_dead(now)
+    login, reason = _judged(digest, now)
     if login is None or reason is not None:
-        _refuse(reason or "unknown", login, ip)
-        raise InvalidToken(reason or "unknown")
-    usage.note(login, now)
+        refuse_login(reason or "unknown", login, ip)
+    usage.note(login, now, ip)
     if now - login.renewed_at >= conf.login_renewal:
         usage.note_renewal(login, now)
-    permissions = _EVERYTHING if login.permissions is None else login.permissions
+    return _principal_of(login)
+
+
+def reverify_login(login: LoginSession, *, now: datetime) -> Principal:
+    """The principal of a login that was verified before, by its row as it is now.
+
+    It is no use of the login: its end moves on with requests only.
+
+    :raises InvalidToken: when the login is not live any more.
+    :raises Unavailable: when the database can't be asked.
+    """
+    row, reason = _judged(login.digest, now)
+    if row is None or reason is not None:
+        raise InvalidToken(reason or "unknown")
+    return _principal_of(row)
+
+
+def _judged(digest: str | None, now: datetime) -> tuple[LoginSession | None, str | None]:
+    """The login of that digest, and why it is dead if it is."""
+    with outage_is_not_a_refusal():
+        login = find_by_digest(LoginSession, digest, "user", using=primary()) if digest else None
+    return login, None if login is None else login.why_dead(now)
+
+
+def _principal_of(login: LoginSession) -> Principal:
+    permissions = EVERYTHING if login.permissions is None else login.permissions
     bind(login.user, permissions)
     return Principal(user=login.user, via="login", permissions=permissions, login=login)
 
@@ -94,11 +119,7 @@ def revoke_logins(
     A login that is approved and not yet fetched, or not yet decided, never comes to be.
     """
     now = now or timezone.now()
-    status = DeviceCode.Status
-    coming = DeviceCode.objects.using(primary()).filter(
-        user=user, status__in=[status.PENDING, status.APPROVED]
-    )
-    coming.update(status=status.DENIED)
+    withdraw(user, origin=origin, now=now)
     logins = [login for login in live_logins(user, now=now) if login != besides]
     return sum(revoke_login(login, reason=reason, origin=origin, now=now) for login in logins)
 
@@ -111,7 +132,12 @@ def live_logins(user: Any, *, now: datetime | None = None) -> list[LoginSession]
     return [login for login in mine if login.why_dead(now) is None]
 
 
-def _refuse(reason: str, login: LoginSession | None, ip: str | None) -> None:
+def refuse_login(reason: str, login: LoginSession | None, ip: str | None) -> NoReturn:
+    """Tell the log and the signal why, and the caller what it may know.
+
+    :raises InvalidToken: always.
+    """
     level = logging.INFO if login is None else logging.WARNING
     logger.log(level, "Login refused: %s (%s, from %s)", reason, login or "no such login", ip)
     signals.login_refused.send_robust(sender=LoginSession, login=login, reason=reason, ip=ip)
+    raise InvalidToken(reason)

@@ -12,7 +12,14 @@ from django.utils import timezone
 
 from pikku_auth.flows.audit import CODE, Origin, record
 from pikku_auth.flows.database import primary
-from pikku_auth.models import APIKey, Attempts, AuditEvent, DeviceCode, LoginSession
+from pikku_auth.models import (
+    APIKey,
+    Attempts,
+    AuditEvent,
+    DeviceCode,
+    LoginSession,
+    SocketTicket,
+)
 
 DAY = timedelta(days=1)
 BATCH = 1_000
@@ -38,7 +45,8 @@ def prune(
 ) -> Pruned:
     """Delete keys and logins that ended, and audit events that happened, so long ago.
 
-    Device codes go a day after they have expired.
+    Device codes go a day after they have expired; WebSocket tickets too, once what they have
+    opened is over.
 
     Safe to run twice at once, and to kill: each batch is a transaction of its own.
     """
@@ -49,6 +57,9 @@ def prune(
     logins = _delete_in_batches(LoginSession.objects.using(using).filter(dead))
     codes = _delete_in_batches(DeviceCode.objects.using(using).filter(expires_at__lt=now - DAY))
     _delete_in_batches(Attempts.objects.using(using).filter(window_started_at__lt=now - DAY))
+    session_over = Q(session_expires_at=None) | Q(session_expires_at__lt=now)
+    tickets = SocketTicket.objects.using(using).filter(session_over, redeem_by__lt=now - DAY)
+    _delete_in_batches(tickets)
     old = AuditEvent.objects.using(using).filter(at__lt=now - events_older_than)
     events = _delete_in_batches(old)
     if keys or logins or events:

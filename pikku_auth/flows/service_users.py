@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
 from django.utils import timezone
 
 from pikku_auth import signals
@@ -39,7 +40,8 @@ def create_service_user(
         the host's user model wants more than a name, or ``user`` has too many rights.
     """
     using, now = primary(), now or timezone.now()
-    _check(name, description)
+    _check_name(name)
+    check_description(description)
     try:
         with transaction.atomic(using=using):
             account = _adopted(user) if user is not None else conf.create_user(name)
@@ -101,6 +103,53 @@ def activate_service_user(
     return _switch(service_user, origin, now, active=True)
 
 
+def describe_service_user(
+    service_user: ServiceUser,
+    description: str,
+    *,
+    origin: Origin = CODE,
+    now: datetime | None = None,
+) -> bool:
+    """Say what ``service_user`` is for. ``False`` if that was said already.
+
+    :raises InvalidInput: when the description is too long or not printable.
+    """
+    using, now = primary(), now or timezone.now()
+    check_description(description)
+    with transaction.atomic(using=using):
+        rows = ServiceUser.objects.using(using).filter(pk=service_user.pk)
+        changed = bool(rows.exclude(description=description).update(description=description))
+        if changed:
+            action = AuditEvent.Action.SERVICE_USER_DESCRIBED
+            record(action, origin=origin, now=now, using=using, service_user=service_user)
+    service_user.description = description
+    return changed
+
+
+def delete_service_user(
+    service_user: ServiceUser, *, origin: Origin = CODE, now: datetime | None = None
+) -> None:
+    """Forget a service user that has no keys. Its Django user stays, deactivated.
+
+    :raises InvalidInput: while it has keys, be they dead: they are its history.
+    """
+    using, now = primary(), now or timezone.now()
+    user: Any = service_user.user
+    try:
+        with transaction.atomic(using=using):
+            ServiceUser.objects.using(using).filter(pk=service_user.pk).delete()
+            if user is not None:
+                user.is_active = False
+                user.save(using=using)
+            action = AuditEvent.Action.SERVICE_USER_DELETED
+            record(action, origin=origin, now=now, using=using, subject=service_user.name)
+    except ProtectedError:
+        raise InvalidInput(
+            "service_user",
+            f"{service_user} has keys, which are its history: deactivate it instead.",
+        ) from None
+
+
 def get_service_user(name: str) -> ServiceUser:
     """The service user of that name.
 
@@ -139,13 +188,30 @@ def _switch(
     return changed
 
 
-def _check(name: str, description: str) -> None:
+def check_new_name(name: str) -> None:
+    """Hold the name of a new service user against the rule, and against those there are.
+
+    :raises InvalidInput: when it is malformed or taken.
+    """
+    _check_name(name)
+    if ServiceUser.objects.using(primary()).filter(name=name).exists():
+        raise InvalidInput("name", _taken(name))
+
+
+def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise InvalidInput(
             "name",
             f"{name!r} can't name a service user: use up to 100 lower-case letters, digits, "
             "'-' and '_', for example sandbox-runtime.",
         )
+
+
+def check_description(description: str) -> None:
+    """Hold a description against its column and its readers.
+
+    :raises InvalidInput: when it is too long or not printable.
+    """
     if len(description) > 500 or not description.isprintable():
         raise InvalidInput("description", "A description has at most 500 printable characters.")
 

@@ -1,4 +1,4 @@
-"""``last_used_at``: written after the response, outside the request's transaction.
+"""When and from where a credential was last used: written after the response.
 
 In the request it would cost a write per call, hold the row while the view runs, and
 be undone with the view. So a call only notes the key here, at most once per resolution
@@ -22,18 +22,18 @@ from pikku_auth.models import APIKey, LoginSession
 logger = logging.getLogger("pikku_auth")
 
 _MOST_NOTED = 10_000
-_noted: dict[tuple[type[APIKey | LoginSession], int], datetime] = {}
+_noted: dict[tuple[type[APIKey | LoginSession], int], tuple[datetime, str | None]] = {}
 _renewed: dict[int, datetime] = {}
 _lock = threading.Lock()
 
 
-def note(credential: APIKey | LoginSession, now: datetime) -> None:
-    """Remember that ``credential`` was used, unless the row says so recently enough."""
+def note(credential: APIKey | LoginSession, now: datetime, ip: str | None) -> None:
+    """Remember that ``credential`` was used from ``ip``, unless the row is recent enough."""
     last = credential.last_used_at
     if last is None or now - last >= conf.last_used_resolution:
         with _lock:
             if len(_noted) < _MOST_NOTED:
-                _noted[type(credential), credential.pk] = now
+                _noted[type(credential), credential.pk] = now, ip
 
 
 def note_renewal(login: LoginSession, now: datetime) -> None:
@@ -58,9 +58,10 @@ def flush(**_kwargs: object) -> None:
         return
     using = primary()
     try:
-        for (model, pk), now in noted.items():
+        for (model, pk), (now, ip) in noted.items():
             older = Q(last_used_at=None) | Q(last_used_at__lt=now)
-            model.objects.using(using).filter(older, pk=pk).update(last_used_at=now)
+            rows = model._default_manager.using(using).filter(older, pk=pk)
+            rows.update(last_used_at=now, last_used_ip=ip)
         for pk, now in renewed.items():
             renew(pk, now, using)
     except (DatabaseError, InterfaceError) as error:

@@ -6,7 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.exceptions import FieldDoesNotExist
 from django.db import models
+from django.db.models import Case, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.core.limits import Rate
@@ -70,6 +73,44 @@ class KeyState(models.TextChoices):
     REVOKED = "revoked", _("revoked")
 
 
+class APIKeyQuerySet(models.QuerySet["APIKey"]):
+    """Reads keys by what they are at a moment."""
+
+    def with_state(self, now: datetime) -> APIKeyQuerySet:
+        """Annotate ``current_state``: :meth:`APIKey.state`, told by the database."""
+        dead_owner = Q(service_user__is_active=False) | Q(service_user__user=None)
+        for name, dead in (("is_active", False), ("is_superuser", True)):
+            if _users_have(name):
+                dead_owner |= Q(**{f"service_user__user__{name}": dead})
+        never_refilled = Q(refill_count=None) | Q(refill_period=None)
+        return self.annotate(
+            current_state=Case(
+                When(revoked_at__isnull=False, then=Value(KeyState.REVOKED.value)),
+                When(expires_at__lte=now, then=Value(KeyState.EXPIRED.value)),
+                When(enabled=False, then=Value(KeyState.DISABLED.value)),
+                When(dead_owner, then=Value(KeyState.OWNER_INACTIVE.value)),
+                When(never_refilled, remaining=0, then=Value(KeyState.EXHAUSTED.value)),
+                default=Value(KeyState.ACTIVE.value),
+                output_field=models.CharField(),
+            )
+        )
+
+    def in_state(self, state: str, now: datetime) -> APIKeyQuerySet:
+        """Those whose :meth:`APIKey.state` at ``now`` is ``state``."""
+        annotated: Any = self.with_state(now)
+        found: APIKeyQuerySet = annotated.filter(current_state=state)
+        return found
+
+
+def _users_have(field: str) -> bool:
+    """Whether ``field`` is a column of the host's user model."""
+    try:
+        get_user_model()._meta.get_field(field)
+    except FieldDoesNotExist:
+        return False
+    return True
+
+
 class APIKey(models.Model):
     """A scoped credential of one service user. Only the SHA-256 of the secret is kept."""
 
@@ -111,6 +152,7 @@ class APIKey(models.Model):
         related_name="successor",
     )
     last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True)
+    last_used_ip = models.GenericIPAddressField(_("last used from"), null=True, blank=True)
 
     rate_count = models.PositiveIntegerField(_("calls per window"), null=True, blank=True)
     rate_period = models.DurationField(_("window"), null=True, blank=True)
@@ -121,6 +163,8 @@ class APIKey(models.Model):
     refill_count = models.PositiveIntegerField(_("refilled to"), null=True, blank=True)
     refill_period = models.DurationField(_("refilled every"), null=True, blank=True)
     refilled_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = APIKeyQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("API key")

@@ -87,6 +87,7 @@ class LoginSession(models.Model):
     renewed_at = models.DateTimeField(_("renewed at"))
     expires_at = models.DateTimeField(_("expires at"))
     last_used_at = models.DateTimeField(_("last used at"), null=True)
+    last_used_ip = models.GenericIPAddressField(_("last used from"), null=True)
     revoked_at = models.DateTimeField(_("revoked at"), null=True)
     revoke_reason = models.CharField(_("reason"), max_length=200, blank=True)
 
@@ -117,7 +118,7 @@ class LoginSession(models.Model):
         user: Any = self.user
         if not user.is_active:
             return "owner_inactive"
-        if not any(constant_time_compare(self.auth_hash, known) for known in auth_hashes(user)):
+        if not is_auth_hash_of(user, self.auth_hash):
             return "password_changed"
         return None
 
@@ -125,6 +126,11 @@ class LoginSession(models.Model):
 def auth_hashes(user: Any) -> list[str]:
     """What Django's sessions compare to end with a password: now, and under older secret keys."""
     return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+
+
+def is_auth_hash_of(user: Any, auth_hash: str) -> bool:
+    """Whether ``user`` still has the password of then."""
+    return any(constant_time_compare(auth_hash, known) for known in auth_hashes(user))
 
 
 class Attempts(models.Model):

@@ -83,7 +83,7 @@ def test_verbosity_0_leaves_only_the_key(service_user: ServiceUser, capsys: Outp
 def test_unapplied_migrations_are_not_taken_for_the_key(
     service_user: ServiceUser, capsys: Output
 ) -> None:
-    MigrationRecorder(connection).record_unapplied("sandboxes", "0001_initial")
+    MigrationRecorder(connection).record_unapplied("sandboxes", "0002_organisations")
     mint_key(skip_checks=False)
     stdout, stderr = capsys.readouterr()
     assert A_KEY.fullmatch(stdout)

@@ -10,14 +10,16 @@ import pytest
 from pikku_auth.exceptions import InvalidInput, InvalidKey, KeyNotFound
 from pikku_auth.flows import (
     IssuedKey,
+    delete_key,
     disable_key,
     enable_key,
     find_key,
     import_key,
+    rename_key,
     revoke_key,
     verify_key,
 )
-from pikku_auth.models import APIKey, KeyState, ServiceUser
+from pikku_auth.models import APIKey, AuditEvent, KeyState, ServiceUser
 
 pytestmark = pytest.mark.django_db
 
@@ -158,3 +160,43 @@ def test_a_pasted_secret_is_not_repeated(mint: Callable[..., IssuedKey]) -> None
 def test_what_can_name_no_key_is_not_found(db: None, reference: str) -> None:
     with pytest.raises(KeyNotFound, match="list_keys shows them all"):
         find_key(reference)
+
+
+def test_a_renamed_key_is_the_same_key(mint: Callable[..., IssuedKey]) -> None:
+    issued = mint(name="old")
+    assert rename_key(issued.key, "new")
+    assert (issued.key.name, APIKey.objects.get().name) == ("new", "new")
+    verify_key(issued.secret.reveal())
+    assert AuditEvent.objects.get(action="key_renamed").details == {"before": "old"}
+
+
+def test_renaming_to_the_same_name_is_no_event(mint: Callable[..., IssuedKey]) -> None:
+    assert not rename_key(mint(name="old").key, "old")
+    assert not AuditEvent.objects.filter(action="key_renamed").exists()
+
+
+def test_a_name_that_can_not_be_is_refused(mint: Callable[..., IssuedKey]) -> None:
+    key = mint(name="old").key
+    with pytest.raises(InvalidInput, match="at most 200 printable"):
+        rename_key(key, "two\nlines")
+    assert (key.name, APIKey.objects.get().name) == ("old", "old")
+
+
+def test_a_dead_key_can_be_deleted_and_its_trail_stays(mint: Callable[..., IssuedKey]) -> None:
+    revoked, expired = mint().key, mint(lifetime=DAY, now=NOW - 2 * DAY).key
+    revoke_key(revoked, now=NOW)
+    for key in (revoked, expired):
+        delete_key(key, now=NOW)
+    assert not APIKey.objects.exists()
+    assert AuditEvent.objects.filter(action="key_minted").count() == 2
+    told = [event.subject for event in AuditEvent.objects.filter(action="key_deleted")]
+    assert told == [f"{key} of sandbox-runtime" for key in (revoked, expired)]
+
+
+def test_a_live_key_can_not_be_deleted(mint: Callable[..., IssuedKey]) -> None:
+    key = mint().key
+    disable_key(key)
+    with pytest.raises(InvalidInput, match="is still alive: revoke it first"):
+        delete_key(key)
+    assert APIKey.objects.exists()
+    assert not AuditEvent.objects.filter(action="key_deleted").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from pikku_auth.flows import (
     IssuedLogin,
     Origin,
     create_service_user,
+    deny,
     exchange,
     live_logins,
     revoke_login,
@@ -32,7 +34,7 @@ from pikku_auth.flows.logins import token_digest
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from pikku_auth.principal import Principal
 from tests.conftest import pikku_settings
-from tests.logins import CLIENT, approved, logged_in
+from tests.logins import CLIENT, approved, logged_in, row_of, started_and_claimed
 
 pytestmark = pytest.mark.django_db
 
@@ -446,3 +448,29 @@ def test_revoking_logins_ends_those_that_were_about_to_come(ada: Any, status: st
     revoke_logins(ada, now=NOW)
     with pytest.raises(DeviceFlowError, match="Access denied"):
         exchange(started.device_code.digest, CLIENT, now=NOW)
+
+
+def test_what_was_about_to_come_is_denied_and_recorded(ada: Any) -> None:
+    approved(ada)
+    started_and_claimed(ada)
+    staff = Origin("command", actor_name="root")
+    assert revoke_logins(ada, origin=staff) == 0
+    assert set(DeviceCode.objects.values_list("status", flat=True)) == {"denied"}
+    events = AuditEvent.objects.filter(action="login_denied")
+    assert [(event.door, event.actor_name) for event in events] == [("command", "root")] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_is_decided_meanwhile_is_left_alone(ada: Any) -> None:
+    waiting = [row_of(started_and_claimed(ada)) for _ in range(2)]
+
+    def decide_the_other(device_code: DeviceCode, **_: Any) -> None:
+        for row in waiting:
+            if row != device_code:
+                with suppress(DeviceFlowError):
+                    deny(row, ada)
+
+    signals.login_denied.connect(decide_the_other)
+    revoke_logins(ada)
+    signals.login_denied.disconnect(decide_the_other)
+    assert AuditEvent.objects.filter(action="login_denied").count() == 2

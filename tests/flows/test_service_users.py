@@ -16,12 +16,14 @@ from pikku_auth.flows import (
     activate_service_user,
     create_service_user,
     deactivate_service_user,
+    delete_service_user,
+    describe_service_user,
     get_service_user,
     mint_key,
     verify_key,
 )
 from pikku_auth.flows.service_users import create_user, is_service_user
-from pikku_auth.models import APIKey, ServiceUser
+from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 
 pytestmark = pytest.mark.django_db
 
@@ -229,3 +231,43 @@ def test_a_service_user_with_keys_cannot_be_deleted(
     mint()
     with pytest.raises(ProtectedError):
         service_user.delete()
+
+
+def test_what_one_is_for_can_be_said_later(service_user: ServiceUser) -> None:
+    assert describe_service_user(service_user, "Runs sandboxes")
+    assert not describe_service_user(service_user, "Runs sandboxes")
+    assert (service_user.description, ServiceUser.objects.get().description) == (
+        "Runs sandboxes",
+        "Runs sandboxes",
+    )
+    assert AuditEvent.objects.filter(action="service_user_described").count() == 1
+
+
+def test_not_in_more_than_500_printable_characters(service_user: ServiceUser) -> None:
+    with pytest.raises(InvalidInput, match="at most 500 printable"):
+        describe_service_user(service_user, "two\nlines")
+
+
+def test_one_without_keys_can_be_deleted(service_user: ServiceUser) -> None:
+    delete_service_user(service_user)
+    assert not ServiceUser.objects.exists()
+    user: Any = get_user_model()._default_manager.get(pk=service_user.user_id)
+    assert (user.is_active, user.has_usable_password()) == (False, False)
+    assert AuditEvent.objects.get(action="service_user_deleted").subject == "sandbox-runtime"
+
+
+def test_one_whose_user_is_gone_can_be_deleted_too(service_user: ServiceUser) -> None:
+    get_user_model()._default_manager.get(pk=service_user.user_id).delete()
+    service_user.refresh_from_db()
+    delete_service_user(service_user)
+    assert not ServiceUser.objects.exists()
+
+
+def test_one_with_keys_can_only_be_deactivated(
+    service_user: ServiceUser, mint: Callable[..., Any]
+) -> None:
+    mint()
+    with pytest.raises(InvalidInput, match="has keys, which are its history: deactivate it"):
+        delete_service_user(service_user)
+    assert get_user_model()._default_manager.get(pk=service_user.user_id).is_active
+    assert not AuditEvent.objects.filter(action="service_user_deleted").exists()

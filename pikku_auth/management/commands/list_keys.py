@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from pikku_auth.flows import get_service_user
 from pikku_auth.flows.database import primary
 from pikku_auth.management.base import PikkuCommand, argument, as_json
 from pikku_auth.models import APIKey, KeyState
+from pikku_auth.models.keys import APIKeyQuerySet
 
 _COLUMNS = ["ID", "START", "NAME", "SERVICE USER", "STATE", "LAST USED", "EXPIRES", "SCOPES"]
 
@@ -67,7 +67,7 @@ class Command(PikkuCommand):
             self.stdout.write("  ".join([*cells, row[-1]]).rstrip())
 
 
-def _chosen(options: dict[str, Any], now: datetime) -> Iterator[APIKey]:
+def _chosen(options: dict[str, Any], now: datetime) -> APIKeyQuerySet:
     keys = APIKey.objects.using(primary()).select_related("service_user__user").order_by("pk")
     if options["service"]:
         keys = keys.filter(service_user=get_service_user(options["service"]))
@@ -78,11 +78,9 @@ def _chosen(options: dict[str, Any], now: datetime) -> Iterator[APIKey]:
             Q(last_used_at__lte=now - options["unused"])
             | Q(last_used_at=None, created_at__lte=now - options["unused"])
         )
-    wanted = KeyState.ACTIVE.value if options["expiring"] or options["unused"] else None
-    wanted = options["state"] or wanted
-    for key in keys.iterator():
-        if wanted in (None, key.state(now).value):
-            yield key
+    live = KeyState.ACTIVE.value if options["expiring"] or options["unused"] else None
+    wanted = options["state"] or live
+    return keys.in_state(wanted, now) if wanted else keys
 
 
 def _row(key: APIKey, now: datetime) -> list[str]:

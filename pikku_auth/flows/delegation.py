@@ -1,0 +1,28 @@
+"""Who may be given a machine's secret: nobody who would gain by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pikku_auth.exceptions import InvalidInput
+from pikku_auth.models import ServiceUser
+
+
+def require_covers(staff: Any, service_user: ServiceUser) -> None:
+    """Insist that ``staff`` has every permission of the Django user behind a service user.
+
+    Whoever sees the secret of a key can act as its owner, within its scopes.
+
+    :raises InvalidInput: naming some that are lacking.
+    """
+    owner: Any = service_user.user
+    if staff.is_superuser or owner is None:
+        return
+    lacking = sorted(owner.get_all_permissions() - staff.get_all_permissions())
+    if lacking:
+        some = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
+        raise InvalidInput(
+            "service_user",
+            f"{service_user} may do what you may not ({some}), and its secret would let you: "
+            "ask somebody who may.",
+        )
