@@ -1,0 +1,10 @@
+"""The door for staff: look, mint, rotate, revoke, and find out who did what."""
+
+from __future__ import annotations
+
+from pikku_auth.admin.audit import AuditEventAdmin
+from pikku_auth.admin.keys import APIKeyAdmin
+from pikku_auth.admin.logins import LoginSessionAdmin
+from pikku_auth.admin.service_users import ServiceUserAdmin
+
+__all__ = ["APIKeyAdmin", "AuditEventAdmin", "LoginSessionAdmin", "ServiceUserAdmin"]

@@ -1,0 +1,98 @@
+"""What the four screens share: reading only, and history in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+
+from pikku_auth.admin.stories import MOST_TOLD, story_of, told
+from pikku_auth.flows import Origin
+from pikku_auth.flows.resolver import address_of
+
+_SECRET = ("digest", "auth_hash")
+
+
+class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's class takes none at run time
+    """Lists and shows; a form that saves would bypass the verbs, and with them the audit."""
+
+    list_per_page = 50
+    show_full_result_count = False
+    actions_selection_counter = True
+
+    class Media:
+        css = {"all": ["pikku_auth/admin.css"]}  # as Django has it
+        js = ["pikku_auth/admin.js"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Also for who may change: Django's rule, which the refusal above must not undo."""
+        name = self.opts.model_name
+        return may(request, f"view_{name}") or may(request, f"change_{name}")
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Never by what is secret: a filter could be asked for it letter by letter."""
+        if any(name in lookup for name in _SECRET):
+            return False
+        return bool(super().lookup_allowed(lookup, value, request))
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The audit trail of a row in words, whichever door each act came through."""
+        row = self.get_object(request, unquote(object_id))
+        story = [(event, told(event)) for event in story_of(row)]
+        context = {"story": story, "most_told": MOST_TOLD, **(extra_context or {})}
+        return super().history_view(request, object_id, context)
+
+    def page(self, request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
+        """A page of this site's, with what its templates expect."""
+        request.current_app = self.admin_site.name
+        common = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media,
+        }
+        return TemplateResponse(request, f"admin/pikku_auth/{template}", common | context)
+
+    def url_of(self, model: type[Model], name: str, *args: Any) -> str:
+        """The address of a page of ``model`` on this site."""
+        meta, site = model._meta, self.admin_site.name
+        path = f"admin:{meta.app_label}_{meta.model_name}_{name}"
+        return reverse(path, args=args, current_app=site)
+
+    def link_to(self, row: Model | None) -> str:
+        """A link to the page of ``row``, where this site has one."""
+        if row is None or not self.admin_site.is_registered(type(row)):
+            return "-" if row is None else str(row)
+        return format_html('<a href="{}">{}</a>', self.url_of(type(row), "change", row.pk), row)
+
+
+def may(request: HttpRequest, codename: str) -> bool:
+    """Whether this member of staff has a permission of this app."""
+    return request.user.has_perm(f"pikku_auth.{codename}")
+
+
+def may_see(site: admin.AdminSite, model: type[Model], request: HttpRequest) -> bool:
+    """Whether ``site`` has a screen for ``model``, and shows it to this member of staff."""
+    return site.is_registered(model) and site.get_model_admin(model).has_view_permission(request)
+
+
+def origin_of(request: HttpRequest) -> Origin:
+    """Who acts, for the audit row."""
+    agent = request.META.get("HTTP_USER_AGENT", "")
+    return Origin("admin", request.user, ip=address_of(request), user_agent=agent)

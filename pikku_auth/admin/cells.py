@@ -1,0 +1,73 @@
+"""How a moment and a state look in a list."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from pikku_auth.core.durations import format_duration
+from pikku_auth.models import APIKey, KeyState
+
+SOON = timedelta(days=14)
+"""Before its end a key is shown as expiring soon: for a short life, in its last quarter."""
+
+
+def state_of(key: APIKey, now: datetime) -> SafeString:
+    """The state of a key as a coloured word."""
+    state = key.state(now)
+    if state is KeyState.ACTIVE and _ends_soon(key, now):
+        return badge("expiring", _("expiring soon"))
+    return badge(state.value, str(state.label))
+
+
+def badge(kind: str, label: str) -> SafeString:
+    """A coloured word; the colours of ``kind`` are in ``admin.css``."""
+    return format_html('<span class="pikku-state pikku-{}">{}</span>', kind, label)
+
+
+def ago(moment: datetime | None) -> SafeString | str:
+    """How long ago; the exact moment is there for who asks."""
+    if moment is None:
+        return _("never")
+    now = timezone.now()
+    if now - moment < timedelta(minutes=1):
+        return _time(moment, _("just now"))
+    return _time(moment, _("%(time)s ago") % {"time": timesince(moment, now, depth=1)})
+
+
+def ahead(moment: datetime | None) -> SafeString | str:
+    """How far ahead, or how long ago."""
+    now = timezone.now()
+    if moment is None or moment <= now:
+        return ago(moment)
+    return _time(moment, _("in %(time)s") % {"time": timeuntil(moment, now, depth=1)})
+
+
+def in_words(duration: timedelta) -> str:
+    """A length of time for people, in its largest unit that is whole."""
+    hours, days = duration // timedelta(hours=1), duration // timedelta(days=1)
+    if timedelta(days=days) == duration:
+        return ngettext("%(n)d day", "%(n)d days", days) % {"n": days}
+    if timedelta(hours=hours) == duration:
+        return ngettext("%(n)d hour", "%(n)d hours", hours) % {"n": hours}
+    return format_duration(duration)
+
+
+def _ends_soon(key: APIKey, now: datetime) -> bool:
+    if key.expires_at is None:
+        return False
+    is_short = key.rotated_at is None and (key.expires_at - key.created_at) / 4 < SOON
+    soon = (key.expires_at - key.created_at) / 4 if is_short else SOON
+    return key.expires_at - now <= soon
+
+
+def _time(moment: datetime, words: str) -> SafeString:
+    exact = date_format(timezone.localtime(moment), "DATETIME_FORMAT")
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, words)

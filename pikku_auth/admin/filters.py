@@ -1,0 +1,140 @@
+"""The filters of the list of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Q
+from django.forms import Media, ModelChoiceField
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from pikku_auth.admin.base import may_see
+from pikku_auth.admin.widgets import ServiceUserSelect
+from pikku_auth.models import APIKey, KeyState, ServiceUser
+
+
+class StateFilter(admin.SimpleListFilter):
+    """By what a key is now."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(KeyState.choices)
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.in_state(self.value(), timezone.now()) if self.value() else queryset
+
+
+class ExpiryFilter(admin.SimpleListFilter):
+    """Live keys by how soon they end."""
+
+    title = _("expiry")
+    parameter_name = "expires"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("7", _("within 7 days")),
+            ("30", _("within 30 days")),
+            ("90", _("within 90 days")),
+            ("never", _("never")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        match self.value():
+            case "never":
+                return queryset.filter(expires_at=None)
+            case "7" | "30" | "90" as days:
+                now = timezone.now()
+                end = now + timedelta(days=int(days))
+                return queryset.filter(revoked_at=None, expires_at__gt=now, expires_at__lte=end)
+        return queryset
+
+
+class UseFilter(admin.SimpleListFilter):
+    """By when a key was used last."""
+
+    title = _("last use")
+    parameter_name = "used"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("day", _("in the last 24 hours")),
+            ("not30", _("not for 30 days")),
+            ("not90", _("not for 90 days")),
+            ("never", _("never")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        match self.value():
+            case "never":
+                return queryset.filter(last_used_at=None)
+            case "day":
+                return queryset.filter(last_used_at__gte=timezone.now() - timedelta(days=1))
+            case "not30" | "not90" as unused:
+                since = timezone.now() - timedelta(days=int(unused.removeprefix("not")))
+                never = Q(last_used_at=None, created_at__lte=since)
+                return queryset.filter(never | Q(last_used_at__lte=since))
+        return queryset
+
+
+class ServiceUserFilter(admin.FieldListFilter):
+    """By owner, found by typing: there may be too many for a list."""
+
+    template = "admin/pikku_auth/service_user_filter.html"
+
+    def __init__(
+        self,
+        field: Any,
+        request: HttpRequest,
+        params: dict[str, Any],
+        model: Any,
+        model_admin: Any,
+        field_path: str,
+    ) -> None:
+        self.parameter = f"{field_path}__id__exact"
+        super().__init__(field, request, params, model, model_admin, field_path)
+        self._widget = ServiceUserSelect(field, model_admin.admin_site)
+        self._has_output = may_see(model_admin.admin_site, field.related_model, request)
+
+    def has_output(self) -> bool:
+        """The typing asks the admin of service users, which has to be there, and to answer."""
+        return self._has_output
+
+    def expected_parameters(self) -> list[str | None]:
+        return [self.parameter]
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        """One: the box to type in, and what else is in the address."""
+        used = self.used_parameters.get(self.parameter)
+        value = used[-1] if isinstance(used, list) else used
+        others = [
+            (name, value)
+            for name, values in changelist.filter_params.items()
+            if name != self.parameter
+            for value in (values if isinstance(values, list) else [values])
+        ]
+        if changelist.query:
+            others.append(("q", changelist.query))
+        yield {
+            "widget": self._box(value),
+            "others": others,
+            "clear": changelist.get_query_string(remove=[self.parameter]) if value else "",
+        }
+
+    def _box(self, value: Any) -> Any:
+        everyone = ServiceUser.objects.all()
+        box = ModelChoiceField(everyone, required=False, widget=self._widget)
+        return box.widget.render(self.parameter, value, {"id": "pikku-service-user-filter"})
+
+
+def media_of(model_admin: Any) -> Media:
+    """What the box to type in needs on the page."""
+    owner = APIKey._meta.get_field("service_user")
+    return ServiceUserSelect(owner, model_admin.admin_site).media

@@ -1,0 +1,88 @@
+"""The smaller forms: how to rotate, and what may be changed of what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib.admin.widgets import AdminRadioSelect
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from pikku_auth.admin.acts import ActForm
+from pikku_auth.admin.base import may
+from pikku_auth.admin.cells import in_words
+from pikku_auth.core.durations import parse_duration
+from pikku_auth.exceptions import InvalidInput
+from pikku_auth.flows.fields import check_name
+from pikku_auth.flows.service_users import check_description, check_new_name
+from pikku_auth.models import APIKey, ServiceUser
+
+_AT_ONCE = "now"
+_OVERLAPS = ["1h", "24h", "7d"]
+
+
+class RotateForm(ActForm):
+    """How the old key ends, and how the new one is handed over."""
+
+    overlap = forms.ChoiceField(label=_("The old key"))
+    delivery = forms.ChoiceField(
+        label=_("The new secret"),
+        choices=[
+            ("page", _("show it on the next page, once")),
+            ("file", _("download it as a CSV file, once")),
+        ],
+        widget=AdminRadioSelect({"class": "radiolist"}),
+        initial="page",
+    )
+
+    def __init__(self, request: HttpRequest, data: Any = None) -> None:
+        super().__init__(request, data)
+        fields: Any = self.fields
+        lives_on = gettext("lives on for %(time)s")
+        keeps = [(text, lives_on % {"time": in_words(parse_duration(text))}) for text in _OVERLAPS]
+        leaked = [(_AT_ONCE, gettext("is revoked at once, as after a leak"))]
+        fields["overlap"].choices = keeps + (leaked if may(request, "revoke_apikey") else [])
+        fields["overlap"].initial = "24h"
+
+    def clean_overlap(self) -> timedelta | None:
+        """How long the old key lives on; ``None`` for not at all."""
+        choice = self.cleaned_data["overlap"]
+        return None if choice == _AT_ONCE else parse_duration(choice)
+
+
+class KeyForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class takes none at run time
+    """What may be changed of a key that lives: what people call it."""
+
+    class Meta:
+        model = APIKey
+        fields = ("name",)
+
+    def clean_name(self) -> str:
+        return _held(check_name, self.cleaned_data["name"])
+
+
+class ServiceUserForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A service user's name, for good, and what it is for."""
+
+    class Meta:
+        model = ServiceUser
+        fields = ("name", "description")
+
+    def clean_name(self) -> str:
+        return _held(check_new_name, self.cleaned_data["name"])
+
+    def clean_description(self) -> str:
+        return _held(check_description, self.cleaned_data["description"])
+
+
+def _held(check: Callable[[str], object], text: str) -> str:
+    """``text``, if a rule of the verbs lets it pass."""
+    try:
+        check(text)
+    except InvalidInput as error:
+        raise forms.ValidationError(str(error)) from None
+    return text

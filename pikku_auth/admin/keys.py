@@ -1,0 +1,191 @@
+"""Keys: a list to act on, and a page for each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
+from django.forms import Media
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from pikku_auth.admin import key_acts, minting
+from pikku_auth.admin.base import may, origin_of
+from pikku_auth.admin.cells import ago, ahead, state_of
+from pikku_auth.admin.filters import (
+    ExpiryFilter,
+    ServiceUserFilter,
+    StateFilter,
+    UseFilter,
+    media_of,
+)
+from pikku_auth.admin.finding import FindingAdmin, looks_like_a_secret
+from pikku_auth.admin.forms import KeyForm
+from pikku_auth.flows import delete_key, rename_key
+from pikku_auth.models import APIKey, KeyState
+
+_OVER = {KeyState.REVOKED, KeyState.EXPIRED}
+
+
+@admin.register(APIKey)
+class APIKeyAdmin(FindingAdmin):
+    """Which keys there are and what they are now; mint, rotate, revoke."""
+
+    form = KeyForm
+    acts = key_acts.ACTS
+    act_columns = ("key", "owner", "coloured_state", "last_used")
+    list_display = (
+        "start",
+        "name",
+        "owner",
+        "coloured_state",
+        "last_used",
+        "expires",
+        "scope_list",
+    )
+    list_select_related = ("service_user__user",)
+    list_filter = (
+        StateFilter,
+        ExpiryFilter,
+        UseFilter,
+        ("service_user", ServiceUserFilter),
+    )
+    search_fields = ("start", "name", "service_user__name")
+    search_help_text = _("Start, name, service user or metadata.")
+    ordering = ("-pk",)
+    fieldsets = (
+        (None, {"fields": ["start", "name", "owner", "coloured_state", "scope_list"]}),
+        (
+            _("Life"),
+            {
+                "fields": [
+                    ("created_at", "created_by"),
+                    "expires_at",
+                    ("last_used_at", "last_used_ip"),
+                    ("predecessor", "successor_link"),
+                    ("revoked_at", "revoke_reason"),
+                ]
+            },
+        ),
+        (
+            _("Bounds"),
+            {"fields": ["network_list", "rate_text", ("remaining", "refill_text")]},
+        ),
+        (_("Metadata"), {"fields": ["metadata_text"]}),
+    )
+
+    @property
+    def media(self) -> Media:
+        return super().media + media_of(self)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Minting is a permission of its own; Django's ``add_apikey`` is not asked for."""
+        return may(request, "mint_apikey")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request, "change_apikey")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only a key that is over; revoking is what ends one."""
+        is_over = obj is None or obj.state(timezone.now()) in _OVER
+        return is_over and may(request, "delete_apikey")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        names: list[Any] = [name for _, options in self.fieldsets for name in options["fields"]]
+        flat = [n for name in names for n in (name if isinstance(name, tuple) else [name])]
+        return [name for name in flat if name != "name"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if looks_like_a_secret(search_term):
+            self.warn_of_secret(request)
+            return queryset.none(), False
+        if search_term:
+            queryset = queryset.annotate(metadata_text=Cast("metadata", TextField()))
+        rows, duplicates = super().get_search_results(request, queryset, search_term)
+        return rows, duplicates
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return [*self.search_fields, "metadata_text"]
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        return minting.mint_view(self, request)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Rename; nothing else of a key that lives can be changed."""
+        key = self.get_queryset(request).get(pk=obj.pk)
+        rename_key(key, form.cleaned_data["name"], origin=origin_of(request))
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        delete_key(obj, origin=origin_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for key in queryset:
+            delete_key(key, origin=origin_of(request))
+
+    @admin.display(description=_("key"))
+    def key(self, key: APIKey) -> str:
+        return str(key)
+
+    @admin.display(description=_("service user"), ordering="service_user__name")
+    def owner(self, key: APIKey) -> str:
+        return self.link_to(key.service_user)
+
+    @admin.display(description=_("scopes"))
+    def scope_list(self, key: APIKey) -> str:
+        return ", ".join(key.scopes) or gettext("none")
+
+    @admin.display(description=_("state"))
+    def coloured_state(self, key: APIKey) -> str:
+        return state_of(key, timezone.now())
+
+    @admin.display(description=_("last used"), ordering="last_used_at")
+    def last_used(self, key: APIKey) -> str:
+        return ago(key.last_used_at)
+
+    @admin.display(description=_("expires"), ordering="expires_at")
+    def expires(self, key: APIKey) -> str:
+        return ahead(key.expires_at)
+
+    @admin.display(description=_("rotated from"))
+    def predecessor(self, key: APIKey) -> str:
+        return self.link_to(key.rotated_from)
+
+    @admin.display(description=_("rotated to"))
+    def successor_link(self, key: APIKey) -> str:
+        return self.link_to(APIKey.objects.filter(rotated_from=key).first())
+
+    @admin.display(description=_("allowed networks"))
+    def network_list(self, key: APIKey) -> str:
+        return ", ".join(key.networks) or gettext("any")
+
+    @admin.display(description=_("rate limit"))
+    def rate_text(self, key: APIKey) -> str:
+        return str(key.rate or gettext("none"))
+
+    @admin.display(description=_("refill"))
+    def refill_text(self, key: APIKey) -> str:
+        return str(key.refill or gettext("none"))
+
+    @admin.display(description=_("metadata"))
+    def metadata_text(self, key: APIKey) -> str:
+        text = json.dumps(key.metadata, indent=2, ensure_ascii=False)
+        return format_html("<pre>{}</pre>", text)
+
+    def warn_of_secret(self, request: HttpRequest) -> None:
+        """Somebody has typed a secret where it became part of an address."""
+        warning = gettext(
+            "That looks like a secret, and it is now in this page's address: in your browser's "
+            "history, and perhaps in a log. Rotate that key. To find a key by its secret, use "
+            "the box below."
+        )
+        self.message_user(request, warning, messages.WARNING)

@@ -1,0 +1,148 @@
+"""Logins: which humans are in from where, and the button that ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext, ngettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+from pikku_auth.admin.acts import Act, ReasonForm, each
+from pikku_auth.admin.base import origin_of
+from pikku_auth.admin.cells import ago, ahead, badge
+from pikku_auth.admin.finding import FindingAdmin
+from pikku_auth.flows import revoke_login, revoke_logins
+from pikku_auth.models import LoginSession
+
+
+def _revoke_all(
+    modeladmin: Any, request: HttpRequest, rows: Sequence[LoginSession], given: dict[str, Any]
+) -> int:
+    users, origin = {row.user for row in rows}, origin_of(request)
+    return sum(revoke_logins(user, origin=origin, **given) for user in users)
+
+
+ACTS = [
+    Act(
+        name="revoke",
+        label=_("Revoke"),
+        question=ngettext_lazy("Revoke %(n)d login?", "Revoke %(n)d logins?", "n"),
+        done=ngettext_lazy("Ended %(n)d login.", "Ended %(n)d logins.", "n"),
+        meaning=_("Its token is refused from the next request on. The human can log in again."),
+        permission="change_loginsession",
+        run=each(revoke_login, _("Revoked.")),
+        form=ReasonForm,
+        is_for=lambda login: login.revoked_at is None,
+        is_dangerous=True,
+    ),
+    Act(
+        name="revoke-all",
+        label=_("Revoke all of the user's"),
+        question=ngettext_lazy(
+            "Revoke every login of the user of %(n)d login?",
+            "Revoke every login of the users of %(n)d logins?",
+            "n",
+        ),
+        done=ngettext_lazy("Ended %(n)d login.", "Ended %(n)d logins.", "n"),
+        meaning=_("Also those that are about to be fetched. The human can log in again."),
+        permission="change_loginsession",
+        run=_revoke_all,
+        form=ReasonForm,
+        is_dangerous=True,
+    ),
+]
+
+
+class LoginStateFilter(admin.SimpleListFilter):
+    """By whether a login is over. A password that was changed since is not looked at here."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("live", _("live")), ("revoked", _("revoked")), ("expired", _("expired"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        now = timezone.now()
+        wanted = {
+            "live": Q(revoked_at=None, expires_at__gt=now),
+            "revoked": Q(revoked_at__isnull=False),
+            "expired": Q(revoked_at=None, expires_at__lte=now),
+        }
+        return queryset.filter(wanted.get(self.value() or "", Q()))
+
+
+@admin.register(LoginSession)
+class LoginSessionAdmin(FindingAdmin):
+    """Which humans are logged in from where.
+
+    Who may change logins may end them; the permission changes nothing else.
+    """
+
+    acts = ACTS
+    act_columns = ("login", "human", "condition", "last_used")
+    list_display = (
+        "start",
+        "human",
+        "client_id",
+        "scope_list",
+        "condition",
+        "ip",
+        "last_used",
+        "expires",
+    )
+    list_select_related = ("user",)
+    list_filter = (LoginStateFilter, "client_id")
+    ordering = ("-pk",)
+    fields = (
+        "start",
+        "human",
+        "client_id",
+        "condition",
+        "scope_list",
+        ("created_at", "expires_at"),
+        ("ip", "user_agent"),
+        ("last_used_at", "last_used_ip"),
+        ("revoked_at", "revoke_reason"),
+    )
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return ["start", "client_id", f"user__{get_user_model().USERNAME_FIELD}"]
+
+    @admin.display(description=_("user"))
+    def human(self, login: LoginSession) -> str:
+        return self.link_to(login.user)
+
+    @admin.display(description=_("login"))
+    def login(self, login: LoginSession) -> str:
+        return str(login)
+
+    @admin.display(description=_("scopes"))
+    def scope_list(self, login: LoginSession) -> str:
+        return ", ".join(login.scopes)
+
+    @admin.display(description=_("state"))
+    def condition(self, login: LoginSession) -> str:
+        """What the verb would say; the reason of a refusal as a word."""
+        words = {
+            None: ("active", gettext("live")),
+            "revoked": ("revoked", gettext("revoked")),
+            "expired": ("expired", gettext("expired")),
+            "owner_inactive": ("owner_inactive", gettext("user inactive")),
+            "password_changed": ("expired", gettext("password changed")),
+        }
+        return badge(*words[login.why_dead(timezone.now())])
+
+    @admin.display(description=_("last used"), ordering="last_used_at")
+    def last_used(self, login: LoginSession) -> str:
+        return ago(login.last_used_at)
+
+    @admin.display(description=_("expires"), ordering="expires_at")
+    def expires(self, login: LoginSession) -> str:
+        return ahead(login.expires_at)

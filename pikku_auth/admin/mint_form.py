@@ -1,0 +1,187 @@
+"""The form that a key is minted with. It explains itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django import forms
+from django.contrib.admin import AdminSite
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from pikku_auth.admin.cells import in_words
+from pikku_auth.admin.widgets import ServiceUserSelect
+from pikku_auth.conf import conf
+from pikku_auth.core.durations import format_duration, parse_duration
+from pikku_auth.core.limits import parse_rate
+from pikku_auth.core.metadata import parse_metadata
+from pikku_auth.core.permissions import scope_strings
+from pikku_auth.exceptions import InvalidInput
+from pikku_auth.flows.fields import capped
+from pikku_auth.models import APIKey, ServiceUser
+
+T = TypeVar("T")
+
+_NEVER, _CUSTOM = "never", "custom"
+_LIFETIMES = ["1d", "7d", "30d", "90d", "365d"]
+_FIELD_OF = {"permissions": "more_scopes", "lifetime": "expires_in"}
+_LONG = {"class": "vTextField"}
+_LINES = {"class": "vLargeTextField", "rows": 3}
+
+
+class MintForm(forms.Form):
+    """A new key. Its fields are the options of :func:`pikku_auth.flows.mint_key`."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=200,
+        required=False,
+        help_text=_("What the key is for, for people: “production”, “Ada's laptop”."),
+        widget=forms.TextInput(_LONG),
+    )
+    scopes = forms.MultipleChoiceField(
+        label=_("Scopes"),
+        required=False,
+        help_text=_("What the key may do. With none it can authenticate, and nothing else."),
+        widget=forms.CheckboxSelectMultiple,
+    )
+    more_scopes = forms.CharField(
+        label=_("More scopes"),
+        required=False,
+        widget=forms.Textarea(_LINES),
+    )
+    expires_in = forms.ChoiceField(label=_("Expires"))
+    custom_lifetime = forms.CharField(
+        label=_("Another lifetime"),
+        required=False,
+        help_text=_("If you chose “another”: a duration such as 12h, 45d or 1h30m."),
+        widget=forms.TextInput({"class": "vTextField", "placeholder": "12h"}),
+    )
+    networks = forms.CharField(
+        label=_("Allowed networks"),
+        required=False,
+        help_text=_("One per line, such as 192.0.2.0/24. Empty: from anywhere."),
+        widget=forms.Textarea(_LINES),
+    )
+    rate = forms.CharField(
+        label=_("Rate limit"),
+        required=False,
+        help_text=_("Calls in each window, such as 100/m or 5000/1d. Empty: no limit."),
+    )
+    quota = forms.IntegerField(
+        label=_("Quota"),
+        min_value=1,
+        required=False,
+        help_text=_("Calls in all. Empty: no limit."),
+    )
+    refill = forms.CharField(
+        label=_("Refill"),
+        required=False,
+        help_text=_("What the quota is set back to and how often, such as 1000/1d. Empty: never."),
+    )
+    metadata = forms.CharField(
+        label=_("Metadata"),
+        required=False,
+        help_text=_("A JSON object that your code gets with each request: ids, never secrets."),
+        widget=forms.Textarea({**_LINES, "placeholder": '{"sandbox": "b2f7"}'}),
+    )
+
+    def __init__(self, site: AdminSite, data: Any = None, initial: Any = None) -> None:
+        super().__init__(data, initial=initial)
+        fields: Any = self.fields
+        owner = APIKey._meta.get_field("service_user")
+        self.fields["service_user"] = forms.ModelChoiceField(
+            ServiceUser.objects.all(),
+            label=_("Service user"),
+            help_text=_("The machine that will own the key. Only active ones can use it."),
+            widget=ServiceUserSelect(owner, site),
+        )
+        fields["expires_in"].choices = _lifetimes()
+        vocabulary = conf.scopes
+        fields["scopes"].choices = _checkboxes(vocabulary)
+        fields["more_scopes"].help_text = (
+            _("One per line: perm:app.codename for a permission of Django's, or * for everything.")
+            if vocabulary
+            else _("One per line, such as sandbox:read, sandbox:* or * for everything.")
+        )
+        if not vocabulary:
+            del fields["scopes"]
+            fields["more_scopes"].label = _("Scopes")
+
+    def clean_rate(self) -> Any:
+        return _parsed(parse_rate, self.cleaned_data["rate"])
+
+    def clean_refill(self) -> Any:
+        return _parsed(parse_rate, self.cleaned_data["refill"])
+
+    def clean_metadata(self) -> Any:
+        return _parsed(parse_metadata, self.cleaned_data["metadata"])
+
+    def clean_custom_lifetime(self) -> Any:
+        text = self.cleaned_data["custom_lifetime"]
+        if not text and self.data.get("expires_in") == _CUSTOM:
+            raise forms.ValidationError(gettext("Say how long, for example 12h or 45d."))
+        return _parsed(parse_duration, text)
+
+    def options(self) -> dict[str, Any]:
+        """The arguments of ``mint_key``, save the service user."""
+        given = self.cleaned_data
+        return {
+            "name": given["name"],
+            "permissions": [*given.get("scopes", []), *given["more_scopes"].split()],
+            "lifetime": self._lifetime(),
+            "metadata": given["metadata"],
+            "networks": given["networks"].split(),
+            "rate": given["rate"],
+            "quota": given["quota"],
+            "refill": given["refill"],
+        }
+
+    def blame(self, error: InvalidInput) -> None:
+        """Show what a verb refused at the field that it is about."""
+        name = _FIELD_OF.get(error.field, error.field)
+        self.add_error(name if name in self.fields else None, str(error))
+
+    def _lifetime(self) -> timedelta | None:
+        choice = self.cleaned_data["expires_in"]
+        if choice == _NEVER:
+            return None
+        if choice == _CUSTOM:
+            custom: timedelta = self.cleaned_data["custom_lifetime"]
+            return custom
+        return parse_duration(choice)
+
+
+def _checkboxes(vocabulary: dict[str, list[str]] | None) -> list[tuple[str, str]]:
+    return [
+        (scope, scope)
+        for resource, actions in (vocabulary or {}).items()
+        for scope in [*scope_strings({resource: actions}), f"{resource}:*"]
+    ]
+
+
+def _lifetimes() -> list[tuple[str, Any]]:
+    """The presets that the host's longest lifetime allows, the default one first."""
+    cap, default = conf.max_key_lifetime, conf.default_key_lifetime
+    lengths = {parse_duration(text) for text in _LIFETIMES} | ({default} if default else set())
+    allowed = sorted(length for length in lengths if cap is None or length <= cap)
+    choices = [
+        (format_duration(length), gettext("in %(time)s") % {"time": in_words(length)})
+        for length in allowed
+    ]
+    if cap is None:
+        choices.append((_NEVER, gettext("never")))
+    choices.append((_CUSTOM, gettext("another time, given below")))
+    first = format_duration(capped(default) or default) if default else _NEVER
+    return sorted(choices, key=lambda choice: choice[0] != first)
+
+
+def _parsed(parse: Callable[[str], T], text: str) -> T | None:
+    if not text.strip():
+        return None
+    try:
+        return parse(text.strip())
+    except ValueError as error:
+        raise forms.ValidationError(str(error)) from None

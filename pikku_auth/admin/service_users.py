@@ -1,0 +1,182 @@
+"""Service users: who the machines are, what each has, and the switch that stops one."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.db.models import Count, IntegerField, Max, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
+from django.utils.translation import gettext, ngettext, ngettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+from pikku_auth.admin.acts import Act, ActingAdmin, each
+from pikku_auth.admin.base import may, origin_of
+from pikku_auth.admin.cells import ago, badge, state_of
+from pikku_auth.admin.forms import ServiceUserForm
+from pikku_auth.exceptions import InvalidInput
+from pikku_auth.flows import (
+    activate_service_user,
+    create_service_user,
+    deactivate_service_user,
+    delete_service_user,
+    describe_service_user,
+)
+from pikku_auth.models import APIKey, KeyState, ServiceUser
+
+_SHOWN_KEYS = 20
+
+
+ACTS = [
+    Act(
+        name="deactivate",
+        label=_("Deactivate"),
+        question=ngettext_lazy(
+            "Deactivate %(n)d service user?", "Deactivate %(n)d service users?", "n"
+        ),
+        done=ngettext_lazy("Deactivated %(n)d.", "Deactivated %(n)d.", "n"),
+        meaning=_("All its keys are refused from the next request on, until it is activated."),
+        permission="change_serviceuser",
+        run=each(deactivate_service_user, _("Deactivated.")),
+        is_for=lambda row: row.is_active,
+        is_dangerous=True,
+    ),
+    Act(
+        name="activate",
+        label=_("Activate"),
+        question=ngettext_lazy(
+            "Activate %(n)d service user?", "Activate %(n)d service users?", "n"
+        ),
+        done=ngettext_lazy("Activated %(n)d.", "Activated %(n)d.", "n"),
+        meaning=_("Its keys work again, save those that are disabled, revoked or expired."),
+        permission="change_serviceuser",
+        run=each(activate_service_user, _("Activated.")),
+        is_for=lambda row: not row.is_active,
+    ),
+]
+
+
+@admin.register(ServiceUser)
+class ServiceUserAdmin(ActingAdmin):
+    """Who the machines are."""
+
+    form = ServiceUserForm
+    acts = ACTS
+    act_columns = ("title", "condition", "active_keys", "last_use")
+    list_display = ("name", "description", "condition", "active_keys", "last_use")
+    list_filter = ("is_active",)
+    list_select_related = ("user",)
+    search_fields = ("name", "description")
+    ordering = ("name",)
+    change_form_template = "admin/pikku_auth/service_user.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ServiceUser]:
+        """With what its keys say, counted for the rows of a page only."""
+        keys = APIKey.objects.filter(service_user=OuterRef("pk")).order_by()
+        live: Any = keys.in_state(KeyState.ACTIVE.value, timezone.now()).values("service_user")
+        used: Any = keys.values("service_user").annotate(at=Max("last_used_at")).values("at")
+        counted = live.annotate(n=Count("pk")).values("n")
+        rows: QuerySet[ServiceUser] = super().get_queryset(request)
+        return rows.annotate(
+            live_keys=Subquery(counted, output_field=IntegerField()), used_at=Subquery(used)
+        )
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        if obj is None:
+            return ["name", "description"]
+        return ["name", "description", "condition", "account", "created_at", "last_use"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        fields = self.get_fields(request, obj)
+        return [name for name in fields if name != "description"] if obj else []
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return may(request, "add_serviceuser")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request, "change_serviceuser")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only one without keys: they are its history. Deactivating is what stops one."""
+        is_bare = obj is None or not obj.keys.exists()
+        return is_bare and may(request, "delete_serviceuser")
+
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Django's, but what the verb refuses is said beside what was typed."""
+        try:
+            return super().add_view(request, form_url, extra_context)
+        except InvalidInput as error:
+            self.message_user(request, str(error), messages.ERROR)
+            typed = {name: request.POST.get(name, "") for name in ("name", "description")}
+            return HttpResponseRedirect(f"{request.path}?{urlencode(typed)}")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        origin = origin_of(request)
+        if change:
+            describe_service_user(obj, form.cleaned_data["description"], origin=origin)
+            return
+        made = create_service_user(obj.name, description=obj.description, origin=origin)
+        vars(obj).update(vars(made))
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        delete_service_user(obj, origin=origin_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ServiceUser]) -> None:
+        for row in queryset:
+            delete_service_user(row, origin=origin_of(request))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """With the newest of its keys, and what else there is to know of them."""
+        now, row = timezone.now(), self.get_object(request, unquote(object_id))
+        mine = APIKey.objects.filter(service_user=row).select_related("service_user__user")
+        newest = list(mine.order_by("-pk")[:_SHOWN_KEYS])
+        context = {
+            "keys": [
+                (key, self.link_to(key), state_of(key, now), ago(key.last_used_at))
+                for key in newest
+            ],
+            "more_keys": mine.count() - _SHOWN_KEYS if len(newest) == _SHOWN_KEYS else 0,
+            "may_mint": may(request, "mint_apikey"),
+            "may_see_keys": may(request, "view_apikey") or may(request, "change_apikey"),
+            **(extra_context or {}),
+        }
+        return super().change_view(request, object_id, form_url, context)
+
+    @admin.display(description=_("service user"))
+    def title(self, row: ServiceUser) -> str:
+        return row.name
+
+    @admin.display(description=_("state"))
+    def condition(self, row: ServiceUser) -> str:
+        if row.can_act:
+            return badge("active", gettext("active"))
+        if row.is_active:
+            return badge("owner_inactive", gettext("its user is inactive"))
+        return badge("disabled", gettext("deactivated"))
+
+    @admin.display(description=_("active keys"))
+    def active_keys(self, row: Any) -> str:
+        count = row.live_keys or 0
+        return ngettext("%(n)d active key", "%(n)d active keys", count) % {"n": count}
+
+    @admin.display(description=_("last use"))
+    def last_use(self, row: Any) -> str:
+        return ago(row.used_at)
+
+    @admin.display(description=_("Django user"))
+    def account(self, row: ServiceUser) -> str:
+        return self.link_to(row.user)

@@ -1,0 +1,188 @@
+"""The audit trail in the admin: read, filter, take along; and history in words."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from pikku_auth.admin.stories import told
+from pikku_auth.flows import (
+    IssuedKey,
+    Origin,
+    revoke_key,
+    rotate_key,
+)
+from pikku_auth.models import AuditEvent, ServiceUser
+from tests.admin.conftest import Staff
+from tests.admin.pages import EVENTS, KEYS, LOGINS, SERVICE_USERS, html_of
+from tests.logins import logged_in
+
+pytestmark = pytest.mark.django_db
+
+Mint = Callable[..., IssuedKey]
+
+
+@pytest.fixture
+def auditor(staff: Staff) -> Client:
+    return staff("view_auditevent")
+
+
+def exported(client: Client, **query: Any) -> list[dict[str, str]]:
+    response: Any = client.get(f"{EVENTS}export/", query)
+    assert response.status_code == 200
+    return list(csv.DictReader(StringIO(response.getvalue().decode())))
+
+
+class TestTheList:
+    """What was done, by whom, through which door, from where."""
+
+    def test_tells_each_event_in_words(self, auditor: Client, mint: Mint) -> None:
+        origin = Origin("command", actor_name="root", ip="192.0.2.7")
+        revoke_key(mint(name="ci").key, reason="leaked", origin=origin)
+        html = html_of(auditor.get(EVENTS))
+        for text in ("Key revoked: leaked", "command", "root", "192.0.2.7", "ci (pka_"):
+            assert text in html
+
+    def test_filters_by_action_door_and_row(self, auditor: Client, mint: Mint) -> None:
+        key = mint().key
+        revoke_key(key, origin=Origin("admin"))
+        mint()
+        for query, count in (
+            ({"action__exact": "key_minted"}, 2),
+            ({"door__exact": "admin"}, 1),
+            ({"key__id__exact": key.pk}, 2),
+            ({"service_user__id__exact": key.service_user_id}, 4),
+        ):
+            assert len(auditor.get(EVENTS, query).context["cl"].result_list) == count
+
+    @pytest.mark.parametrize("lookup", ["key__digest__startswith", "actor__password__startswith"])
+    def test_filters_by_nothing_secret(self, auditor: Client, mint: Mint, lookup: str) -> None:
+        mint()
+        assert auditor.get(EVENTS, {lookup: "a"}).status_code == 400
+
+    def test_costs_the_same_for_a_thousand(
+        self, auditor: Client, django_assert_num_queries: Any
+    ) -> None:
+        auditor.get(EVENTS)
+        for count in (10, 990):
+            _many(count)
+            with django_assert_num_queries(9):
+                auditor.get(EVENTS)
+
+
+class TestTheExport:
+    """A CSV file of what the list shows."""
+
+    def test_has_every_event_with_the_newest_first(self, auditor: Client, mint: Mint) -> None:
+        revoke_key(mint().key, reason="leaked", origin=Origin("command", actor_name="root"))
+        rows = exported(auditor)
+        assert [row["action"] for row in rows] == [
+            "key_revoked",
+            "key_minted",
+            "service_user_created",
+        ]
+        assert (rows[0]["what"], rows[0]["actor"]) == ("Key revoked: leaked", "root")
+
+    def test_has_what_the_filter_leaves(self, auditor: Client, mint: Mint) -> None:
+        revoke_key(mint().key)
+        assert [row["action"] for row in exported(auditor, action__exact="key_revoked")] == [
+            "key_revoked"
+        ]
+        html = html_of(auditor.get(EVENTS, {"action__exact": "key_revoked"}))
+        assert "export/?action__exact=key_revoked" in html
+
+    def test_is_a_file(self, auditor: Client) -> None:
+        response = auditor.get(f"{EVENTS}export/")
+        assert response["Content-Disposition"].startswith('attachment; filename="audit-')
+
+    def test_has_no_formula(self, auditor: Client, mint: Mint) -> None:
+        revoke_key(mint().key, origin=Origin("admin", actor_name="=cmd()", user_agent="@x"))
+        row = exported(auditor)[0]
+        assert (row["actor"], row["user_agent"]) == ("'=cmd()", "'@x")
+
+    def test_asks_once_however_many_there_are(
+        self, auditor: Client, django_assert_max_num_queries: Any
+    ) -> None:
+        _many(3_000)
+        with django_assert_max_num_queries(8):
+            assert len(exported(auditor)) == 3_000
+
+
+class TestHistory:
+    """The page of a row tells its story, whichever door each act came through."""
+
+    def test_of_a_key(self, superuser: Client, mint: Mint) -> None:
+        key = mint(permissions=["sandbox:read"]).key
+        rotate_key(key, origin=Origin("command", actor_name="root"))
+        html = html_of(superuser.get(f"{KEYS}{key.pk}/history/"))
+        assert "Key minted: sandbox:read; expires" in html
+        assert "it lives on for 1 day" in html
+        assert "root" in html
+
+    def test_of_a_service_user_has_that_of_its_keys(self, superuser: Client, mint: Mint) -> None:
+        key = mint().key
+        html = html_of(superuser.get(f"{SERVICE_USERS}{key.service_user_id}/history/"))
+        assert "Service user created" in html
+        assert "Key minted" in html
+
+    def test_of_a_login(self, superuser: Client, make_user: Any) -> None:
+        login = logged_in(make_user("ada"), scope="sandbox:read").login
+        html = html_of(superuser.get(f"{LOGINS}{login.pk}/history/"))
+        assert "Login started: sandbox:read" in html
+
+    def test_of_an_event_there_is_none(self, superuser: Client, mint: Mint) -> None:
+        mint()
+        event = AuditEvent.objects.latest("pk")
+        assert "Nothing is recorded" in html_of(superuser.get(f"{EVENTS}{event.pk}/history/"))
+
+    def test_that_is_long_says_where_the_rest_is(
+        self, superuser: Client, service_user: ServiceUser
+    ) -> None:
+        _many(250, service_user=service_user)
+        html = html_of(superuser.get(f"{SERVICE_USERS}{service_user.pk}/history/"))
+        assert html.count('<th scope="row">') == 200
+        assert "These are the newest 200" in html
+
+
+@pytest.mark.parametrize(
+    ("action", "details", "words"),
+    [
+        ("key_minted", {"scopes": [], "expires_at": None}, "Key minted: no scopes; never expires"),
+        ("key_rotated", {"overlap_seconds": 0, "successor": 7}, "Key rotated: at once, by key 7"),
+        (
+            "key_rotated",
+            {"overlap_seconds": 5_400, "successor": 7},
+            "Key rotated: by key 7; it lives on for 1h30m",
+        ),
+        (
+            "key_rotated",
+            {"overlap_seconds": 7_200, "successor": 7},
+            "Key rotated: by key 7; it lives on for 2 hours",
+        ),
+        ("key_revoked", {"reason": ""}, "Key revoked"),
+        ("key_disabled", {}, "Key disabled"),
+        ("service_user_created", {"adopted": True}, "Service user created: of an existing user"),
+        ("service_user_created", {"adopted": False}, "Service user created"),
+        ("login_revoked", {"reason": "lost laptop"}, "Login revoked: lost laptop"),
+        ("pruned", {"keys": 1, "logins": 2, "events": 3}, "Pruned: 1 keys, 2 logins, 3 events"),
+    ],
+)
+def test_an_event_is_a_sentence(action: str, details: Any, words: str) -> None:
+    assert told(AuditEvent(action=action, details=details)) == words
+
+
+@pytest.mark.parametrize("action", AuditEvent.Action.values)
+def test_every_event_is_one(action: str) -> None:
+    assert told(AuditEvent(action=action, details={}))
+
+
+def _many(count: int, service_user: ServiceUser | None = None) -> None:
+    event = {"action": "key_minted", "subject": "x", "door": "code", "service_user": service_user}
+    rows = (AuditEvent(at=timezone.now(), **event) for _ in range(count))
+    AuditEvent.objects.bulk_create(rows)

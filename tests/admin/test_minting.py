@@ -1,0 +1,306 @@
+"""Minting in the admin: a form that explains itself, and a secret that is shown once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.contrib.sessions.models import Session
+from django.template.loader import get_template
+from django.test import Client
+from django.utils import timezone
+
+from pikku_auth.flows import create_service_user, deactivate_service_user
+from pikku_auth.models import APIKey, AuditEvent, ServiceUser
+from tests.admin.conftest import Staff
+from tests.admin.pages import (
+    KEYS,
+    MINT,
+    SECRET,
+    call,
+    form_id,
+    html_of,
+    messages_of,
+    mint,
+)
+from tests.conftest import dump_of_tables, pikku_settings
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def minter(staff: Staff) -> Client:
+    return staff("mint_apikey", "view_apikey", "view_serviceuser")
+
+
+def secret_in(response: Any) -> str:
+    found = SECRET.findall(html_of(response))
+    assert len(found) == 1, "the secret is on the page once"
+    return str(found[0])
+
+
+def test_a_minted_key_works(minter: Client, service_user: ServiceUser) -> None:
+    response = mint(minter, service_user, name="production", scopes=["sandbox:read"])
+    assert response.status_code == 200
+    assert call(Client(), secret_in(response)) == 200
+
+
+def test_it_is_as_the_form_says(minter: Client, service_user: ServiceUser) -> None:
+    mint(
+        minter,
+        service_user,
+        name="production",
+        scopes=["sandbox:read", "sandbox:write"],
+        more_scopes="perm:auth.view_group\n",
+        expires_in="7d",
+        networks="192.0.2.0/24\n2001:db8::/32",
+        rate="100/m",
+        quota="50",
+        refill="1000/1d",
+        metadata='{"sandbox": "b2f7"}',
+    )
+    key = APIKey.objects.get()
+    assert (key.name, key.service_user) == ("production", service_user)
+    assert sorted(key.scopes) == ["perm:auth.view_group", "sandbox:read", "sandbox:write"]
+    assert key.expires_at is not None
+    assert key.expires_at - key.created_at == timedelta(days=7)
+    assert key.networks == ["192.0.2.0/24", "2001:db8::/32"]
+    assert (str(key.rate), key.remaining, str(key.refill)) == ("100/m", 50, "1000/d")
+    assert key.metadata == {"sandbox": "b2f7"}
+
+
+def test_it_is_audited_with_who_and_from_where(minter: Client, service_user: ServiceUser) -> None:
+    mint(minter, service_user)
+    event = AuditEvent.objects.get(action="key_minted")
+    assert (event.door, event.ip, event.actor) == (
+        "admin",
+        "127.0.0.1",
+        APIKey.objects.get().created_by,
+    )
+    assert event.actor_name.startswith("staff")
+    assert LogEntry.objects.get().object_id == str(APIKey.objects.get().pk)
+
+
+def test_the_page_says_how_to_try_it(minter: Client, service_user: ServiceUser) -> None:
+    html = html_of(mint(minter, service_user))
+    assert 'curl -H "x-api-key: $PIKKU_API_KEY" http://testserver/' in html
+    assert "read -rs PIKKU_API_KEY" in html
+
+
+class TestTheSecretIsShownOnce:
+    """In the answer to the POST, and nowhere else."""
+
+    def test_nobody_may_keep_the_page(self, minter: Client, service_user: ServiceUser) -> None:
+        response = mint(minter, service_user)
+        assert "no-store" in response["Cache-Control"]
+        assert response["Referrer-Policy"] == "no-referrer"
+
+    def test_it_is_in_no_cookie_no_session_and_no_table(
+        self, minter: Client, service_user: ServiceUser
+    ) -> None:
+        secret = secret_in(mint(minter, service_user))
+        cookies = repr(minter.cookies)
+        sessions = [session.get_decoded() for session in Session.objects.all()]
+        for place in (cookies, repr(sessions), dump_of_tables()):
+            assert secret not in place
+
+    @pytest.mark.parametrize("page", ["", "add/", "{pk}/change/", "{pk}/history/"])
+    def test_no_later_page_has_it(
+        self, minter: Client, service_user: ServiceUser, page: str
+    ) -> None:
+        mint(minter, service_user)
+        later = minter.get(KEYS + page.format(pk=APIKey.objects.get().pk), follow=True)
+        assert later.status_code == 200
+        assert not SECRET.search(html_of(later))
+
+    def test_reloading_mints_no_other(self, minter: Client, service_user: ServiceUser) -> None:
+        sent = form_id(minter)
+        mint(minter, service_user, form_id=sent)
+        again = mint(minter, service_user, form_id=sent)
+        assert again.status_code == 302
+        assert messages_of(again) == [
+            "That form was sent before, and its key was minted and shown then."
+        ]
+        assert APIKey.objects.count() == 1
+
+    def test_a_page_that_fails_undoes_the_key(
+        self, minter: Client, service_user: ServiceUser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Broken(Exception):
+            pass
+
+        def fail(*_: Any, **__: Any) -> str:
+            raise Broken
+
+        page = get_template("admin/pikku_auth/issued.html").template  # type: ignore[attr-defined]
+        monkeypatch.setattr(type(page), "_render", fail)
+        sent = {"service_user": service_user.pk, "expires_in": "90d", "form_id": "1"}
+        with pytest.raises(Broken):
+            minter.post(MINT, sent)
+        assert not APIKey.objects.exists()
+        assert not AuditEvent.objects.filter(action="key_minted").exists()
+
+
+class TestTheForm:
+    """What it offers, and how it says what is wrong."""
+
+    def test_a_declared_vocabulary_is_a_list_of_boxes(self, minter: Client) -> None:
+        html = html_of(minter.get(MINT))
+        for scope in ("sandbox:read", "sandbox:write", "sandbox:*"):
+            assert f'type="checkbox" name="scopes" value="{scope}"' in html
+
+    def test_without_one_scopes_are_typed(self, minter: Client, service_user: ServiceUser) -> None:
+        with pikku_settings(SCOPES=None):
+            assert 'name="scopes"' not in html_of(minter.get(MINT))
+            mint(minter, service_user, more_scopes="anything:goes other:thing")
+        assert sorted(APIKey.objects.get().scopes) == ["anything:goes", "other:thing"]
+
+    def test_a_link_may_fill_in_the_service_user(
+        self, minter: Client, service_user: ServiceUser
+    ) -> None:
+        html = html_of(minter.get(MINT, {"service_user": service_user.pk, "csrf": "x"}))
+        assert f'<option value="{service_user.pk}" selected>sandbox-runtime</option>' in html
+
+    def test_it_loads_no_list_of_service_users(self, minter: Client) -> None:
+        for number in range(30):
+            create_service_user(f"machine-{number}")
+        assert "machine-7" not in html_of(minter.get(MINT))
+
+    def test_the_hosts_default_comes_first(self, minter: Client) -> None:
+        with pikku_settings(DEFAULT_KEY_LIFETIME=timedelta(hours=36)):
+            html = html_of(minter.get(MINT))
+        assert html.index('value="1d12h"') < html.index('value="1d"') < html.index('value="never"')
+
+    def test_a_host_whose_keys_live_for_ever_is_offered_never_first(self, minter: Client) -> None:
+        with pikku_settings(DEFAULT_KEY_LIFETIME=None):
+            html = html_of(minter.get(MINT))
+        assert html.index('value="never"') < html.index('value="1d"')
+
+    def test_nothing_longer_than_the_host_allows_is_offered(self, minter: Client) -> None:
+        with pikku_settings(MAX_KEY_LIFETIME=timedelta(days=30)):
+            html = html_of(minter.get(MINT))
+        assert 'value="30d"' in html
+        for value in ("90d", "365d", "never"):
+            assert f'value="{value}"' not in html
+
+    def test_never_is_never(self, minter: Client, service_user: ServiceUser) -> None:
+        mint(minter, service_user, expires_in="never")
+        assert APIKey.objects.get().expires_at is None
+
+    def test_another_lifetime_may_be_typed(self, minter: Client, service_user: ServiceUser) -> None:
+        mint(minter, service_user, expires_in="custom", custom_lifetime="12h")
+        expires_at = APIKey.objects.get().expires_at
+        assert expires_at is not None
+        assert timedelta(hours=11) < expires_at - timezone.now() < timedelta(hours=13)
+
+    @pytest.mark.parametrize(
+        ("field", "value", "says"),
+        [
+            ("name", "x" * 201, "at most 200"),
+            ("name", "two\u200blines", "printable"),
+            ("scopes", "sandbox:fly", "not one of the available choices"),
+            ("more_scopes", "nonsense", "is not a scope"),
+            ("more_scopes", "sandbox:fly", "Unknown scope"),
+            ("expires_in", "1s", "not one of the available choices"),
+            ("networks", "192.0.2.1/24", "did you mean 192.0.2.0/24?"),
+            ("rate", "often", "is not a"),
+            ("quota", "0", "greater than or equal to 1"),
+            ("quota", "99999999999", "must be from 1"),
+            ("refill", "1/d!", "is not a"),
+            ("refill", "10/1d", "A refill needs a quota"),
+            ("metadata", "[1]", "object"),
+            ("metadata", "{", "JSON"),
+            ("metadata", '{"a": NaN}', "NaN"),
+            ("metadata", '{"a": 1, "a": 2}', "twice"),
+            ("metadata", '{"a": "' + "x" * 5000 + '"}', "4"),
+            ("service_user", "999999", "valid choice"),
+            ("service_user", "x", "valid choice"),
+            ("service_user", "9" * 30, "valid choice"),
+            ("service_user", "", "required"),
+        ],
+    )
+    def test_what_is_wrong_is_said_where_it_is(
+        self, minter: Client, service_user: ServiceUser, field: str, value: str, says: str
+    ) -> None:
+        response = mint(minter, service_user, **{field: value})
+        form = response.context["adminform"].form
+        assert list(form.errors) == [field]
+        assert says in str(form.errors[field])
+        assert not APIKey.objects.exists()
+
+    @pytest.mark.parametrize(("typed", "says"), [("", "Say how long"), ("soon", "duration")])
+    def test_another_lifetime_has_to_be_one(
+        self, minter: Client, service_user: ServiceUser, typed: str, says: str
+    ) -> None:
+        response = mint(minter, service_user, expires_in="custom", custom_lifetime=typed)
+        assert says in str(response.context["adminform"].form.errors["custom_lifetime"])
+
+    def test_longer_than_the_host_allows_is_refused_where_it_was_typed(
+        self, minter: Client, service_user: ServiceUser
+    ) -> None:
+        with pikku_settings(MAX_KEY_LIFETIME=timedelta(days=30)):
+            response = mint(minter, service_user, expires_in="custom", custom_lifetime="31d")
+        assert "at most 30d" in str(response.context["adminform"].form.errors["expires_in"])
+
+    def test_scopes_typed_without_a_vocabulary_are_judged_where_they_are(
+        self, minter: Client, service_user: ServiceUser
+    ) -> None:
+        with pikku_settings(SCOPES=None):
+            response = mint(minter, service_user, more_scopes="nonsense")
+        assert list(response.context["adminform"].form.errors) == ["more_scopes"]
+
+    def test_what_only_the_row_knows_can_not_be_sent(
+        self, minter: Client, service_user: ServiceUser
+    ) -> None:
+        """As CVE-2025-61928 was: an owner, or a right, by a field of the body."""
+        given = {"digest": "0" * 64, "start": "x", "revoked_at": "2026-01-01", "created_by": 1}
+        given |= {"user": 1, "owner": 1, "permissions": '{"*": ["*"]}', "enabled": "", "id": 77}
+        mint(minter, service_user, **given)
+        key = APIKey.objects.get()
+        assert key.pk != 77
+        assert (key.enabled, key.revoked_at, key.scopes) == (True, None, [])
+        assert key.start.startswith("pka_")
+
+
+class TestWhoMayMint:
+    """Whoever sees the secret can do what its owner may."""
+
+    def test_for_an_owner_with_more_rights_it_is_refused(
+        self, minter: Client, service_user: ServiceUser
+    ) -> None:
+        right = Permission.objects.get(codename="delete_group")
+        service_user.user.user_permissions.add(right)  # type: ignore[union-attr]
+        response = mint(minter, service_user)
+        wrong = str(response.context["adminform"].form.errors["service_user"])
+        assert f"may do what you may not ({right.content_type.app_label}.{right.codename})" in wrong
+        assert not APIKey.objects.exists()
+
+    def test_with_the_same_rights_it_is_not(
+        self, minter: Client, service_user: ServiceUser, django_user_model: Any
+    ) -> None:
+        right = Permission.objects.get(codename="mint_apikey")
+        service_user.user.user_permissions.add(right)  # type: ignore[union-attr]
+        assert SECRET.search(html_of(mint(minter, service_user)))
+
+    def test_a_superuser_may_always(self, superuser: Client, service_user: ServiceUser) -> None:
+        service_user.user.user_permissions.set(Permission.objects.all())  # type: ignore[union-attr]
+        assert SECRET.search(html_of(mint(superuser, service_user)))
+
+    def test_many_rights_are_not_all_named(self, minter: Client, service_user: ServiceUser) -> None:
+        service_user.user.user_permissions.set(Permission.objects.all())  # type: ignore[union-attr]
+        errors = mint(minter, service_user).context["adminform"].form.errors
+        assert ", …)" in str(errors["service_user"])
+
+    def test_an_inactive_owner_gets_none(self, minter: Client, service_user: ServiceUser) -> None:
+        deactivate_service_user(service_user)
+        errors = mint(minter, service_user).context["adminform"].form.errors
+        assert "inactive" in str(errors["service_user"])
+
+
+@pytest.mark.parametrize("page", ["", "add/"])
+def test_the_pages_speak_german(minter: Client, settings: Any, page: str) -> None:
+    settings.LANGUAGE_CODE = "de"
+    assert "API-Schlüssel" in html_of(minter.get(KEYS + page))
