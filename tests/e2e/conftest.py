@@ -22,10 +22,10 @@ import requests
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
+from tests.e2e.album import Album
+from tests.e2e.steps import PASSWORD, PATIENCE
+
 ROOT = Path(__file__).parent.parent.parent
-PASSWORD = "correct-horse"
-PATIENCE = 30
-"""Seconds that anything may take."""
 
 _COLOURS_AND_MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -36,19 +36,24 @@ class Site:
 
     url: str
     database: Path
+    log: Path
 
 
-def run_manage(database: Path, *arguments: str, **environ: str) -> None:
+def run_manage(database: Path, *arguments: str, **environ: str) -> str:
+    """What a command prints."""
     environment = {**_environment(database), **environ}
     command = [sys.executable, "manage.py", *arguments]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=PATIENCE)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, check=True, timeout=PATIENCE, stdout=subprocess.PIPE
+    )
+    return done.stdout.decode()
 
 
 def _environment(database: Path) -> dict[str, str]:
     return {
         **os.environ,
         "DATABASE_URL": f"sqlite:///{database}",
-        "DJANGO_SETTINGS_MODULE": "example_project.settings",
+        "DJANGO_SETTINGS_MODULE": "tests.e2e.settings",
         "DEBUG": "1",  # so that runserver serves the style sheet
     }
 
@@ -80,7 +85,7 @@ def site(tmp_path: Path, database_with_people: Path) -> Iterator[Site]:
     ):
         try:
             _wait_for(f"http://127.0.0.1:{port}", server)
-            yield Site(f"http://127.0.0.1:{port}", database)
+            yield Site(f"http://127.0.0.1:{port}", database, tmp_path / "server.log")
         finally:
             server.terminate()
             server.wait(PATIENCE)
@@ -207,6 +212,13 @@ def _program(*names: str) -> str:
     found = next(filter(None, map(shutil.which, names)), None)
     assert found, f"none of {names} is installed"
     return found
+
+
+@pytest.fixture
+def album(browser: Chrome, tmp_path: Path) -> Album:
+    folder = Path(os.environ.get("PICTURES", tmp_path / "pictures"))
+    folder.mkdir(exist_ok=True)
+    return Album(browser, folder)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,9 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.e2e.conftest import PASSWORD, PATIENCE
+PASSWORD = "correct-horse"
+PATIENCE = 30
+"""Seconds that anything may take."""
 
 
 @contextmanager

@@ -1,29 +1,19 @@
-"""Every state of the page, light and dark, on a phone and on a desktop: pictures to look at.
-
-They go to the folder that ``PICTURES`` names, or to a temporary one. What can be checked
-without eyes is: nothing sticks out to the side, and there is one heading.
-"""
+"""Every state of the page where a terminal is let in."""
 
 from __future__ import annotations
 
-import base64
-import os
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
-import pytest
 import requests
 from requests.adapters import HTTPAdapter
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
+from tests.e2e.album import Album
 from tests.e2e.conftest import Site
 from tests.e2e.steps import press, sign_in, wait_for_title
 
-SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
-SCHEMES = ("light", "dark")
-WIDEST = 640  # the middle of a wide screen: left and right of it is nothing
 WRONG = "BBBB-BBBB"
 
 
@@ -32,47 +22,6 @@ class FromElsewhere(HTTPAdapter):
 
     def init_poolmanager(self, *args: object, **kwargs: object) -> None:
         super().init_poolmanager(*args, **kwargs, source_address=("127.0.0.2", 0))
-
-
-class Album:
-    def __init__(self, browser: Chrome, folder: Path) -> None:
-        self.browser = browser
-        self.folder = folder
-
-    def take(self, name: str, title: str) -> None:
-        """A picture of the page for each size and scheme."""
-        wait_for_title(self.browser, title)
-        for size, (width, height) in SIZES.items():
-            metrics = {"width": width, "height": height, "mobile": size == "phone"}
-            metrics["deviceScaleFactor"] = 1
-            self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-            for scheme in SCHEMES:
-                feature = {"name": "prefers-color-scheme", "value": scheme}
-                command = "Emulation.setEmulatedMedia"
-                self.browser.execute_cdp_cmd(command, {"features": [feature]})
-                self._check(width)
-                self._save(self.folder / f"{name}-{size}-{scheme}.png", width)
-        self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-    def _check(self, width: int) -> None:
-        widest = self.browser.execute_script("return document.documentElement.scrollWidth")
-        assert widest <= width, "something sticks out to the side"
-        assert len(self.browser.find_elements(By.TAG_NAME, "h1")) == 1
-
-    def _save(self, file: Path, width: int) -> None:
-        height = self.browser.execute_script("return document.documentElement.scrollHeight")
-        middle = min(width, WIDEST)
-        clip = {"x": (width - middle) / 2, "y": 0, "width": middle, "height": height, "scale": 1}
-        options = {"captureBeyondViewport": True, "clip": clip}
-        picture = self.browser.execute_cdp_cmd("Page.captureScreenshot", options)
-        file.write_bytes(base64.b64decode(picture["data"]))
-
-
-@pytest.fixture
-def album(browser: Chrome, tmp_path: Path) -> Album:
-    folder = Path(os.environ.get("PICTURES", tmp_path / "pictures"))
-    folder.mkdir(exist_ok=True)
-    return Album(browser, folder)
 
 
 def ask(site: Site, **fields: str) -> str:

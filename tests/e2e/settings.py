@@ -1,0 +1,8 @@
+"""The example, on a host that lets no page run or style anything but its own files."""
+
+from __future__ import annotations
+
+from example_project.settings import *  # noqa: F403
+from example_project.settings import MIDDLEWARE
+
+MIDDLEWARE = ["tests.e2e.policy.strict", *MIDDLEWARE]
