@@ -23,6 +23,7 @@ from pikku_auth.core.secrets import PREFIX
 from pikku_auth.rest_framework import PikkuAuthentication
 
 _BACKEND = "pikku_auth.backends.ServiceUserBackend"
+_MIDDLEWARE = "pikku_auth.middleware.PikkuAuthMiddleware"
 _HEADER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 
 
@@ -51,6 +52,7 @@ def check_host(**_kwargs: object) -> list[CheckMessage]:
         *_naive_time(),
         *_header_shown_in_debug(),
         *_immediate_sqlite(),
+        *_middleware_too_early(),
     ]
 
 
@@ -150,6 +152,21 @@ def _immediate_sqlite() -> Iterator[CheckMessage]:
             )
 
 
+def _middleware_too_early() -> Iterator[CheckMessage]:
+    """``AuthenticationMiddleware`` after ours would overwrite the caller."""
+    listed = list(settings.MIDDLEWARE)
+    if _MIDDLEWARE not in listed:
+        return
+    first = "django.contrib.auth.middleware.AuthenticationMiddleware"
+    if first not in listed[: listed.index(_MIDDLEWARE)]:
+        yield Error(
+            "PikkuAuthMiddleware does not come after AuthenticationMiddleware, which would make "
+            "the session's user of a caller that has a key.",
+            hint=f"MIDDLEWARE = […, {first!r}, …, {_MIDDLEWARE!r}, …]",
+            id="pikku_auth.E010",
+        )
+
+
 def _is_bool(value: object) -> None:
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is not True or False.")
@@ -190,6 +207,11 @@ def _is_callable(value: object) -> None:
         raise TypeError(f"{value!r} is not the dotted path of a function.")
 
 
+def _is_hook(value: object) -> None:
+    if value is not None:
+        _is_callable(value)
+
+
 def _is_list_of_clients(value: object) -> None:
     if value is not None and not (
         isinstance(value, list | tuple | set | frozenset)
@@ -216,7 +238,10 @@ _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "LOGIN_LIFETIME": _is_positive,
     "LOGIN_PREFIX": _is_prefix,
     "LOGIN_RENEWAL": _is_positive,
+    "MAP_KEY": _is_hook,
+    "MAP_SESSION": _is_hook,
     "MAX_KEY_LIFETIME": _is_lifetime,
     "NUM_PROXIES": _is_number_of_proxies,
     "SCOPES": _is_vocabulary,
+    "SOCKET_RECHECK": _is_positive,
 }

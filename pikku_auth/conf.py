@@ -27,9 +27,12 @@ DEFAULTS: dict[str, Any] = {
     "LOGIN_LIFETIME": timedelta(days=7),
     "LOGIN_PREFIX": "pks",
     "LOGIN_RENEWAL": timedelta(days=1),
+    "MAP_KEY": None,
+    "MAP_SESSION": None,
     "MAX_KEY_LIFETIME": None,
     "NUM_PROXIES": 0,
     "SCOPES": None,
+    "SOCKET_RECHECK": timedelta(seconds=30),
 }
 
 
@@ -38,6 +41,11 @@ class Settings:
 
     def _get(self, name: str) -> Any:
         return getattr(settings, "PIKKU_AUTH", {}).get(name, DEFAULTS[name])
+
+    def _hook(self, name: str) -> Callable[..., Any] | None:
+        path = self._get(name)
+        hook: Callable[..., Any] | None = import_string(path) if path else None
+        return hook
 
     @property
     def accept_foreign_keys(self) -> bool:
@@ -53,6 +61,16 @@ class Settings:
     def create_user(self) -> Callable[[str], Any]:
         hook: Callable[[str], Any] = import_string(self._get("CREATE_USER"))
         return hook
+
+    @property
+    def map_key(self) -> Callable[..., Any] | None:
+        """``(key, request) -> Mapped | None``, sync or async; ``None`` for no mapping."""
+        return self._hook("MAP_KEY")
+
+    @property
+    def map_session(self) -> Callable[..., Any] | None:
+        """``(login, request) -> Mapped | None``, sync or async; ``None`` for no mapping."""
+        return self._hook("MAP_SESSION")
 
     @property
     def default_key_lifetime(self) -> timedelta | None:
@@ -112,6 +130,12 @@ class Settings:
         """The host's vocabulary, or ``None`` when any well-formed scope may be granted."""
         vocabulary = self._get("SCOPES")
         return None if vocabulary is None else normalise(vocabulary, most=None)
+
+    @property
+    def socket_recheck(self) -> timedelta:
+        """How often it is asked whether the caller of an open WebSocket is still good."""
+        interval: timedelta = self._get("SOCKET_RECHECK")
+        return interval
 
 
 conf = Settings()

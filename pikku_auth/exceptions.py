@@ -55,6 +55,30 @@ class InvalidToken(Refused):
     detail = _("Invalid or expired login.")
 
 
+class InvalidTicket(Refused):
+    """No good one-time ticket: unknown, used, too old, or its browser's session is over."""
+
+    code = "invalid_ticket"
+    status = 401
+    detail = _("Invalid or used ticket.")
+
+
+class OriginNotAllowed(Refused):
+    """A page of another site tries to open a WebSocket (RFC 6455, 10.2)."""
+
+    code = "origin_not_allowed"
+    status = 403
+    detail = _("This site may not connect here.")
+
+
+class NotAuthenticated(Refused):
+    """There is no credential where one is demanded (RFC 6750, 3.1)."""
+
+    code = "not_authenticated"
+    status = 401
+    detail = _("This needs an API key or a login.")
+
+
 class TooManyAttempts(Refused):
     """Somebody tries too often: guesses at user codes, or codes asked for."""
 
@@ -123,6 +147,19 @@ class Unavailable(Refused):
     status = 503
     detail = _("Authentication is temporarily unavailable.")
     retry_after = 5
+
+
+class WidenedPermissions(PikkuAuthError):
+    """The host's mapping allows more than the credential does: a mistake in its code."""
+
+    code = "widened_permissions"
+
+    def __init__(self, scopes: Sequence[str]) -> None:
+        super().__init__(
+            f"The mapping allows {', '.join(scopes)}, which the credential does not: a mapping may "
+            "narrow permissions, and never widen them."
+        )
+        self.scopes = list(scopes)
 
 
 class InvalidInput(PikkuAuthError, ValueError):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from pikku_auth.core.permissions import Permissions, allows, missing, scope_strings
-from pikku_auth.models import APIKey, LoginSession, ServiceUser
+from pikku_auth.core.permissions import Grant, Permissions, allows, missing, scope_strings
+from pikku_auth.models import APIKey, LoginSession, ServiceUser, SocketTicket
 
 _BOUND = "_pikku_auth_permissions"
 
@@ -17,15 +17,30 @@ _BOUND = "_pikku_auth_permissions"
 class Principal:
     """An authenticated caller. In DRF it is ``request.auth``; ``request.user`` is ``user``.
 
-    Either ``key`` or ``login`` is what it came with. ``permissions`` is what that allows,
-    never more than it was minted with or approved for.
+    Either ``key`` or ``login`` is what it came with; on a WebSocket it may be neither, but
+    the ``ticket`` of a browser's session. ``permissions`` is what that allows, never more
+    than it was minted with or approved for. ``claims`` is what the host's ``MAP_KEY`` or
+    ``MAP_SESSION`` has added.
     """
 
     user: Any
-    via: Literal["api_key", "login"]
+    via: Literal["api_key", "login", "session"]
     permissions: Permissions
     key: APIKey | None = None
     login: LoginSession | None = None
+    ticket: SocketTicket | None = None
+    claims: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def credential(self) -> APIKey | LoginSession | SocketTicket:
+        """What it came with, of the three.
+
+        :raises ValueError: when it is none.
+        """
+        credential = self.key or self.login or self.ticket
+        if credential is None:
+            raise ValueError("A principal has a key, a login or a ticket.")
+        return credential
 
     @property
     def service_user(self) -> ServiceUser | None:
@@ -41,8 +56,7 @@ class Principal:
     @property
     def expires_at(self) -> datetime | None:
         """When the credential ends, or ``None`` for never."""
-        credential = self.key or self.login
-        return credential.expires_at if credential else None
+        return self.credential.expires_at
 
     @property
     def scopes(self) -> list[str]:
@@ -57,6 +71,18 @@ class Principal:
         if not scopes:
             raise ValueError("Name at least one scope.")
         return not missing(self.permissions, scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What ``MAP_KEY`` or ``MAP_SESSION`` makes of a caller.
+
+    ``claims`` is anything that the application wants to know; ``permissions`` narrows what
+    the credential allows, or leaves it as it is with ``None``.
+    """
+
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    permissions: Grant | None = None
 
 
 def bind(user: Any, permissions: Permissions) -> None:

@@ -34,6 +34,8 @@ SESSION = "rest_framework.authentication.SessionAuthentication"
 BACKEND = "pikku_auth.backends.ServiceUserBackend"
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 SQLITE = "django.db.backends.sqlite3"
+MIDDLEWARE = "pikku_auth.middleware.PikkuAuthMiddleware"
+AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
 
@@ -60,6 +62,7 @@ SET_OFF: dict[str, dict[str, Any]] = {
     "pikku_auth.E007": {"USE_TZ": False},
     "pikku_auth.W008": {"PIKKU_AUTH": {"KEY_HEADER": "x-machine"}},
     "pikku_auth.W009": {"DATABASES": locked_sqlite()},
+    "pikku_auth.E010": {"MIDDLEWARE": [MIDDLEWARE, AUTHENTICATION]},
 }
 
 
@@ -244,6 +247,8 @@ BAD_VALUES: dict[str, list[Any]] = {
     "LOGIN_LIFETIME": [*NO_LIFETIMES, None],
     "LOGIN_PREFIX": [*NO_PREFIXES, "pka"],
     "LOGIN_RENEWAL": [*NO_LIFETIMES, None],
+    "MAP_KEY": ["nowhere.at_all", "pikku_auth.conf.DEFAULTS", 5],
+    "MAP_SESSION": ["nowhere.at_all", "pikku_auth.conf.DEFAULTS", 5],
     "MAX_KEY_LIFETIME": NO_LIFETIMES,
     "NUM_PROXIES": [-1, 1.0, "1", True, None],
     "SCOPES": [
@@ -260,6 +265,7 @@ BAD_VALUES: dict[str, list[Any]] = {
         True,
         [None],
     ],
+    "SOCKET_RECHECK": [*NO_LIFETIMES, None],
 }
 
 GOOD_VALUES: dict[str, list[Any]] = {
@@ -274,9 +280,12 @@ GOOD_VALUES: dict[str, list[Any]] = {
     "LOGIN_LIFETIME": [timedelta(seconds=1), timedelta(days=36_500)],
     "LOGIN_PREFIX": ["ab", "acme1", "a" * 16],
     "LOGIN_RENEWAL": [timedelta(seconds=1), timedelta(days=30)],
+    "MAP_KEY": [None, "pikku_auth.conf.normalise"],
+    "MAP_SESSION": [None, "pikku_auth.conf.normalise"],
     "MAX_KEY_LIFETIME": [None, timedelta(days=30)],
     "NUM_PROXIES": [0, 1, 7],
     "SCOPES": [None, {}, [], {"sandbox": ["read"]}, ["sandbox:read", "user:read"]],
+    "SOCKET_RECHECK": [timedelta(milliseconds=50), timedelta(minutes=5)],
 }
 
 
@@ -415,4 +424,19 @@ def test_a_database_that_is_not_locked_so_long_is_taken(
     settings: Settings, change: dict[str, Any]
 ) -> None:
     settings.DATABASES = locked_sqlite(**change)
+    assert checks.check_host() == []
+
+
+@pytest.mark.parametrize("listed", [[MIDDLEWARE], [MIDDLEWARE, AUTHENTICATION]])
+def test_a_middleware_before_the_one_that_it_needs_is_an_error(
+    settings: Settings, listed: list[str]
+) -> None:
+    settings.MIDDLEWARE = listed
+    (message,) = checks.check_host()
+    assert message.id == "pikku_auth.E010"
+
+
+@pytest.mark.parametrize("listed", [[], [AUTHENTICATION], [AUTHENTICATION, MIDDLEWARE]])
+def test_a_middleware_after_it_or_none_is_fine(settings: Settings, listed: list[str]) -> None:
+    settings.MIDDLEWARE = listed
     assert checks.check_host() == []

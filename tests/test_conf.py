@@ -13,6 +13,7 @@ from pytest_django import Settings
 
 from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.flows.service_users import create_user
+from tests import mappings
 
 DOCS = Path(__file__).parent.parent / "docs" / "settings.md"
 
@@ -29,9 +30,12 @@ TABLE: list[tuple[str, Any, Any, Any]] = [
     ("LOGIN_LIFETIME", timedelta(days=7), timedelta(hours=8), timedelta(hours=8)),
     ("LOGIN_PREFIX", "pks", "acme", "acme"),
     ("LOGIN_RENEWAL", timedelta(days=1), timedelta(hours=1), timedelta(hours=1)),
+    ("MAP_KEY", None, "tests.mappings.note", mappings.note),
+    ("MAP_SESSION", None, "tests.mappings.anote", mappings.anote),
     ("MAX_KEY_LIFETIME", None, timedelta(days=30), timedelta(days=30)),
     ("NUM_PROXIES", 0, 2, 2),
     ("SCOPES", None, ["b:y", "b:x", "a:z"], {"a": ["z"], "b": ["x", "y"]}),
+    ("SOCKET_RECHECK", timedelta(seconds=30), timedelta(minutes=5), timedelta(minutes=5)),
 ]
 DEFAULT_OF = [(name, default) for name, default, _, _ in TABLE]
 CHANGES = [(name, value, expected) for name, _, value, expected in TABLE]
@@ -41,8 +45,8 @@ def test_each_setting_is_in_the_table() -> None:
     assert [name for name, *_ in TABLE] == list(DEFAULTS)
 
 
-def test_there_are_fourteen_settings_at_most() -> None:
-    assert len(DEFAULTS) <= 14
+def test_there_are_seventeen_settings_at_most() -> None:
+    assert len(DEFAULTS) <= 17
 
 
 @pytest.mark.parametrize("name", DEFAULTS)

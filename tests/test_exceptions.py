@@ -9,16 +9,20 @@ from pikku_auth.exceptions import (
     InsufficientScope,
     InvalidInput,
     InvalidKey,
+    InvalidTicket,
     InvalidToken,
     KeyNotFound,
     KeyNotLive,
     LimitExceeded,
     NetworkNotAllowed,
+    NotAuthenticated,
+    OriginNotAllowed,
     PikkuAuthError,
     Refused,
     TooManyAttempts,
     Unavailable,
     UnknownServiceUser,
+    WidenedPermissions,
 )
 
 REASON = "the precise one"
@@ -27,6 +31,14 @@ REASON = "the precise one"
 REFUSALS: list[tuple[Refused, str, int, int | None, str]] = [
     (InvalidKey(REASON), "invalid_key", 401, None, "Invalid API key."),
     (InvalidToken(REASON), "invalid_token", 401, None, "Invalid or expired login."),
+    (InvalidTicket(REASON), "invalid_ticket", 401, None, "Invalid or used ticket."),
+    (
+        OriginNotAllowed(REASON),
+        "origin_not_allowed",
+        403,
+        None,
+        "This site may not connect here.",
+    ),
     (
         NetworkNotAllowed(REASON),
         "network_not_allowed",
@@ -47,6 +59,13 @@ REFUSALS: list[tuple[Refused, str, int, int | None, str]] = [
         429,
         30,
         "This API key's limit is used up.",
+    ),
+    (
+        NotAuthenticated(REASON),
+        "not_authenticated",
+        401,
+        None,
+        "This needs an API key or a login.",
     ),
     (
         TooManyAttempts(30),
@@ -78,7 +97,7 @@ def classes_below(parent: type[PikkuAuthError]) -> set[type[PikkuAuthError]]:
 
 def test_each_class_of_the_tree_is_in_a_table() -> None:
     tried = {type(refusal) for refusal, *_ in REFUSALS} | {type(error) for error, *_ in MISTAKES}
-    assert classes_below(PikkuAuthError) - {Refused, DeviceFlowError} == tried
+    assert classes_below(PikkuAuthError) - {Refused, DeviceFlowError, WidenedPermissions} == tried
 
 
 def test_an_error_of_the_device_flow_has_the_protocols_code_and_words() -> None:

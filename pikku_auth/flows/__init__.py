@@ -7,21 +7,33 @@ of its transaction; its audit row is in the same transaction, its signal after c
 from __future__ import annotations
 
 from pikku_auth.flows.audit import Origin
-from pikku_auth.flows.device import approve, claim, deny, look_up, release, start_login
+from pikku_auth.flows.deciding import approve, claim, deny, look_up, release
 from pikku_auth.flows.exchange import IssuedLogin, exchange
-from pikku_auth.flows.keys import disable_key, enable_key, find_key, revoke_key
+from pikku_auth.flows.keys import (
+    delete_key,
+    disable_key,
+    enable_key,
+    find_key,
+    rename_key,
+    revoke_key,
+)
 from pikku_auth.flows.logins import live_logins, revoke_login, revoke_logins, verify_login
 from pikku_auth.flows.minting import IssuedKey, import_key, mint_key
 from pikku_auth.flows.pruning import prune
-from pikku_auth.flows.resolver import resolve
+from pikku_auth.flows.recheck import recheck
+from pikku_auth.flows.resolver import aresolve, resolve
 from pikku_auth.flows.rotation import mint_or_rotate, rotate_key
 from pikku_auth.flows.service_users import (
     activate_service_user,
     create_service_user,
     deactivate_service_user,
+    delete_service_user,
+    describe_service_user,
     get_service_user,
 )
-from pikku_auth.flows.verification import verify_key
+from pikku_auth.flows.starting import start_login
+from pikku_auth.flows.tickets import issue_session_ticket, issue_ticket, redeem_ticket
+from pikku_auth.flows.verification import averify_key, verify_key
 
 __all__ = [
     "IssuedKey",
@@ -29,22 +41,32 @@ __all__ = [
     "Origin",
     "activate_service_user",
     "approve",
+    "aresolve",
+    "averify_key",
     "claim",
     "create_service_user",
     "deactivate_service_user",
+    "delete_key",
+    "delete_service_user",
     "deny",
+    "describe_service_user",
     "disable_key",
     "enable_key",
     "exchange",
     "find_key",
     "get_service_user",
     "import_key",
+    "issue_session_ticket",
+    "issue_ticket",
     "live_logins",
     "look_up",
     "mint_key",
     "mint_or_rotate",
     "prune",
+    "recheck",
+    "redeem_ticket",
     "release",
+    "rename_key",
     "resolve",
     "revoke_key",
     "revoke_login",

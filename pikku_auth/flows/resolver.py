@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, NamedTuple
 
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 
 from pikku_auth.conf import conf
 from pikku_auth.core.networks import client_address
 from pikku_auth.core.secrets import has_prefix
+from pikku_auth.exceptions import Refused
 from pikku_auth.flows.logins import token_digest, verify_login
+from pikku_auth.flows.mapping import amapped, mapped
 from pikku_auth.flows.verification import key_digest, verify_digest
 from pikku_auth.principal import Principal
+
+_DECISION = "_pikku_auth_decision"
+
+
+class Presented(NamedTuple):
+    """The credential of a request, without its text; ``digest`` is ``None`` if malformed."""
+
+    kind: Literal["key", "token"]
+    digest: str | None
+    ip: str | None
+
+
+@dataclass(slots=True)
+class _Decision:
+    """What was decided of a credential, kept on its request."""
+
+    presented: Presented
+    principal: Principal | None = None
+    refusal: Refused | None = None
 
 
 def resolve(request: HttpRequest, *, now: datetime | None = None) -> Principal | None:
@@ -19,17 +45,44 @@ def resolve(request: HttpRequest, *, now: datetime | None = None) -> Principal |
 
     A present key header decides alone, even an empty one: exactly one live key, or the
     caller is refused and nothing else is tried. A bearer of our format goes the same
-    way; any other bearer is somebody else's to judge.
+    way; any other bearer is somebody else's to judge. ``MAP_KEY`` and ``MAP_SESSION``
+    have the last word. A request is judged once, however many doors it passes.
 
     :raises Refused: when a credential is there and not good.
     """
+    presented = presented_by(request)
+    if presented is None:
+        return None
+    with _judged_once(request, presented) as decision:
+        if decision.principal is None:
+            decision.principal = mapped(_verify(presented, now), request)
+    return decision.principal
+
+
+async def aresolve(request: HttpRequest, *, now: datetime | None = None) -> Principal | None:
+    """As :func:`resolve`. Only the database's part, and a sync mapping, run in a thread.
+
+    :raises Refused: when a credential is there and not good.
+    """
+    presented = presented_by(request)
+    if presented is None:
+        return None
+    with _judged_once(request, presented) as decision:
+        if decision.principal is None:
+            principal = await sync_to_async(_verify)(presented, now)
+            decision.principal = await amapped(principal, request)
+    return decision.principal
+
+
+def presented_by(request: HttpRequest) -> Presented | None:
+    """The credential in the headers of ``request``, or ``None`` if there is none of ours."""
     if is_key_presented(request):
         digest = key_digest(request.META[conf.key_header_meta])
-        return verify_digest(digest, ip=address_of(request), now=now)
+        return Presented("key", digest, address_of(request))
     if is_token_presented(request):
         # A key in this header has no digest of a token, and is refused:
         # one kind of credential per header.
-        return verify_login(token_digest(bearer_of(request)), ip=address_of(request), now=now)
+        return Presented("token", token_digest(bearer_of(request)), address_of(request))
     return None
 
 
@@ -57,3 +110,27 @@ def address_of(request: HttpRequest) -> str | None:
         request.META.get("HTTP_X_FORWARDED_FOR"),
         num_proxies=conf.num_proxies,
     )
+
+
+def _verify(presented: Presented, now: datetime | None) -> Principal:
+    verify = verify_digest if presented.kind == "key" else verify_login
+    return verify(presented.digest, ip=presented.ip, now=now)
+
+
+@contextmanager
+def _judged_once(request: HttpRequest, presented: Presented) -> Iterator[_Decision]:
+    """What was decided of this credential of this request before; a refusal is raised again.
+
+    Otherwise a middleware and DRF would count a call twice, and ask the host's mapping twice.
+    """
+    decision: _Decision | None = getattr(request, _DECISION, None)
+    if decision is None or decision.presented != presented:
+        decision = _Decision(presented)
+        setattr(request, _DECISION, decision)
+    if decision.refusal is not None:
+        raise decision.refusal
+    try:
+        yield decision
+    except Refused as refusal:
+        decision.refusal = refusal
+        raise

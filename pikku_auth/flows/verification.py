@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NoReturn
 
+from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from pikku_auth import signals
@@ -54,9 +55,20 @@ def verify_key(
     """
     digest = key_digest(secret)
     del secret  # or a traceback from the database would show it
-    principal = verify_digest(digest, scopes=scopes, ip=ip, now=now)
-    usage.flush_outside_transaction()
-    return principal
+    return _verify_outside_request(digest, scopes, ip, now)
+
+
+async def averify_key(
+    secret: str,
+    *,
+    scopes: Iterable[str] = (),
+    ip: str | None = None,
+    now: datetime | None = None,
+) -> Principal:
+    """As :func:`verify_key`. Only the database's part runs in a thread."""
+    digest = key_digest(secret)
+    del secret
+    return await sync_to_async(_verify_outside_request)(digest, scopes, ip, now)
 
 
 def key_digest(text: str) -> str | None:
@@ -74,23 +86,52 @@ def verify_digest(
     """As :func:`verify_key`, for callers that have the digest; ``None`` is malformed."""
     now = now or timezone.now()
     if digest is None:
-        _refuse(InvalidKey("malformed"), None, ip)
+        refuse_key(InvalidKey("malformed"), None, ip)
     using = primary()
     with outage_is_not_a_refusal(), reading_for_update(using):
         key = find_by_digest(APIKey, digest, "service_user", "user", using=using)
         if key is None:
-            _refuse(InvalidKey("unknown"), None, ip)
+            refuse_key(InvalidKey("unknown"), None, ip)
         try:
             _judge(key, list(scopes), ip, now)
             if limits.has_limits(key):
                 _spend(key, ip, now, using)
         except Refused as refusal:
-            _refuse(refusal, key, ip)
-    usage.note(key, now)
-    bind(key.service_user.user, key.permissions)
-    return Principal(
-        user=key.service_user.user, via="api_key", key=key, permissions=key.permissions
-    )
+            refuse_key(refusal, key, ip)
+    usage.note(key, now, ip)
+    return _principal_of(key)
+
+
+def reverify_key(key: APIKey, *, ip: str | None, now: datetime) -> Principal:
+    """The principal of a key that was verified before, by its row as it is now.
+
+    Nothing is counted, and a quota that is used up is no reason to end what was begun.
+
+    :raises InvalidKey: when the key is not live any more.
+    :raises NetworkNotAllowed: when it may not be used from ``ip``.
+    :raises Unavailable: when the database can't be asked.
+    """
+    using = primary()
+    with outage_is_not_a_refusal():
+        row = find_by_digest(APIKey, key.digest, "service_user", "user", using=using)
+    if row is None:
+        raise InvalidKey("unknown")
+    _judge(row, [], ip, now)
+    return _principal_of(row)
+
+
+def _principal_of(key: APIKey) -> Principal:
+    user = key.service_user.user
+    bind(user, key.permissions)
+    return Principal(user=user, via="api_key", key=key, permissions=key.permissions)
+
+
+def _verify_outside_request(
+    digest: str | None, scopes: Iterable[str], ip: str | None, now: datetime | None
+) -> Principal:
+    principal = verify_digest(digest, scopes=scopes, ip=ip, now=now)
+    usage.flush_outside_transaction()
+    return principal
 
 
 def _judge(key: APIKey, scopes: list[str], ip: str | None, now: datetime) -> None:
@@ -113,7 +154,11 @@ def _spend(key: APIKey, ip: str | None, now: datetime, using: str) -> None:
     raise Unavailable("contended")
 
 
-def _refuse(refusal: Refused, key: APIKey | None, ip: str | None) -> NoReturn:
+def refuse_key(refusal: Refused, key: APIKey | None, ip: str | None) -> NoReturn:
+    """Tell the log and the signal why, and the caller what it may know.
+
+    :raises Refused: ``refusal``.
+    """
     level = logging.INFO if key is None else logging.WARNING
     logger.log(level, "API key refused: %s (%s, from %s)", refusal.reason, key or "no such key", ip)
     signals.key_refused.send_robust(sender=APIKey, key=key, reason=refusal.reason, ip=ip)

@@ -17,8 +17,9 @@ from pikku_auth.exceptions import (
     Refused,
     Unavailable,
 )
-from pikku_auth.flows.resolver import is_key_presented, is_token_presented, resolve
+from pikku_auth.flows import resolve
 from pikku_auth.principal import Principal
+from pikku_auth.refusals import REALM, challenge_of
 
 
 class ServiceUnavailable(exceptions.APIException):
@@ -38,7 +39,7 @@ class PikkuAuthentication(BaseAuthentication):
     word for ``WWW-Authenticate``, and a class before it would answer for a bad key.
     """
 
-    www_authenticate_realm = "api"
+    www_authenticate_realm = REALM
 
     def authenticate(self, request: Request) -> tuple[Any, Principal] | None:
         """The user and the principal; ``None`` if the request has no credential of ours.
@@ -53,17 +54,8 @@ class PikkuAuthentication(BaseAuthentication):
         return None if principal is None else (principal.user, principal)
 
     def authenticate_header(self, request: Request) -> str:
-        """The challenge of a 401 (RFC 9110, 11.6.1; RFC 6750, 3).
-
-        No error code where no credential was sent; and for a bad one the same words
-        whatever was wrong with it.
-        """
-        realm = f'realm="{self.www_authenticate_realm}"'
-        if is_key_presented(request._request):
-            return f"ApiKey {realm}"
-        if is_token_presented(request._request):
-            return f'Bearer {realm}, error="invalid_token"'
-        return f"ApiKey {realm}, Bearer {realm}"
+        """The challenge of a 401."""
+        return challenge_of(request._request, self.www_authenticate_realm)
 
 
 def _translated(refusal: Refused) -> exceptions.APIException:

@@ -407,7 +407,7 @@ class TestLastUsed:
         issued = mint(now=NOON)
         stale = APIKey.objects.get(pk=issued.key.pk)
         verify(issued, now=NOON + timedelta(minutes=5))
-        usage.note(stale, NOON)
+        usage.note(stale, NOON, None)
         usage.flush()
         assert self.last_used(issued) == NOON + timedelta(minutes=5)
 
@@ -421,8 +421,14 @@ class TestLastUsed:
     def test_what_is_noted_is_bounded(self, mint: Mint, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(usage, "_MOST_NOTED", 1)
         first, second = mint(), mint()
-        usage.note(first.key, NOON)
-        usage.note(second.key, NOON)
+        usage.note(first.key, NOON, None)
+        usage.note(second.key, NOON, None)
         usage.flush()
         assert self.last_used(first) == NOON
         assert self.last_used(second) is None
+
+    def test_where_it_was_used_from_is_written_with_it(self, mint: Mint) -> None:
+        issued = mint(now=NOON)
+        verify(issued, now=NOON, ip="192.0.2.7")
+        usage.flush()
+        assert APIKey.objects.get().last_used_ip == "192.0.2.7"

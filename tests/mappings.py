@@ -1,0 +1,75 @@
+"""What a host may set as ``MAP_KEY`` or ``MAP_SESSION``, sync and async."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pikku_auth.principal import Mapped
+
+seen: list[tuple[Any, Any]] = []
+
+
+class Broken(Exception):
+    """What a mapping may die of."""
+
+
+def note(credential: Any, request: Any) -> Mapped:
+    seen.append((credential, request))
+    return Mapped({"tenant": request.META.get("HTTP_X_TENANT"), "credential": credential.pk})
+
+
+def narrow(credential: Any, request: Any) -> Mapped:
+    return Mapped(permissions=["sandbox:read"])
+
+
+def nothing(credential: Any, request: Any) -> Mapped:
+    return Mapped(permissions=[])
+
+
+def widen(credential: Any, request: Any) -> Mapped:
+    return Mapped(permissions=["sandbox:read", "sandbox:*"])
+
+
+def reject(credential: Any, request: Any) -> None:
+    return None
+
+
+def mistake(credential: Any, request: Any) -> Any:
+    return {"tenant": 1}
+
+
+def fail(credential: Any, request: Any) -> Mapped:
+    raise Broken
+
+
+def by_the_row(credential: Any, request: Any) -> Mapped | None:
+    """A key goes by what its service user says now."""
+    return (
+        Mapped({"tenant": credential.service_user.description})
+        if (credential.service_user.description != "stopped")
+        else None
+    )
+
+
+async def anote(credential: Any, request: Any) -> Mapped:
+    return note(credential, request)
+
+
+async def anarrow(credential: Any, request: Any) -> Mapped:
+    return narrow(credential, request)
+
+
+async def awiden(credential: Any, request: Any) -> Mapped:
+    return widen(credential, request)
+
+
+async def areject(credential: Any, request: Any) -> None:
+    return None
+
+
+async def amistake(credential: Any, request: Any) -> Any:
+    return mistake(credential, request)
+
+
+async def afail(credential: Any, request: Any) -> Mapped:
+    raise Broken
