@@ -1,0 +1,94 @@
+"""The door for one plain Django view: ``@require_principal(scopes=["sandbox:read"])``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from inspect import isclass
+from typing import Any, TypeVar, overload
+
+from asgiref.sync import iscoroutinefunction
+
+from pikku_auth.admission import admit, require
+from pikku_auth.core.permissions import parse_scope
+from pikku_auth.exceptions import Refused
+from pikku_auth.flows import aresolve, resolve
+from pikku_auth.refusals import response_to, vary_by_credential
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@overload
+def require_principal(view: View) -> View: ...
+
+
+@overload
+def require_principal(*, scopes: Sequence[str] = ()) -> Callable[[View], View]: ...
+
+
+def require_principal(view: Any = None, *, scopes: Sequence[str] = ()) -> Any:
+    """Let only callers with a key or a login in, and only those with every one of ``scopes``.
+
+    For functions and for classes of views, sync and async, with ``PikkuAuthMiddleware`` or
+    without. The view finds ``request.principal``, and its user in ``request.user``. Others are
+    refused in JSON, or with a page if that is what they prefer: 401 without a good
+    credential, 403 without a scope, 429 over a limit, 503 when the database is down.
+
+    A session of the site's is no credential here. So no CSRF token is asked for, and Django's
+    ``LoginRequiredMiddleware`` leaves the decision to this.
+
+    :raises ValueError: when a scope is not of the grammar.
+    """
+    for scope in scopes:
+        parse_scope(scope)
+    decorate = partial(_decorate, scopes=scopes)
+    return decorate if view is None else decorate(view)
+
+
+def _decorate(view: Any, scopes: Sequence[str]) -> Any:
+    if not isclass(view):
+        wrap = _awrapped if iscoroutinefunction(view) else _wrapped
+        return wrap(view, scopes, 0)
+    # Django copies the attributes of dispatch to the view that it makes of a class.
+    of_views: Any = view
+    wrap = _awrapped if of_views.view_is_async else _wrapped
+    of_views.dispatch = wrap(of_views.dispatch, scopes, 1)
+    return view
+
+
+def _wrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
+    @wraps(view)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        request = args[place]
+        try:
+            admit(request, require(resolve(request), scopes))
+        except Refused as refusal:
+            return response_to(refusal, request)
+        return _told(view(*args, **kwargs))
+
+    return _open(wrapped)
+
+
+def _awrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
+    @wraps(view)
+    async def wrapped(*args: Any, **kwargs: Any) -> Any:
+        request = args[place]
+        try:
+            admit(request, require(await aresolve(request), scopes))
+        except Refused as refusal:
+            return response_to(refusal, request)
+        return _told(await view(*args, **kwargs))
+
+    return _open(wrapped)
+
+
+def _told(response: Any) -> Any:
+    vary_by_credential(response)
+    return response
+
+
+def _open(view: Any) -> Any:
+    """Tell Django's own middleware that this view decides who may come in."""
+    view.csrf_exempt = True
+    view.login_required = False
+    return view

@@ -1,0 +1,71 @@
+"""A refusal over HTTP: the same headers and words at every door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+
+from pikku_auth.conf import conf
+from pikku_auth.exceptions import InsufficientScope, Refused
+from pikku_auth.flows.resolver import is_key_presented, is_token_presented
+
+REALM = "api"
+
+_KINDS = ["application/json", "text/html"]
+
+
+def challenge_of(request: HttpRequest, realm: str = REALM) -> str:
+    """The challenge of a 401 (RFC 9110, 11.6.1; RFC 6750, 3).
+
+    No error code where no credential was sent; and for a bad one the same words
+    whatever was wrong with it.
+    """
+    if is_key_presented(request):
+        return f'ApiKey realm="{realm}"'
+    if is_token_presented(request):
+        return f'Bearer realm="{realm}", error="invalid_token"'
+    return f'ApiKey realm="{realm}", Bearer realm="{realm}"'
+
+
+def headers_of(refusal: Refused, request: HttpRequest) -> dict[str, str]:
+    """What a refusal says in headers: the challenge, the missing scope, when to come back."""
+    headers = {"Cache-Control": "no-store"}
+    if refusal.status == 401:
+        headers["WWW-Authenticate"] = challenge_of(request)
+    if isinstance(refusal, InsufficientScope):
+        scheme = "ApiKey" if is_key_presented(request) else "Bearer"
+        headers["WWW-Authenticate"] = (
+            f'{scheme} realm="{REALM}", error="insufficient_scope", '
+            f'scope="{" ".join(refusal.missing)}"'
+        )
+    if refusal.retry_after is not None:
+        headers["Retry-After"] = str(refusal.retry_after)
+    return headers
+
+
+def body_of(refusal: Refused) -> dict[str, Any]:
+    """What a refusal says in JSON."""
+    return {"detail": str(refusal), "code": refusal.code}
+
+
+def response_to(refusal: Refused, request: HttpRequest) -> HttpResponse:
+    """The answer to a refused request: JSON, or a page for who prefers HTML."""
+    response: HttpResponse
+    if request.get_preferred_type(_KINDS) == "text/html":
+        context = {"refusal": refusal, "host": request.get_host()}
+        response = render(request, "pikku_auth/refused.html", context, status=refusal.status)
+    else:
+        response = JsonResponse(body_of(refusal), status=refusal.status)
+    for name, value in headers_of(refusal, request).items():
+        response[name] = value
+    vary_by_credential(response)
+    patch_vary_headers(response, ["Accept"])
+    return response
+
+
+def vary_by_credential(response: Any) -> None:
+    """Keep every cache from serving one caller's answer to another."""
+    patch_vary_headers(response, [conf.key_header, "Authorization"])

@@ -1,0 +1,59 @@
+"""Views of a host without REST framework."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, JsonResponse
+from django.views import View
+
+from pikku_auth.decorators import require_principal
+
+
+def _told(request: Any) -> JsonResponse:
+    principal = getattr(request, "principal", None)
+    user = request.user.get_username() if request.user.is_authenticated else None
+    return JsonResponse({"user": user, "via": principal and principal.via})
+
+
+def whoami(request: HttpRequest) -> JsonResponse:
+    return _told(request)
+
+
+async def awhoami(request: HttpRequest) -> JsonResponse:
+    user: Any = await request.auser()
+    name = user.get_username() if user.is_authenticated else None
+    principal: Any = getattr(request, "principal", None)
+    return JsonResponse({"user": name, "via": principal and principal.via})
+
+
+@require_principal
+def anybody(request: HttpRequest) -> JsonResponse:
+    """Any key or login."""
+    return _told(request)
+
+
+@require_principal(scopes=["sandbox:write"])
+def writer(request: HttpRequest) -> JsonResponse:
+    return _told(request)
+
+
+@require_principal(scopes=["sandbox:write"])
+async def awriter(request: HttpRequest) -> JsonResponse:
+    return await awhoami(request)
+
+
+@require_principal(scopes=["sandbox:write"])
+class Writer(View):
+    def get(self, request: HttpRequest) -> JsonResponse:
+        return _told(request)
+
+    post = get
+
+
+@require_principal(scopes=["sandbox:write"])
+class AsyncWriter(View):
+    async def get(self, request: HttpRequest) -> JsonResponse:
+        return await awhoami(request)
+
+    post = get
