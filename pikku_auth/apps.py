@@ -17,17 +17,22 @@ class PikkuAuthConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what must be connected; nothing here asks the database."""
-        from django.contrib.auth.signals import user_logged_in
+        from django.contrib.auth.signals import user_logged_in, user_logged_out
         from django.core.checks import Tags, register
         from django.core.signals import request_finished
 
         from pikku_auth import checks
         from pikku_auth.backends import refuse_session
-        from pikku_auth.flows import usage
+        from pikku_auth.flows import tickets, usage
 
         register(checks.check_settings, Tags.security)
         register(checks.check_host, Tags.security)
         user_logged_in.connect(refuse_session, dispatch_uid="pikku_auth.refuse_session")
+        user_logged_out.connect(tickets.end_session_tickets, dispatch_uid="pikku_auth.end_tickets")
         request_finished.connect(usage.flush, dispatch_uid="pikku_auth.flush_usage")
         if find_spec("drf_spectacular") is not None:
             import pikku_auth.rest_framework.schema  # noqa: F401
+        if find_spec("channels") is not None:
+            from pikku_auth.contrib.channels import nudges
+
+            nudges.connect()

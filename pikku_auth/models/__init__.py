@@ -9,6 +9,7 @@ from __future__ import annotations
 from pikku_auth.models.audit import AuditEvent
 from pikku_auth.models.keys import APIKey, KeyState, ServiceUser
 from pikku_auth.models.logins import Attempts, DeviceCode, LoginSession
+from pikku_auth.models.tickets import SocketTicket
 
 __all__ = [
     "APIKey",
@@ -18,4 +19,5 @@ __all__ = [
     "KeyState",
     "LoginSession",
     "ServiceUser",
+    "SocketTicket",
 ]

@@ -1,0 +1,1 @@
+"""Doors that need a package which not every project has."""

@@ -1,0 +1,8 @@
+"""The door for WebSockets: ``PikkuAuthMiddleware`` around what Channels serves."""
+
+from __future__ import annotations
+
+from pikku_auth.contrib.channels.middleware import PikkuAuthMiddleware
+from pikku_auth.contrib.channels.watch import recheck
+
+__all__ = ["PikkuAuthMiddleware", "recheck"]

@@ -1,0 +1,152 @@
+"""One-time tickets: how a browser, which can't set a header, opens a WebSocket.
+
+A ticket stands for the credential it was asked for with, never for more: at the handshake
+that credential is judged again. It is good for one connection, within seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, NoReturn
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from pikku_auth.core.secrets import Secret, digest_of, generate
+from pikku_auth.exceptions import InvalidTicket, Refused
+from pikku_auth.flows.database import primary
+from pikku_auth.flows.logins import EVERYTHING, reverify_login
+from pikku_auth.flows.outage import outage_is_not_a_refusal
+from pikku_auth.flows.verification import reverify_key
+from pikku_auth.models import SocketTicket
+from pikku_auth.models.logins import auth_hashes
+from pikku_auth.principal import Principal, bind
+
+logger = logging.getLogger("pikku_auth")
+
+PREFIX = "pkt"
+
+LIFETIME = timedelta(seconds=30)
+"""From being issued to being redeemed: a page asks for a ticket when it is about to connect."""
+
+
+def issue_ticket(principal: Principal, *, now: datetime | None = None) -> Secret:
+    """A ticket for who came with a key or a login."""
+    return _issue(now or timezone.now(), key=principal.key, login=principal.login)
+
+
+def issue_session_ticket(user: Any, session: Any, *, now: datetime | None = None) -> Secret:
+    """A ticket for ``user``, who is signed in to the site with ``session``."""
+    now = now or timezone.now()
+    return _issue(
+        now,
+        user=user,
+        session_digest=session_digest(session),
+        session_auth_hash=auth_hashes(user)[0],
+        session_expires_at=session.get_expiry_date(modification=now),
+    )
+
+
+def ticket_digest(text: str) -> str | None:
+    """The digest of a presented ticket, or ``None`` if it can't be one of ours."""
+    return digest_of(text, prefix=PREFIX)
+
+
+def session_digest(session: Any) -> str:
+    """What is kept of a browser's session, to know it by."""
+    return sha256((session.session_key or "").encode()).hexdigest()
+
+
+def redeem_ticket(
+    digest: str | None, *, ip: str | None = None, now: datetime | None = None
+) -> Principal:
+    """The principal that the ticket stands for; nobody gets it a second time.
+
+    A ticket is used up by being presented in time, whatever becomes of it. The call was
+    counted when the ticket was issued.
+
+    :raises InvalidTicket: when there is no such ticket, or it is used, too old, or for a
+        browser's session that is over.
+    :raises InvalidKey: when it is for a key that is not live any more.
+    :raises InvalidToken: when it is for a login that is not live any more.
+    :raises NetworkNotAllowed: when the key may not be used from ``ip``.
+    :raises Unavailable: when the database can't be asked.
+    """
+    now = now or timezone.now()
+    with outage_is_not_a_refusal():
+        ticket = _taken(digest, now) if digest else None
+    if ticket is None:
+        _refuse(InvalidTicket("unknown, used or too old"), None, ip)
+    try:
+        return principal_of(ticket, ip=ip, now=now)
+    except Refused as refusal:
+        _refuse(refusal, ticket, ip)
+
+
+def principal_of(ticket: SocketTicket, *, ip: str | None, now: datetime) -> Principal:
+    """Who holds a ticket that was redeemed, if the credential behind it is good at ``now``.
+
+    Wants ``user`` selected.
+
+    :raises Refused: when it is not.
+    """
+    if ticket.key is not None:
+        return reverify_key(ticket.key, ip=ip, now=now)
+    if ticket.login is not None:
+        return reverify_login(ticket.login, now=now)
+    if reason := ticket.why_session_dead(now):
+        raise InvalidTicket(reason)
+    bind(ticket.user, EVERYTHING)
+    return Principal(user=ticket.user, via="session", permissions=EVERYTHING, ticket=ticket)
+
+
+def reread(ticket: SocketTicket) -> SocketTicket:
+    """The ticket's row as it is now.
+
+    :raises InvalidTicket: when it is gone.
+    :raises Unavailable: when the database can't be asked.
+    """
+    with outage_is_not_a_refusal():
+        row = _rows().filter(pk=ticket.pk).first()
+    if row is None:
+        raise InvalidTicket("unknown")
+    return row
+
+
+def end_session_tickets(*, request: Any = None, **_kwargs: object) -> None:
+    """Let nothing be opened, nor stay open, by a browser that signs out.
+
+    Receives ``user_logged_out``.
+    """
+    session = getattr(request, "session", None)
+    if session is not None and session.session_key:
+        rows = SocketTicket.objects.using(primary()).filter(session_ended_at=None)
+        rows.filter(session_digest=session_digest(session)).update(session_ended_at=timezone.now())
+
+
+def _issue(now: datetime, **holder: Any) -> Secret:
+    secret = generate(PREFIX)
+    SocketTicket.objects.using(primary()).create(
+        digest=secret.digest, created_at=now, redeem_by=now + LIFETIME, **holder
+    )
+    return secret
+
+
+def _taken(digest: str, now: datetime) -> SocketTicket | None:
+    """Use the ticket up. Of many who try, one gets it."""
+    rows = _rows().filter(digest=digest)
+    if not rows.filter(redeemed_at=None, redeem_by__gt=now).update(redeemed_at=now):
+        return None
+    return rows.first()
+
+
+def _rows() -> QuerySet[SocketTicket]:
+    return SocketTicket.objects.using(primary()).select_related("key", "login", "user")
+
+
+def _refuse(refusal: Refused, ticket: SocketTicket | None, ip: str | None) -> NoReturn:
+    holder = ticket or "no such ticket"
+    logger.warning("WebSocket ticket refused: %s (%s, from %s)", refusal.reason, holder, ip)
+    raise refusal from None
