@@ -69,7 +69,7 @@ class PikkuAuth(AuthBase):
         return f"{type(self).__name__}({self.url!r}, required={self.required})"
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        _refuse_a_proxy_for_loopback(request.url or "")
+        refuse_a_proxy_for_loopback(request.url or "")
         return self.attach(request)
 
     def attach(self, request: PreparedRequest) -> PreparedRequest:
@@ -158,11 +158,17 @@ def websocket_headers(
 ) -> dict[str, str]:
     """The header for the handshake of a WebSocket client with ``ws://`` or ``wss://``.
 
-    A WebSocket client that follows redirects must be told not to.
+    A WebSocket client that follows redirects must be told not to;
+    :class:`pikku_auth.client.websockets.connect` is.
     """
+    return PikkuAuth(required=required, store=store).headers_for(http_url_of(url))
+
+
+def http_url_of(url: str) -> str:
+    """The address of the handshake of ``ws://`` or ``wss://``; no address for anything else."""
     scheme, separator, rest = url.partition(":")
     scheme = {"ws": "http", "wss": "https"}.get(scheme.lower(), "")
-    return PikkuAuth(required=required, store=store).headers_for(f"{scheme}{separator}{rest}")
+    return f"{scheme}{separator}{rest}"
 
 
 def drop_credentials(headers: MutableMapping[str, str]) -> None:
@@ -191,7 +197,7 @@ def _stays(response: Response) -> bool:
         return False
 
 
-def _refuse_a_proxy_for_loopback(url: str) -> None:
+def refuse_a_proxy_for_loopback(url: str) -> None:
     """requests would send plain http to the proxy, the header in it for all to read."""
     if not safe_origin_of(url).is_loopback:
         return

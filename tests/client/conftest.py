@@ -11,6 +11,7 @@ from pikku_auth.client.logins import Login
 from pikku_auth.client.store import Store
 from tests.client.servers import TOKEN, DeviceServer, Server
 
+KEY = "pka_KeyOfTheClientTests"
 UNSET = [
     *("PIKKU_API_KEY", "PIKKU_URL", "NETRC", "CI", "SSH_CONNECTION", "SSH_TTY"),
     *("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
@@ -44,6 +45,13 @@ def elsewhere() -> Iterator[Server]:
     """Another server: same host, another port, so another origin."""
     with Server() as running:
         yield running
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A key in the environment."""
+    monkeypatch.setenv("PIKKU_API_KEY", KEY)
+    return KEY
 
 
 def a_login(base_url: str = "https://app.example.com", **changes: object) -> Login:

@@ -28,12 +28,11 @@ from pikku_auth.client import (
 from pikku_auth.client.auth import Credential
 from pikku_auth.client.http import Anonymous
 from pikku_auth.client.store import Store
-from tests.client.conftest import a_login
+from tests.client.conftest import KEY, a_login
 from tests.client.servers import TOKEN, Reply, Seen, Server
 
 unhurried = settings(deadline=None)
 
-KEY = "pka_KeyOfTheClientTests"
 BEARER = f"Bearer {TOKEN}"
 APP = "https://app.example.com"
 
@@ -50,12 +49,6 @@ def plain_session() -> requests.Session:
 def make_session(request: pytest.FixtureRequest) -> MakeSession:
     made: MakeSession = request.param
     return made
-
-
-@pytest.fixture
-def key(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("PIKKU_API_KEY", KEY)
-    return KEY
 
 
 @pytest.fixture

@@ -1,0 +1,138 @@
+"""WebSockets by the ``websockets`` library: the header gets there, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+import websockets.sync.client
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidStatus, InvalidURI
+from websockets.http11 import Response
+from websockets.sync.server import ServerConnection, serve
+
+from pikku_auth.client import InsecureUrl, NotLoggedIn, websocket_headers
+from pikku_auth.client.store import Store
+from pikku_auth.client.websockets import connect
+from tests.client.conftest import a_login
+from tests.client.servers import TOKEN
+
+
+class SocketServer:
+    """A real one, that remembers the headers of each handshake."""
+
+    def __init__(self) -> None:
+        self.seen: list[Headers] = []
+        self.redirects: dict[str, str] = {}
+
+    def __enter__(self) -> SocketServer:
+        self._server = serve(self._hello, "127.0.0.1", 0, process_request=self._answer)
+        port = self._server.socket.getsockname()[1]
+        self.url, self.http_url = f"ws://127.0.0.1:{port}", f"http://127.0.0.1:{port}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+
+    def _answer(self, connection: ServerConnection, request: Any) -> Response | None:
+        self.seen.append(request.headers)
+        if request.path not in self.redirects:
+            return None
+        headers = Headers({"Location": self.redirects[request.path], "Content-Length": "0"})
+        return Response(HTTPStatus.FOUND.value, "Found", headers)
+
+    def _hello(self, connection: ServerConnection) -> None:
+        connection.send("hello")
+
+
+@pytest.fixture(autouse=True)
+def _websockets_logs_headers_when_debugged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "websockets")
+
+
+@pytest.fixture
+def here() -> Iterator[SocketServer]:
+    with SocketServer() as running:
+        yield running
+
+
+@pytest.fixture
+def there() -> Iterator[SocketServer]:
+    with SocketServer() as running:
+        yield running
+
+
+def hello(url: str, **options: Any) -> str:
+    async def go() -> str:
+        async with connect(url, **options) as socket:
+            return str(await socket.recv())
+
+    return asyncio.run(go())
+
+
+def test_the_key_is_in_the_handshake(here: SocketServer, key: str) -> None:
+    assert hello(here.url) == "hello"
+    assert here.seen[0]["x-api-key"] == key
+
+
+def test_the_login_of_the_origin_is(here: SocketServer, store: Store) -> None:
+    store.save(a_login(here.http_url))
+    assert hello(here.url, additional_headers={"X-More": "1"}) == "hello"
+    assert here.seen[0]["Authorization"] == f"Bearer {TOKEN}"
+    assert here.seen[0]["X-More"] == "1"
+
+
+def test_the_bare_headers_do_for_another_client(here: SocketServer, key: str) -> None:
+    headers = websocket_headers(here.url)
+    with websockets.sync.client.connect(here.url, additional_headers=headers) as socket:
+        assert socket.recv() == "hello"
+    assert here.seen[0]["x-api-key"] == key
+
+
+def test_another_origins_login_is_not(here: SocketServer, store: Store) -> None:
+    store.save(a_login("https://app.example.com"))
+    with pytest.raises(NotLoggedIn):
+        connect(here.url)
+
+
+def test_it_is_not_sent_in_the_clear(key: str) -> None:
+    with pytest.raises(InsecureUrl):
+        connect("ws://app.example.com")
+
+
+def test_it_is_not_shown_to_the_environments_proxy(
+    here: SocketServer, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy.example.com:3128")
+    with pytest.raises(InsecureUrl, match="NO_PROXY"):
+        connect(here.url)
+    assert hello(here.url, proxy=None) == "hello"
+
+
+def test_a_redirect_to_another_origin_is_not_followed(
+    here: SocketServer, there: SocketServer, key: str
+) -> None:
+    here.redirects["/away"] = f"{there.url}/there"
+    with pytest.raises(InvalidStatus):
+        hello(f"{here.url}/away")
+    assert there.seen == []
+
+
+def test_a_redirect_to_the_same_origin_is_followed(here: SocketServer, key: str) -> None:
+    here.redirects["/moved"] = "/here"
+    assert hello(f"{here.url}/moved") == "hello"
+    assert here.seen[1]["x-api-key"] == key
+
+
+def test_another_failure_is_what_it_is(here: SocketServer, key: str) -> None:
+    here.redirects["/nowhere"] = "https://not-a-socket.example.com/"
+    with pytest.raises(InvalidURI):
+        hello(f"{here.url}/nowhere")
