@@ -46,6 +46,7 @@ def main() -> int:
             _prepare()
             with _server(Path(folder)) as url:
                 _tell_of_a_machine(url)
+                _tell_of_a_sandbox(url)
                 _tell_of_a_human(url)
         except (Surprise, NoSuchForm) as surprise:
             print(f"\nThat was not meant to happen: {surprise}", file=sys.stderr)
@@ -97,17 +98,29 @@ def _tell_of_a_machine(url: str) -> None:
     _check_record()
 
 
+def _tell_of_a_sandbox(url: str) -> None:
+    _title("8. A sandbox's own key: what it means is looked up when the request comes")
+    key = _manage("mint_key", "--service", "sandbox-runtime", "--metadata", '{"sandbox": 1}')
+    _expect_organisation(1, f"{url}/api/whoami/", key)
+    _manage("change_sandbox", "1", "--organisation", "acme")
+    _expect_organisation(2, f"{url}/api/whoami/", key, why="its sandbox was moved")
+    _manage("change_sandbox", "1", "--status", "stopped")
+    _expect(401, "GET", f"{url}/api/whoami/", key, why="its sandbox is stopped")
+    _manage("change_sandbox", "1", "--status", "running")
+    _expect_organisation(2, f"{url}/api/whoami/", key, why="and runs again")
+
+
 def _tell_of_a_human(url: str) -> None:
-    _title("8. Ada logs in from her terminal, and approves it in her browser")
+    _title("9. Ada logs in from her terminal, and approves it in her browser")
     _log_in(url)
 
-    _title("9. Now every tool of hers is logged in, with the one scope she asked for")
+    _title("10. Now every tool of hers is logged in, with the one scope she asked for")
     _pikku_auth("whoami")
     _expect(200, "GET", f"{url}/api/whoami/", None, Session())
     _expect(200, "GET", f"{url}/api/sandboxes/", None, Session())
     _expect(403, "POST", f"{url}/api/sandboxes/", None, Session(), json={"name": "mine"})
 
-    _title("10. She logs out: the server ends the login, and the terminal forgets it")
+    _title("11. She logs out: the server ends the login, and the terminal forgets it")
     token = _pikku_auth("token")
     _pikku_auth("logout")
     _expect(401, "GET", f"{url}/api/whoami/", token, why="somebody has kept a copy")
@@ -212,7 +225,7 @@ def _expect(
     *,
     json: object = None,
     why: str = "",
-) -> None:
+) -> requests.Response:
     """Make a real request, show it and its answer, and insist on ``status``."""
     headers = _header(key)
     answer = (session or requests).request(method, url, headers=headers, json=json, timeout=10)
@@ -223,6 +236,13 @@ def _expect(
             print(f"    {header}: {answer.headers[header]}")
     if answer.status_code != status:
         raise Surprise(f"{status} was expected")
+    return answer
+
+
+def _expect_organisation(organisation: int, url: str, key: str, *, why: str = "") -> None:
+    """Ask who ``key`` is, and insist on the id of its organisation."""
+    if _expect(200, "GET", url, key, why=why).json().get("organisation") != organisation:
+        raise Surprise(f"the organisation {organisation} was expected")
 
 
 def _header(credential: str | None) -> dict[str, str]:

@@ -54,6 +54,7 @@ REST_FRAMEWORK = {
 
 PIKKU_AUTH = {
     "SCOPES": {"sandbox": ["read", "write"]},
+    "MAP_KEY": "example_project.sandboxes.mapping.sandbox_of",
 }
 
 SPECTACULAR_SETTINGS = {
