@@ -26,13 +26,13 @@ _secrets: set[str] = set()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """``e2e`` needs a browser and ``interop`` needs node: they run when asked for by name.
+    """``e2e`` needs a browser, ``interop`` node, ``live`` Redis: they run when asked for by name.
 
     ``norecursedirs`` would keep them from being asked for, too.
     """
     name = collection_path.name
     asked_for = any(name in Path(argument).parts for argument in config.args)
-    return True if name in {"e2e", "interop"} and not asked_for else None
+    return True if name in {"e2e", "interop", "live"} and not asked_for else None
 
 
 def pikku_settings(**changes: Any) -> override_settings:

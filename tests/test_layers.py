@@ -18,7 +18,20 @@ ROOMS = {
     "base": {"conf", "exceptions", "signals"},
     "state": {"models", "migrations", "principal"},
     "flows": {"flows"},
-    "doors": {"admin", "backends", "management", "rest_framework", "urls", "views"},
+    "doors": {
+        "admin",
+        "admission",
+        "backends",
+        "decorators",
+        "management",
+        "middleware",
+        "origins",
+        "refusals",
+        "rest_framework",
+        "urls",
+        "views",
+    },
+    "contrib": {"contrib"},
     "wiring": {"apps", "checks"},
     "testing": {"testing"},
     "client": {"client"},
@@ -26,7 +39,7 @@ ROOMS = {
 ROOM_OF = {name: room for room, names in ROOMS.items() for name in names}
 
 # room -> our rooms it may import, other packages it may import
-DJANGO = {"django"}
+DJANGO = {"django", "asgiref"}
 DRF = {"rest_framework", "drf_spectacular"}
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "version": (set(), set()),
@@ -35,9 +48,10 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "state": ({"core", "base"}, DJANGO),
     "flows": ({"core", "base", "state"}, DJANGO),
     "doors": ({"core", "base", "state", "flows"}, DJANGO | DRF),
-    "wiring": ({"core", "base", "state", "flows", "doors"}, DJANGO | DRF),
+    "contrib": ({"core", "base", "state", "flows", "doors"}, DJANGO | {"channels", "ninja"}),
+    "wiring": ({"core", "base", "state", "flows", "doors", "contrib"}, DJANGO | DRF),
     "testing": ({"core", "base", "state", "flows"}, DJANGO | DRF),
-    "client": ({"version"}, {"requests"}),
+    "client": ({"version"}, {"requests", "httpx", "websockets"}),
 }
 
 

@@ -1,0 +1,107 @@
+"""Every door, asked in the same way: ``ask(headers)`` gives a :class:`Decision`.
+
+The sync ones are asked through WSGI, where a server joins repeated headers by a comma, the async
+ones through ASGI, which hands them on as they came.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
+from django.test import Client, override_settings
+
+from pikku_auth.contrib.channels import PikkuAuthMiddleware
+from tests.doors.decision import Decision, decision_of
+from tests.doors.urls import WANTED, Telling
+from tests.sockets.wire import Application, calling, scope_of
+
+Headers = Sequence[tuple[str, str]]
+Door = Callable[[Headers], Decision]
+
+MIDDLEWARE = "pikku_auth.middleware.PikkuAuthMiddleware"
+
+
+def joined(headers: Headers) -> dict[str, str]:
+    """As WSGI's servers do it."""
+    together: dict[str, list[str]] = {}
+    for name, value in headers:
+        together.setdefault(name, []).append(value)
+    return {name: ",".join(values) for name, values in together.items()}
+
+
+def over_wsgi(path: str, *, middleware: bool = False) -> Door:
+    def ask(headers: Headers) -> Decision:
+        with host(middleware=middleware):
+            answer = Client(enforce_csrf_checks=True).get(path, headers=joined(headers))
+        return decision_of(answer.status_code, answer.json())
+
+    return ask
+
+
+def over_asgi(path: str, *, middleware: bool = False) -> Door:
+    async def go(headers: Headers) -> Decision:
+        scope = scope_of(headers, type="http", method="GET", scheme="http", path=path)
+        application = Application(ASGIHandler(), scope)
+        await application.told.put({"type": "http.request", "body": b""})
+        start, body = await application.next(), await application.next()
+        await application.end()
+        return decision_of(start["status"], json.loads(body["body"]))
+
+    def ask(headers: Headers) -> Decision:
+        with host(middleware=middleware):
+            return async_to_sync(go)(headers)
+
+    return ask
+
+
+def over_websocket(scopes: Sequence[str] = ()) -> Door:
+    app = PikkuAuthMiddleware(Telling.as_asgi(), allow_anonymous=True, scopes=scopes)
+
+    async def go(headers: Headers) -> Decision:
+        # Whoever has a cookie is a browser, and says where it is.
+        origin = [("Origin", "http://testserver")] if "Cookie" in dict(headers) else []
+        async with calling(app, [*headers, *origin]) as call:
+            if not call.opened:
+                return decision_of(call.status or 0, call.body)
+            told = await call.says()
+            await call.hang_up()
+            return decision_of(200, told)
+
+    return async_to_sync(go)
+
+
+def host(*, middleware: bool) -> override_settings:
+    """A host with the views of this suite."""
+    others = [name for name in settings.MIDDLEWARE if name != MIDDLEWARE]
+    return override_settings(
+        ROOT_URLCONF="tests.doors.urls",
+        MIDDLEWARE=[*others, MIDDLEWARE] if middleware else others,
+    )
+
+
+DOORS: dict[str, Door] = {
+    "REST framework": over_wsgi("/drf/"),
+    "REST framework behind the middleware": over_wsgi("/drf/", middleware=True),
+    "the middleware": over_wsgi("/known/", middleware=True),
+    "the async middleware": over_asgi("/aknown/", middleware=True),
+    "the decorator": over_wsgi("/wanted/"),
+    "the async decorator": over_asgi("/awanted/"),
+    "ninja": over_wsgi("/ninja/sync/"),
+    "async ninja": over_asgi("/ninja/async/"),
+    "ninja behind the middleware": over_asgi("/ninja/sync/", middleware=True),
+    "Channels": over_websocket(),
+}
+
+SCOPED_DOORS: dict[str, Door] = {
+    "REST framework": over_wsgi("/drf/scoped/"),
+    "the decorator": over_wsgi("/wanted/scoped/"),
+    "the async decorator": over_asgi("/awanted/scoped/"),
+    "ninja": over_wsgi("/ninja/scoped/sync/"),
+    "async ninja": over_asgi("/ninja/scoped/async/"),
+    "Channels": over_websocket([WANTED]),
+}
+"""Those that can want a scope."""

@@ -1,0 +1,437 @@
+"""The same request gets the same decision, whichever door it comes to.
+
+A table of requests; each is sent through every door. What the doors answer is compared whole, so
+that one which differs is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from rest_framework_simplejwt.tokens import AccessToken
+
+from pikku_auth.core.limits import parse_rate
+from pikku_auth.core.secrets import generate
+from pikku_auth.flows import (
+    IssuedKey,
+    IssuedLogin,
+    activate_service_user,
+    create_service_user,
+    deactivate_service_user,
+    disable_key,
+    enable_key,
+    mint_key,
+    revoke_key,
+    revoke_login,
+    rotate_key,
+)
+from pikku_auth.models import APIKey, LoginSession, ServiceUser
+from tests.conftest import pikku_settings
+from tests.doors.decision import (
+    BAD_KEY,
+    BAD_TOKEN,
+    NOBODY,
+    NOT_FROM_HERE,
+    OUTAGE,
+    USED_UP,
+    Decision,
+    missing,
+)
+from tests.doors.doors import DOORS, SCOPED_DOORS, Door, Headers
+from tests.logins import browser_of, logged_in
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def everywhere(headers: Headers, expected: Decision, doors: dict[str, Door] | None = None) -> None:
+    """Send the request through every door."""
+    doors = DOORS if doors is None else doors
+    decisions = {name: ask(headers) for name, ask in doors.items()}
+    assert decisions == dict.fromkeys(doors, expected)
+
+
+def key_header(issued: IssuedKey) -> tuple[str, str]:
+    return ("x-api-key", issued.secret.reveal())
+
+
+def login_header(issued: IssuedLogin) -> tuple[str, str]:
+    return ("Authorization", f"Bearer {issued.token.reveal()}")
+
+
+def key_decision(issued: IssuedKey) -> Decision:
+    user = str(issued.key.service_user.user_id)
+    return Decision(200, "", user, "api_key", tuple(issued.key.scopes))
+
+
+def login_decision(issued: IssuedLogin) -> Decision:
+    return Decision(200, "", str(issued.login.user_id), "login", tuple(issued.login.scopes))
+
+
+@dataclass
+class World:
+    """Who there is, and what they hold."""
+
+    ada: Any
+    machine: ServiceUser
+    key: IssuedKey
+    login: IssuedLogin
+    cookie: tuple[str, str]
+
+    @property
+    def bearer(self) -> tuple[str, str]:
+        return login_header(self.login)
+
+
+@pytest.fixture
+def world(make_user: Callable[..., Any], service_user: ServiceUser) -> World:
+    ada = make_user("ada")
+    cookies = browser_of(ada).cookies
+    return World(
+        ada=ada,
+        machine=service_user,
+        key=mint_key(service_user, permissions=["sandbox:read"]),
+        login=logged_in(ada),
+        cookie=("Cookie", "; ".join(f"{name}={c.value}" for name, c in cookies.items())),
+    )
+
+
+# --- The truth table: which credential decides ----------------------------------------------
+
+Request = Callable[[World], list[tuple[str, str]]]
+Expect = Callable[[World], Decision]
+
+TRUTH_TABLE: dict[str, tuple[Request, Expect]] = {
+    "good key": (lambda w: [key_header(w.key)], lambda w: key_decision(w.key)),
+    "bad key": (lambda w: [("x-api-key", "nonsense")], lambda w: BAD_KEY),
+    "bad key and good bearer": (
+        lambda w: [("x-api-key", "nonsense"), w.bearer],
+        lambda w: BAD_KEY,
+    ),
+    "good key and good bearer": (
+        lambda w: [key_header(w.key), w.bearer],
+        lambda w: key_decision(w.key),
+    ),
+    "good key and bad bearer": (
+        lambda w: [key_header(w.key), ("Authorization", "Bearer nonsense")],
+        lambda w: key_decision(w.key),
+    ),
+    "good key and a session": (
+        lambda w: [key_header(w.key), w.cookie],
+        lambda w: key_decision(w.key),
+    ),
+    # The reference falls through to the bearer here, and we do not.
+    "empty key and good bearer": (lambda w: [("x-api-key", ""), w.bearer], lambda w: BAD_KEY),
+    "good bearer": (lambda w: [w.bearer], lambda w: login_decision(w.login)),
+    "good bearer and a session": (
+        lambda w: [w.bearer, w.cookie],
+        lambda w: login_decision(w.login),
+    ),
+    "good bearer, its scheme in lower case": (
+        lambda w: [("Authorization", w.bearer[1].replace("Bearer", "bearer"))],
+        lambda w: login_decision(w.login),
+    ),
+    "bad bearer of ours": (
+        lambda w: [("Authorization", "Bearer pks_nonsense")],
+        lambda w: BAD_TOKEN,
+    ),
+    "bad bearer of ours and a session": (
+        lambda w: [("Authorization", "Bearer pks_nonsense"), w.cookie],
+        lambda w: BAD_TOKEN,
+    ),
+    "somebody else's bearer": (
+        lambda w: [("Authorization", f"Bearer {AccessToken.for_user(w.ada)}")],
+        lambda w: NOBODY,
+    ),
+    "basic authentication": (
+        lambda w: [("Authorization", "Basic YWRhOmFkYQ==")],
+        lambda w: NOBODY,
+    ),
+    "no scheme": (lambda w: [("Authorization", w.login.token.reveal())], lambda w: NOBODY),
+    "a session": (lambda w: [w.cookie], lambda w: NOBODY),
+    "nothing": (lambda w: [], lambda w: NOBODY),
+    "good key and somebody to be instead": (
+        lambda w: [key_header(w.key), ("x-pikku-impersonate-user-id", str(w.ada.pk))],
+        lambda w: key_decision(w.key),
+    ),
+    "good bearer and somebody to be instead": (
+        lambda w: [w.bearer, ("x-pikku-impersonate-user-id", "1")],
+        lambda w: login_decision(w.login),
+    ),
+    "a cookie of another site's relay": (
+        lambda w: [("x-pikku-cross-site-cookie", w.cookie[1])],
+        lambda w: NOBODY,
+    ),
+    "a key in the URL's place": (
+        lambda w: [("Referer", f"https://example.com/?apiKey={'x' * 20}")],
+        lambda w: NOBODY,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TRUTH_TABLE)
+def test_the_truth_table(case: str, world: World) -> None:
+    request, expect = TRUTH_TABLE[case]
+    everywhere(request(world), expect(world))
+
+
+@pytest.mark.parametrize("also", ["nothing", "good bearer"])
+def test_who_the_mapping_rejects_is_refused_whatever_else_is_there(also: str, world: World) -> None:
+    reject = "tests.mappings.reject"
+    with pikku_settings(MAP_KEY=reject, MAP_SESSION=reject):
+        others = [world.bearer] if also == "good bearer" else []
+        everywhere([key_header(world.key), *others], BAD_KEY)
+        everywhere([world.bearer], BAD_TOKEN)
+
+
+@pytest.mark.parametrize("kind", ["", "a"], ids=["sync", "async"])
+def test_who_the_mapping_narrows_is_narrowed(kind: str, world: World) -> None:
+    name = f"tests.mappings.{kind}narrow"
+    full = mint_key(world.machine, permissions=["sandbox:*"])
+    with pikku_settings(MAP_KEY=name, MAP_SESSION=name):
+        everywhere([key_header(full)], key_decision(full)._replace(scopes=("sandbox:read",)))
+        narrowed = login_decision(world.login)._replace(scopes=("sandbox:read",))
+        everywhere([world.bearer], narrowed)
+
+
+# --- T20: a bad key header never falls through ------------------------------------------------
+
+
+def revoked(world: World) -> str:
+    revoke_key(world.key.key)
+    return world.key.secret.reveal()
+
+
+def expired(world: World) -> str:
+    APIKey.objects.update(expires_at=world.key.key.created_at)
+    return world.key.secret.reveal()
+
+
+BAD_KEYS: dict[str, Callable[[World], list[str]]] = {
+    "empty": lambda w: [""],
+    "spaces": lambda w: ["   "],
+    "malformed": lambda w: ["nonsense"],
+    "not ASCII": lambda w: ["kl\xfc\xdfel"],
+    "unknown": lambda w: [generate("pka").reveal()],
+    "revoked": lambda w: [revoked(w)],
+    "expired": lambda w: [expired(w)],
+    "a login's token": lambda w: [w.login.token.reveal()],
+    "a ticket": lambda w: [generate("pkt").reveal()],
+    "two, the first good": lambda w: [w.key.secret.reveal(), "nonsense"],
+    "two, the second good": lambda w: ["nonsense", w.key.secret.reveal()],
+    "two, both good": lambda w: [w.key.secret.reveal()] * 2,
+    "two in one": lambda w: [f"{w.key.secret.reveal()}, {w.key.secret.reveal()}"],
+}
+BESIDE: dict[str, Callable[[World], list[tuple[str, str]]]] = {
+    "nothing": lambda w: [],
+    "a session": lambda w: [w.cookie],
+    "a good bearer": lambda w: [w.bearer],
+    "a session and a good bearer": lambda w: [w.cookie, w.bearer],
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+@pytest.mark.parametrize("bad", BAD_KEYS)
+def test_a_bad_key_is_refused_whatever_is_beside_it(bad: str, beside: str, world: World) -> None:
+    headers = [("x-api-key", value) for value in BAD_KEYS[bad](world)]
+    everywhere([*headers, *BESIDE[beside](world)], BAD_KEY)
+
+
+# --- T21, and what else can be wrong with a bearer ---------------------------------------------
+
+BAD_BEARERS: dict[str, Callable[[World], list[str]]] = {
+    "malformed": lambda w: ["Bearer pks_nonsense"],
+    "only a prefix": lambda w: ["Bearer pks_"],
+    "unknown": lambda w: [f"Bearer {generate('pks').reveal()}"],
+    "a key": lambda w: [f"Bearer {w.key.secret.reveal()}"],
+    "two, the first good": lambda w: [w.bearer[1], "Bearer nonsense"],
+    "two, the second good": lambda w: ["Bearer pks_nonsense", w.bearer[1]],
+    "two, both good": lambda w: [w.bearer[1]] * 2,
+    "two words": lambda w: [f"{w.bearer[1]} {w.login.token.reveal()}"],
+}
+
+
+@pytest.mark.parametrize("beside", ["nothing", "a session"])
+@pytest.mark.parametrize("bad", BAD_BEARERS)
+def test_a_bad_bearer_is_refused_whatever_is_beside_it(bad: str, beside: str, world: World) -> None:
+    headers = [("Authorization", value) for value in BAD_BEARERS[bad](world)]
+    everywhere([*headers, *BESIDE[beside](world)], BAD_TOKEN)
+
+
+# --- Every state ------------------------------------------------------------------------------
+
+
+def django_user(service_user: ServiceUser, **changes: Any) -> None:
+    get_user_model()._default_manager.filter(pk=service_user.user_id).update(**changes)
+
+
+def spent(world: World, **limits: Any) -> IssuedKey:
+    """A key whose limit is used up."""
+    issued = mint_key(world.machine, **limits)
+    DOORS["the decorator"]([key_header(issued)])
+    return issued
+
+
+def after(act: Callable[[IssuedKey], Any]) -> Callable[[World], IssuedKey]:
+    def made(world: World) -> IssuedKey:
+        act(world.key)
+        return world.key
+
+    return made
+
+
+def disabled_and_enabled(issued: IssuedKey) -> None:
+    disable_key(issued.key)
+    enable_key(issued.key)
+
+
+def stopped_and_started(issued: IssuedKey) -> None:
+    deactivate_service_user(issued.key.service_user)
+    activate_service_user(issued.key.service_user)
+
+
+def of_a_deleted_user(world: World) -> IssuedKey:
+    issued = mint_key(create_service_user("short-lived"))
+    get_user_model()._default_manager.get(pk=issued.key.service_user.user_id).delete()
+    return issued
+
+
+GOOD = None
+KEY_STATES: dict[str, tuple[Callable[[World], IssuedKey], Decision | None]] = {
+    "active": (lambda w: w.key, GOOD),
+    "without end": (lambda w: mint_key(w.machine, lifetime=None), GOOD),
+    "with no scope": (lambda w: mint_key(w.machine), GOOD),
+    "with every scope": (lambda w: mint_key(w.machine, permissions=["*"]), GOOD),
+    "disabled": (after(lambda issued: disable_key(issued.key)), BAD_KEY),
+    "disabled and enabled again": (after(disabled_and_enabled), GOOD),
+    "revoked": (after(lambda issued: revoke_key(issued.key)), BAD_KEY),
+    "expired": (lambda w: (expired(w), w.key)[1], BAD_KEY),
+    "rotated, in the overlap": (after(lambda issued: rotate_key(issued.key)), GOOD),
+    "rotated at once": (after(lambda issued: rotate_key(issued.key, overlap=None)), BAD_KEY),
+    "its successor": (lambda w: rotate_key(w.key.key, overlap=None), GOOD),
+    "over its rate": (lambda w: spent(w, rate=parse_rate("1/d")), USED_UP),
+    "over its quota": (lambda w: spent(w, quota=1), USED_UP),
+    "from a network that it may not": (
+        lambda w: mint_key(w.machine, networks=["192.0.2.0/24"]),
+        NOT_FROM_HERE,
+    ),
+    "from a network that it may": (lambda w: mint_key(w.machine, networks=["127.0.0.1"]), GOOD),
+    "of a stopped service user": (
+        after(lambda issued: deactivate_service_user(issued.key.service_user)),
+        BAD_KEY,
+    ),
+    "of one that was started again": (after(stopped_and_started), GOOD),
+    "of an inactive Django user": (
+        after(lambda issued: django_user(issued.key.service_user, is_active=False)),
+        BAD_KEY,
+    ),
+    "of a superuser": (
+        after(lambda issued: django_user(issued.key.service_user, is_superuser=True)),
+        BAD_KEY,
+    ),
+    "of a deleted Django user": (of_a_deleted_user, BAD_KEY),
+}
+
+
+@pytest.mark.parametrize("state", KEY_STATES)
+def test_every_state_of_a_key_and_its_owner(state: str, world: World) -> None:
+    make, expected = KEY_STATES[state]
+    issued = make(world)
+    everywhere([key_header(issued)], expected or key_decision(issued))
+
+
+def change_password(user: Any) -> None:
+    user.set_password("another")
+    user.save()
+
+
+def deactivate(user: Any) -> None:
+    user.is_active = False
+    user.save()
+
+
+LOGIN_STATES: dict[str, tuple[Callable[[World], Any], Decision | None]] = {
+    "active": (lambda w: None, GOOD),
+    "revoked": (lambda w: revoke_login(w.login.login), BAD_TOKEN),
+    "expired": (
+        lambda w: LoginSession.objects.update(expires_at=w.login.login.created_at),
+        BAD_TOKEN,
+    ),
+    "of an inactive human": (lambda w: deactivate(w.ada), BAD_TOKEN),
+    "of another password": (lambda w: change_password(w.ada), BAD_TOKEN),
+    "of a deleted human": (lambda w: w.ada.delete(), BAD_TOKEN),
+}
+
+
+@pytest.mark.parametrize("state", LOGIN_STATES)
+def test_every_state_of_a_login(state: str, world: World) -> None:
+    act, expected = LOGIN_STATES[state]
+    act(world)
+    everywhere([world.bearer], expected or login_decision(world.login))
+
+
+def test_a_login_with_scopes_has_those_only(world: World) -> None:
+    issued = logged_in(world.ada, scope="sandbox:read")
+    everywhere([login_header(issued)], login_decision(issued))
+
+
+@pytest.fixture
+def outage() -> Iterator[None]:
+    def down(*_: object, **__: object) -> None:
+        raise OperationalError("gone")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseDatabaseWrapper, "cursor", down)
+        yield
+
+
+@pytest.mark.parametrize("kind", ["key", "login"])
+def test_an_outage_says_nothing_of_a_credential(
+    kind: str, world: World, request: pytest.FixtureRequest
+) -> None:
+    header = key_header(world.key) if kind == "key" else world.bearer
+    with nullcontext(request.getfixturevalue("outage")):
+        everywhere([header], OUTAGE)
+
+
+# --- Scopes -----------------------------------------------------------------------------------
+
+HELD: dict[str, tuple[list[str], bool]] = {
+    "none": ([], False),
+    "another": (["sandbox:read"], False),
+    "the one": (["sandbox:write"], True),
+    "all of the resource": (["sandbox:*"], True),
+    "all": (["*"], True),
+}
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_a_scope_that_is_wanted(held: str, world: World) -> None:
+    scopes, is_enough = HELD[held]
+    issued = mint_key(world.machine, permissions=scopes)
+    expected = key_decision(issued) if is_enough else missing("sandbox:write")
+    everywhere([key_header(issued)], expected, SCOPED_DOORS)
+
+
+def test_an_unrestricted_login_has_every_scope(world: World) -> None:
+    everywhere([world.bearer], login_decision(world.login), SCOPED_DOORS)
+    narrow = logged_in(world.ada, scope="sandbox:read")
+    everywhere([login_header(narrow)], missing("sandbox:write"), SCOPED_DOORS)
+
+
+def test_a_missing_scope_costs_no_secret_its_refusal(world: World) -> None:
+    """A bad key is a bad key first."""
+    everywhere([("x-api-key", "nonsense")], BAD_KEY, SCOPED_DOORS)
+
+
+def test_a_call_counts_once_at_every_door(world: World) -> None:
+    issued = mint_key(world.machine, quota=100)
+    everywhere([key_header(issued)], key_decision(issued))
+    issued.key.refresh_from_db()
+    assert issued.key.remaining == 100 - len(DOORS)

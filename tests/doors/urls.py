@@ -1,0 +1,111 @@
+"""One view for each door, all saying the same, once open to all scopes and once for one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from asgiref.sync import iscoroutinefunction
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+from ninja import NinjaAPI
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from pikku_auth.contrib.ninja import PikkuAuth, handle_refusals
+from pikku_auth.decorators import require_principal
+from pikku_auth.principal import Principal
+from pikku_auth.rest_framework import HasScope, PikkuAuthentication
+from tests.doors.decision import told_of
+
+WANTED = "sandbox:write"
+
+
+class ForAll(APIView):
+    """The door of REST framework, in either order that the documentation allows."""
+
+    authentication_classes: ClassVar = [PikkuAuthentication, SessionAuthentication]
+    permission_classes: ClassVar[list[Any]] = [AllowAny]
+
+    def get(self, request: Request) -> Response:
+        return Response(told_of(request.auth if isinstance(request.auth, Principal) else None))
+
+
+class ForOneScope(ForAll):
+    permission_classes: ClassVar[list[Any]] = [HasScope]
+    required_scopes: ClassVar = [WANTED]
+
+
+def known(request: Any) -> JsonResponse:
+    """Behind the middleware."""
+    return JsonResponse(told_of(request.principal))
+
+
+async def aknown(request: Any) -> JsonResponse:
+    return known(request)
+
+
+@require_principal
+def wanted(request: HttpRequest) -> JsonResponse:
+    return known(request)
+
+
+@require_principal
+async def awanted(request: HttpRequest) -> JsonResponse:
+    return known(request)
+
+
+@require_principal(scopes=[WANTED])
+def with_scope(request: HttpRequest) -> JsonResponse:
+    return known(request)
+
+
+@require_principal(scopes=[WANTED])
+async def awith_scope(request: HttpRequest) -> JsonResponse:
+    return known(request)
+
+
+def ninja_api(scopes: Sequence[str]) -> NinjaAPI:
+    """The door of django-ninja, for sync and for async operations."""
+    api = NinjaAPI(auth=PikkuAuth(scopes=scopes), urls_namespace=f"doors{len(scopes)}")
+    handle_refusals(api)
+
+    @api.get("sync/")
+    def told(request: Any) -> dict[str, Any]:
+        return told_of(request.auth)
+
+    @api.get("async/")
+    async def atold(request: Any) -> dict[str, Any]:
+        return told_of(request.auth)
+
+    return api
+
+
+class Telling(AsyncJsonWebsocketConsumer):
+    """Says it over a WebSocket."""
+
+    channel_layer_alias = "none of its own"
+
+    async def connect(self) -> None:
+        await self.accept()
+        await self.send_json(told_of(self.scope["principal"]))
+
+
+assert all(iscoroutinefunction(view) for view in (aknown, awanted, awith_scope))
+
+urlpatterns = [
+    path("drf/", ForAll.as_view()),
+    path("drf/scoped/", ForOneScope.as_view()),
+    path("known/", known),
+    path("aknown/", aknown),
+    path("wanted/", wanted),
+    path("wanted/scoped/", with_scope),
+    path("awanted/", awanted),
+    path("awanted/scoped/", awith_scope),
+    path("ninja/", ninja_api([]).urls),
+    path("ninja/scoped/", ninja_api([WANTED]).urls),
+]
