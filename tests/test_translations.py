@@ -1,0 +1,71 @@
+"""What people read in other languages, and that no sentence is forgotten."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from gettext import translation
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+import pikku_auth
+
+ROOT = Path(pikku_auth.__file__).parent
+LANGUAGES = sorted(path.name for path in (ROOT / "locale").iterdir())
+
+
+MARKS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
+
+
+def in_code() -> Iterator[str]:
+    """What is marked for translation in the package's code."""
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in MARKS:
+                assert isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno}"
+                yield node.args[0].value
+
+
+def in_templates() -> Iterator[str]:
+    """The same of the templates; a plural's singular stands for both."""
+    for path in (ROOT / "templates").rglob("*.html"):
+        text = path.read_text()
+        for quoted in re.findall(r"""{% translate ("[^"]*"|'[^']*') %}""", text):
+            yield quoted[1:-1]
+        for block in re.findall(r"{% blocktranslate.*?%}(.*?){% endblocktranslate %}", text):
+            yield re.sub(r"{{ (\w+) }}", r"%(\1)s", block.partition("{% plural %}")[0])
+
+
+def translated(language: str) -> dict[str, str]:
+    """What the catalogue of ``language`` has, a plural by its singular."""
+    found = translation("django", localedir=ROOT / "locale", languages=[language])
+    catalog: dict[Any, str] = found._catalog  # type: ignore[attr-defined]
+    return {msgid if isinstance(msgid, str) else msgid[0]: text for msgid, text in catalog.items()}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_sentence_is_translated(language: str) -> None:
+    known = translated(language)
+    assert len(known) > 200
+    assert {*in_code(), *in_templates()} - {msgid for msgid, text in known.items() if text} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_translation_keeps_what_is_filled_in(language: str) -> None:
+    blanks = re.compile(r"%\(\w+\)[sd]|</?\w+>")
+    for msgid, text in translated(language).items():
+        assert sorted(blanks.findall(text)) == sorted(blanks.findall(msgid))
+
+
+@pytest.mark.django_db
+def test_the_page_speaks_german(make_user: Any, settings: Any) -> None:
+    settings.LANGUAGE_CODE = "de"
+    browser = Client()
+    browser.force_login(make_user(), "django.contrib.auth.backends.ModelBackend")
+    answers = [browser.post("/auth/activate", {"user_code": "BBBB-BBBB"}) for _ in range(6)]
+    assert "Diesen Code gibt es nicht." in answers[0].content.decode()
+    assert "Warten Sie 10 Minuten." in answers[5].content.decode()
