@@ -136,7 +136,7 @@ def parts_of_ours(issued: IssuedKey) -> dict[str, Call]:
         find_by_digest(APIKey, digest, "service_user", "user", using=using)
 
     def write_last_used() -> None:
-        usage.note(issued.key, timezone.now())
+        usage.note(issued.key, timezone.now(), "192.0.2.1")
         usage.flush()
 
     return {
