@@ -38,7 +38,6 @@ def run(script: str, database: Path) -> subprocess.CompletedProcess[str]:
     environment = {
         **{name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON},
         "DATABASE_URL": f"sqlite:///{database}",
-        "DJANGO_SETTINGS_MODULE": "example_project.settings",
     }
     return subprocess.run(
         ["/bin/sh", "-c", script],
