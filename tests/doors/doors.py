@@ -83,8 +83,9 @@ def host(*, middleware: bool) -> override_settings:
     )
 
 
-DOORS: dict[str, Door] = {
+HTTP_DOORS: dict[str, Door] = {
     "REST framework": over_wsgi("/drf/"),
+    "REST framework, under ASGI": over_asgi("/drf/"),
     "REST framework behind the middleware": over_wsgi("/drf/", middleware=True),
     "the middleware": over_wsgi("/known/", middleware=True),
     "the async middleware": over_asgi("/aknown/", middleware=True),
@@ -93,8 +94,8 @@ DOORS: dict[str, Door] = {
     "ninja": over_wsgi("/ninja/sync/"),
     "async ninja": over_asgi("/ninja/async/"),
     "ninja behind the middleware": over_asgi("/ninja/sync/", middleware=True),
-    "Channels": over_websocket(),
 }
+DOORS: dict[str, Door] = {**HTTP_DOORS, "Channels": over_websocket()}
 
 SCOPED_DOORS: dict[str, Door] = {
     "REST framework": over_wsgi("/drf/scoped/"),
