@@ -23,6 +23,7 @@ from pikku_auth.models import APIKey
 from pikku_auth.rest_framework import PikkuAuthentication
 from pikku_auth.testing import key_headers
 from tests.conftest import pikku_settings
+from tests.host_views import WhoAmI
 
 pytestmark = pytest.mark.django_db
 
@@ -130,7 +131,7 @@ def test_a_bad_key_is_refused_whatever_good_credential_is_beside_it(
     for path in (WHOAMI, "/test/public/"):
         response = get(api, bad_keys[bad], path, **credentials[beside])
         assert response.status_code == 401
-        assert response.json() == {"detail": "Invalid API key."}
+        assert response.json() == {"detail": "Invalid API key.", "code": "invalid_key"}
         assert response["WWW-Authenticate"] == 'ApiKey realm="api"'
 
 
@@ -180,7 +181,7 @@ class TestBearer:
     def test_a_token_of_our_format_that_nobody_has_is_refused(self, api: APIClient) -> None:
         response = get(api, None, Authorization="Bearer pks_" + "0" * 49)
         assert response.status_code == 401
-        assert response.json() == {"detail": "Invalid or expired login."}
+        assert response.json() == {"detail": "Invalid or expired login.", "code": "invalid_token"}
 
     def test_a_good_key_beside_a_bad_one_of_ours_decides(self, api: APIClient, mint: Mint) -> None:
         issued = mint()
@@ -202,6 +203,16 @@ def test_without_any_credential_the_challenge_names_both_schemes_and_no_error(
     response = get(api, None)
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == 'ApiKey realm="api", Bearer realm="api"'
+    assert response["Cache-Control"] == "no-store"
+
+
+def test_a_subclass_may_name_the_realm() -> None:
+    class Ours(PikkuAuthentication):
+        www_authenticate_realm = "sandboxes"
+
+    view = type("View", (WhoAmI,), {"authentication_classes": [Ours]})
+    request = APIRequestFactory().get("/", headers={"x-api-key": "nonsense"})
+    assert view.as_view()(request)["WWW-Authenticate"] == 'ApiKey realm="sandboxes"'
 
 
 class TestOtherStatuses:
@@ -211,7 +222,10 @@ class TestOtherStatuses:
         issued = mint(networks=["192.0.2.0/24"])
         response = get(api, issued.secret.reveal())
         assert response.status_code == 403
-        assert response.json() == {"detail": "This API key may not be used from this network."}
+        assert response.json() == {
+            "detail": "This API key may not be used from this network.",
+            "code": "network_not_allowed",
+        }
 
     def test_the_peer_of_the_connection_is_the_caller(self, api: APIClient, mint: Mint) -> None:
         issued = mint(networks=["192.0.2.0/24"])
@@ -243,6 +257,10 @@ class TestOtherStatuses:
         response = get(api, issued.secret.reveal())
         assert response.status_code == 429
         assert 0 < int(response["Retry-After"]) <= timedelta(weeks=1000).total_seconds()
+        assert response.json() == {
+            "detail": "This API key's limit is used up.",
+            "code": "limit_exceeded",
+        }
 
     def test_a_used_up_quota_is_429_without_a_time_to_wait(
         self, api: APIClient, mint: Mint
@@ -263,7 +281,10 @@ class TestOtherStatuses:
             response = get(api, issued.secret.reveal())
         assert response.status_code == 503
         assert response["Retry-After"] == "5"
-        assert response.json() == {"detail": "Authentication is temporarily unavailable."}
+        assert response.json() == {
+            "detail": "Authentication is temporarily unavailable.",
+            "code": "unavailable",
+        }
         assert get(api, issued.secret.reveal()).status_code == 200
 
     def test_a_service_user_that_is_deactivated_is_refused_at_the_next_request(
