@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from difflib import get_close_matches
+from inspect import isclass
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.utils.module_loading import import_string
@@ -163,16 +165,16 @@ def _immediate_sqlite() -> Iterator[CheckMessage]:
 def _middleware_too_early() -> Iterator[CheckMessage]:
     """``AuthenticationMiddleware`` after ours would overwrite the caller."""
     listed = list(settings.MIDDLEWARE)
-    if _MIDDLEWARE not in listed:
-        return
-    first = "django.contrib.auth.middleware.AuthenticationMiddleware"
-    if first not in listed[: listed.index(_MIDDLEWARE)]:
-        yield Error(
-            "PikkuAuthMiddleware does not come after AuthenticationMiddleware, which would make "
-            "the session's user of a caller that has a key.",
-            hint=f"MIDDLEWARE = […, {first!r}, …, {_MIDDLEWARE!r}, …]",
-            id="pikku_auth.E010",
-        )
+    after_ours = listed[listed.index(_MIDDLEWARE) :] if _MIDDLEWARE in listed else []
+    for name in after_ours:
+        middleware = import_string(name)
+        if isclass(middleware) and issubclass(middleware, AuthenticationMiddleware):
+            yield Error(
+                f"PikkuAuthMiddleware does not come after {middleware.__name__}, which would make "
+                "the session's user of a caller that has a key.",
+                hint=f"MIDDLEWARE = […, {name!r}, …, {_MIDDLEWARE!r}, …]",
+                id="pikku_auth.E010",
+            )
 
 
 def _is_bool(value: object) -> None:

@@ -30,9 +30,10 @@ def require_principal(view: Any = None, *, scopes: Sequence[str] = ()) -> Any:
     """Let only callers with a key or a login in, and only those with every one of ``scopes``.
 
     For functions and for classes of views, sync and async, with ``PikkuAuthMiddleware`` or
-    without. The view finds ``request.principal``, and its user in ``request.user``. Others are
-    refused in JSON, or with a page if that is what they prefer: 401 without a good
-    credential, 403 without a scope, 429 over a limit, 503 when the database is down.
+    without; decorate a class itself, without ``method_decorator``. The view finds
+    ``request.principal``, and its user in ``request.user``. Others are refused in JSON, or with
+    a page if that is what they prefer: 401 without a good credential, 403 without a scope, 429
+    over a limit, 503 when the database is down.
 
     A session of the site's is no credential here. So no CSRF token is asked for, and Django's
     ``LoginRequiredMiddleware`` leaves the decision to this.
@@ -46,14 +47,25 @@ def require_principal(view: Any = None, *, scopes: Sequence[str] = ()) -> Any:
 
 
 def _decorate(view: Any, scopes: Sequence[str]) -> Any:
-    if not isclass(view):
-        wrap = _awrapped if iscoroutinefunction(view) else _wrapped
-        return wrap(view, scopes, 0)
-    # Django copies the attributes of dispatch to the view that it makes of a class.
-    of_views: Any = view
-    wrap = _awrapped if of_views.view_is_async else _wrapped
-    of_views.dispatch = wrap(of_views.dispatch, scopes, 1)
-    return view
+    if isclass(view):
+        # Django copies the attributes of dispatch to the view that it makes of a class.
+        of_views: Any = view
+        of_views.dispatch = _open(_dispatching(of_views.dispatch, scopes))
+        return view
+    wrap = _awrapped if iscoroutinefunction(view) else _wrapped
+    return _open(wrap(view, scopes, 0))
+
+
+def _dispatching(dispatch: Any, scopes: Sequence[str]) -> Any:
+    """For a class and those that inherit from it, of which each may be sync or async."""
+    sync_dispatch, async_dispatch = _wrapped(dispatch, scopes, 1), _awrapped(dispatch, scopes, 1)
+
+    @wraps(dispatch)
+    def dispatching(self: Any, *args: Any, **kwargs: Any) -> Any:
+        chosen = async_dispatch if self.view_is_async else sync_dispatch
+        return chosen(self, *args, **kwargs)
+
+    return dispatching
 
 
 def _wrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
@@ -66,7 +78,7 @@ def _wrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
             return response_to(refusal, request)
         return _told(view(*args, **kwargs))
 
-    return _open(wrapped)
+    return wrapped
 
 
 def _awrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
@@ -79,7 +91,7 @@ def _awrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
             return response_to(refusal, request)
         return _told(await view(*args, **kwargs))
 
-    return _open(wrapped)
+    return wrapped
 
 
 def _told(response: Any) -> Any:

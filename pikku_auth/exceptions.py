@@ -162,6 +162,18 @@ class WidenedPermissions(PikkuAuthError):
         self.scopes = list(scopes)
 
 
+class MappingFailed(PikkuAuthError):
+    """The host's mapping raised what a door would take for an answer; ``__cause__`` is that."""
+
+    code = "mapping_failed"
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(
+            f"The mapping raised {type(error).__name__}, which is no answer here: return None to "
+            "reject the caller."
+        )
+
+
 class InvalidInput(PikkuAuthError, ValueError):
     """A verb was given something that it can't take. Nothing was changed."""
 

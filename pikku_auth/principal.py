@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from pikku_auth.core.permissions import Grant, Permissions, allows, missing, scope_strings
+from pikku_auth.core.permissions import (
+    Grant,
+    Permissions,
+    allows,
+    frozen,
+    missing,
+    scope_strings,
+)
 from pikku_auth.models import APIKey, LoginSession, ServiceUser, SocketTicket
 
 _BOUND = "_pikku_auth_permissions"
@@ -30,6 +37,10 @@ class Principal:
     login: LoginSession | None = None
     ticket: SocketTicket | None = None
     claims: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """The same for every request with that credential; throttles use it as a name."""
+        return f"{self.via}:{self.credential.pk}"
 
     @property
     def credential(self) -> APIKey | LoginSession | SocketTicket:
@@ -85,18 +96,23 @@ class Mapped:
     permissions: Grant | None = None
 
 
-def bind(user: Any, permissions: Permissions) -> None:
+def bind(user: Any, permissions: Permissions) -> Permissions:
     """Bound what this ``user`` object may do by the credential it came with.
+
+    Returns a copy that nobody can change, for the principal: what a host's code does to the
+    credential's row afterwards widens nothing.
 
     :class:`pikku_auth.backends.ServiceUserBackend` enforces the bound in ``has_perm``. A
     superuser's ``has_perm`` asks no backend, so on this object it is replaced.
     """
+    permissions = frozen(permissions)
     setattr(user, _BOUND, permissions)
     if getattr(user, "is_superuser", False) and not allows(permissions, "perm", "*"):
         user.has_perm = _BoundedPerm(permissions)
         user.has_module_perms = _BoundedModule(permissions)
         user.ahas_perm = _asynchronous(user.has_perm)
         user.ahas_module_perms = _asynchronous(user.has_module_perms)
+    return permissions
 
 
 def allows_perm(permissions: Permissions, perm: str) -> bool:

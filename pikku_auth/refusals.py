@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 
 from pikku_auth.conf import conf
 from pikku_auth.exceptions import InsufficientScope, Refused
-from pikku_auth.flows.resolver import is_key_presented, is_token_presented
+from pikku_auth.flows.presented import is_key_presented, is_token_presented
 
 REALM = "api"
 
@@ -52,11 +53,16 @@ def body_of(refusal: Refused) -> dict[str, Any]:
 
 
 def response_to(refusal: Refused, request: HttpRequest) -> HttpResponse:
-    """The answer to a refused request: JSON, or a page for who prefers HTML."""
+    """The answer to a refused request: JSON, or a page for who prefers HTML.
+
+    No context processor runs for the page: one of the host's might ask the database, which an
+    event loop must not wait for, and which may be what is down.
+    """
+    undo()
     response: HttpResponse
     if request.get_preferred_type(_KINDS) == "text/html":
-        context = {"refusal": refusal, "host": request.get_host()}
-        response = render(request, "pikku_auth/refused.html", context, status=refusal.status)
+        page = render_to_string("pikku_auth/refused.html", {"refusal": refusal})
+        response = HttpResponse(page, status=refusal.status)
     else:
         response = JsonResponse(body_of(refusal), status=refusal.status)
     for name, value in headers_of(refusal, request).items():
@@ -64,6 +70,13 @@ def response_to(refusal: Refused, request: HttpRequest) -> HttpResponse:
     vary_by_credential(response)
     patch_vary_headers(response, ["Accept"])
     return response
+
+
+def undo() -> None:
+    """Have ``ATOMIC_REQUESTS`` roll back: there is nothing to commit, and perhaps no connection."""
+    for connection in connections.all(initialized_only=True):
+        if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
+            connection.set_rollback(True)
 
 
 def vary_by_credential(response: Any) -> None:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.middleware import AuthenticationMiddleware
+
 from pikku_auth.principal import Mapped
 
 seen: list[tuple[Any, Any]] = []
+
+
+class AnotherAuthenticationMiddleware(AuthenticationMiddleware):
+    """One of the host's own."""
 
 
 class Broken(Exception):
@@ -51,8 +57,35 @@ def by_the_row(credential: Any, request: Any) -> Mapped | None:
     )
 
 
+def tamper(credential: Any, request: Any) -> Mapped:
+    """Changes the row that it was given, by mistake or not."""
+    granted = credential.permissions or {}
+    granted.setdefault("sandbox", []).append("*")
+    return Mapped()
+
+
+def tamper_and_say_so(credential: Any, request: Any) -> Mapped:
+    granted = credential.permissions
+    granted["admin"] = ["*"]
+    return Mapped(permissions=granted)
+
+
+class AskedWhenCalled:
+    """A mapping that is an object."""
+
+    async def __call__(self, credential: Any, request: Any) -> Mapped:
+        return note(credential, request)
+
+
+asked_when_called = AskedWhenCalled()
+
+
 async def anote(credential: Any, request: Any) -> Mapped:
     return note(credential, request)
+
+
+async def atamper(credential: Any, request: Any) -> Mapped:
+    return tamper(credential, request)
 
 
 async def anarrow(credential: Any, request: Any) -> Mapped:

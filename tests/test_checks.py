@@ -37,6 +37,7 @@ MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 SQLITE = "django.db.backends.sqlite3"
 MIDDLEWARE = "pikku_auth.middleware.PikkuAuthMiddleware"
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
+REMOTE_USER = "tests.mappings.AnotherAuthenticationMiddleware"
 
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
 
@@ -433,7 +434,7 @@ def test_a_database_that_is_not_locked_so_long_is_taken(
     assert checks.check_host() == []
 
 
-@pytest.mark.parametrize("listed", [[MIDDLEWARE], [MIDDLEWARE, AUTHENTICATION]])
+@pytest.mark.parametrize("listed", [[MIDDLEWARE, AUTHENTICATION], [MIDDLEWARE, REMOTE_USER]])
 def test_a_middleware_before_the_one_that_it_needs_is_an_error(
     settings: Settings, listed: list[str]
 ) -> None:
@@ -442,7 +443,9 @@ def test_a_middleware_before_the_one_that_it_needs_is_an_error(
     assert message.id == "pikku_auth.E010"
 
 
-@pytest.mark.parametrize("listed", [[], [AUTHENTICATION], [AUTHENTICATION, MIDDLEWARE]])
+@pytest.mark.parametrize(
+    "listed", [[], [AUTHENTICATION], [MIDDLEWARE], [AUTHENTICATION, MIDDLEWARE]]
+)
 def test_a_middleware_after_it_or_none_is_fine(settings: Settings, listed: list[str]) -> None:
     settings.MIDDLEWARE = listed
     assert checks.check_host() == []

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 
 from pikku_auth.admin.stories import MOST_TOLD, story_of, told
 from pikku_auth.flows import Origin
-from pikku_auth.flows.resolver import address_of
+from pikku_auth.flows.presented import address_of
 
 _SECRET = ("digest", "auth_hash")
 

@@ -8,9 +8,10 @@ and they mean what they say only on the granted side. Nothing granted, nothing a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
-Permissions = Mapping[str, "list[str]"]
+Permissions = Mapping[str, Sequence[str]]
 """Normalised permissions: resources and actions sorted, none empty, none twice."""
 
 Grant = Permissions | Mapping[str, Iterable[str]] | Iterable[str]
@@ -49,6 +50,11 @@ def normalise(grant: Grant, *, most: int | None = MAX_SCOPES) -> dict[str, list[
     if most is not None and sum(map(len, found.values())) > most:
         raise ValueError(f"A key may have at most {most} scopes.")
     return {resource: sorted(found[resource]) for resource in sorted(found)}
+
+
+def frozen(permissions: Permissions) -> Permissions:
+    """A copy of normalised permissions that nobody can change."""
+    return MappingProxyType({resource: tuple(words) for resource, words in permissions.items()})
 
 
 def scope_strings(permissions: Permissions) -> list[str]:

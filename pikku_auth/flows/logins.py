@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from pikku_auth import signals
 from pikku_auth.conf import conf
-from pikku_auth.core.permissions import Permissions
+from pikku_auth.core.permissions import Permissions, frozen
 from pikku_auth.core.secrets import digest_of
 from pikku_auth.exceptions import InvalidToken
 from pikku_auth.flows import usage
@@ -26,7 +26,7 @@ from pikku_auth.principal import Principal, bind
 
 logger = logging.getLogger("pikku_auth")
 
-EVERYTHING: Permissions = {"*": ["*"]}
+EVERYTHING: Permissions = frozen({"*": ["*"]})
 """What an unrestricted human may do with a credential: whatever they may do without."""
 
 
@@ -75,8 +75,8 @@ def _judged(digest: str | None, now: datetime) -> tuple[LoginSession | None, str
 
 
 def _principal_of(login: LoginSession) -> Principal:
-    permissions = EVERYTHING if login.permissions is None else login.permissions
-    bind(login.user, permissions)
+    allowed = EVERYTHING if login.permissions is None else login.permissions
+    permissions = bind(login.user, allowed)
     return Principal(user=login.user, via="login", permissions=permissions, login=login)
 
 

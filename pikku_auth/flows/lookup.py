@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 from django.core.signals import setting_changed
 from django.db import Error, connections
@@ -34,8 +35,14 @@ class _Part(NamedTuple):
     back: Any
 
 
-_Prepared = tuple[str, list[_Part], list[tuple[int, Any]]]
-"""The SQL, the parts of its row, and the columns whose value has to be converted."""
+_Prepared = tuple[str, list[_Part], list[Any]]
+"""The SQL, the parts of its row, and its columns."""
+
+_Conversions = list[tuple[int, Any, list[Any]]]
+"""The place of a column whose value has to be converted, the column, and what converts it."""
+
+_conversions: WeakKeyDictionary[Any, dict[str, _Conversions]] = WeakKeyDictionary()
+"""By connection, because converters are methods of one, and by SQL."""
 
 
 def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> M | None:
@@ -46,7 +53,7 @@ def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> 
     prepared = _prepare(model, relations, using)
     if prepared is None:
         return _rows(model, relations, using).filter(digest=digest).first()
-    sql, parts, converted = prepared
+    sql, parts, columns = prepared
     connection = connections[using]
     with connection.cursor() as cursor:
         cursor.execute(sql, [digest])
@@ -54,8 +61,8 @@ def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> 
     if row is None:
         return None
     values = list(row)
-    for place, column in converted:
-        for convert in _converters(column, connection):
+    for place, column, converters in _conversions_of(sql, columns, connection):
+        for convert in converters:
             values[place] = convert(values[place], column, connection)
     found: M = _build(values, parts, using)
     return found
@@ -84,7 +91,7 @@ def _prepare(model: type[Model], relations: tuple[str, ...], using: str) -> _Pre
         expected = [field for part in parts for field in part.model._meta.concrete_fields]
         if [column.target for column in columns] != expected or [*params] != ["?"]:
             raise TypeError(f"Another SELECT than expected: {sql}")
-        converted = [(i, c) for i, c in enumerate(columns) if _converters(c, connections[using])]
+        _conversions_of(sql, columns, connections[using])
     except Error:  # an outage, which may be over the next time
         raise
     except Exception:
@@ -92,7 +99,7 @@ def _prepare(model: type[Model], relations: tuple[str, ...], using: str) -> _Pre
             "Looking %s up could not be prepared, and will be slower", model._meta.label
         )
         return None
-    return sql, parts, converted
+    return sql, parts, columns
 
 
 def _parts(model: Any, relations: tuple[str, ...]) -> Iterator[_Part]:
@@ -108,6 +115,14 @@ def _parts(model: Any, relations: tuple[str, ...]) -> Iterator[_Part]:
         start = columns.stop
 
 
+def _conversions_of(sql: str, columns: list[Any], connection: Any) -> _Conversions:
+    known = _conversions.setdefault(connection, {})
+    if sql not in known:
+        found = [(column, _converters(column, connection)) for column in columns]
+        known[sql] = [(place, *pair) for place, pair in enumerate(found) if pair[1]]
+    return known[sql]
+
+
 def _converters(column: Any, connection: Any) -> list[Any]:
     return [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
 
@@ -116,5 +131,10 @@ def _rows(model: type[M], relations: tuple[str, ...], using: str) -> QuerySet[M]
     return model._default_manager.using(using).select_related("__".join(relations) or None)
 
 
-# A test may have changed what gets converted, such as USE_TZ.
-setting_changed.connect(lambda **_: _prepare.cache_clear(), weak=False)
+def _forget(**_kwargs: object) -> None:
+    """A test may have changed what gets converted, such as ``USE_TZ``. Receives its signal."""
+    _prepare.cache_clear()
+    _conversions.clear()
+
+
+setting_changed.connect(_forget)

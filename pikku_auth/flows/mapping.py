@@ -6,22 +6,34 @@ them. They may add claims, narrow permissions, or reject; never widen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
-from django.http import HttpRequest
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest
 
 from pikku_auth.conf import conf
 from pikku_auth.core.permissions import missing, normalise, scope_strings
-from pikku_auth.exceptions import InvalidKey, WidenedPermissions
+from pikku_auth.exceptions import (
+    InvalidKey,
+    InvalidTicket,
+    MappingFailed,
+    Refused,
+    WidenedPermissions,
+)
 from pikku_auth.flows.logins import refuse_login
+from pikku_auth.flows.presented import address_of
+from pikku_auth.flows.tickets import refuse_ticket
 from pikku_auth.flows.verification import refuse_key
+from pikku_auth.models import APIKey, LoginSession
 from pikku_auth.principal import Mapped, Principal, bind
 
 _REASON = "rejected_by_mapping"
+_ANSWERS = (Http404, PermissionDenied, SuspiciousOperation, BadRequest, Refused)
 
 Hook = Callable[..., Any]
 
@@ -31,12 +43,17 @@ def mapped(principal: Principal, request: HttpRequest) -> Principal:
 
     :raises Refused: when it rejects the caller.
     :raises WidenedPermissions: when it allows more than the credential does.
+    :raises MappingFailed: when it raises what some doors would take for an answer.
     """
     hook = _hook_for(principal)
     if hook is None:
         return principal
-    ask = async_to_sync(hook) if iscoroutinefunction(hook) else hook
-    return _applied(principal, ask(principal.credential, request))
+    ask = async_to_sync(hook) if _is_async(hook) else hook
+    with _errors_surface():
+        answer = ask(principal.credential, request)
+    if answer is None:
+        _reject(principal, request)
+    return _applied(principal, answer)
 
 
 async def amapped(principal: Principal, request: HttpRequest) -> Principal:
@@ -44,17 +61,38 @@ async def amapped(principal: Principal, request: HttpRequest) -> Principal:
     hook = _hook_for(principal)
     if hook is None:
         return principal
-    ask = hook if iscoroutinefunction(hook) else sync_to_async(hook)
-    return _applied(principal, await ask(principal.credential, request))
+    ask = hook if _is_async(hook) else sync_to_async(hook)
+    with _errors_surface():
+        answer = await ask(principal.credential, request)
+    if answer is None:
+        await sync_to_async(_reject)(principal, request)  # the signal's receivers may use the ORM
+    return _applied(principal, answer)
 
 
 def _hook_for(principal: Principal) -> Hook | None:
     return conf.map_key if principal.via == "api_key" else conf.map_session
 
 
+def _is_async(hook: Hook) -> bool:
+    return iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__)
+
+
+@contextmanager
+def _errors_surface() -> Iterator[None]:
+    """An error of the mapping's is the application's: 500 at every door.
+
+    Left as they are, some would be 404 or 403 at one door and a crash at another. REST
+    framework's are known by their ``status_code``.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, _ANSWERS) or hasattr(error, "status_code"):
+            raise MappingFailed(error) from error
+        raise
+
+
 def _applied(principal: Principal, answer: object) -> Principal:
-    if answer is None:
-        _reject(principal)
     if not isinstance(answer, Mapped):
         setting = "MAP_KEY" if principal.via == "api_key" else "MAP_SESSION"
         raise TypeError(
@@ -63,15 +101,20 @@ def _applied(principal: Principal, answer: object) -> Principal:
         )
     permissions = principal.permissions
     if answer.permissions is not None:
-        permissions = normalise(answer.permissions, most=None)
-        if wider := missing(principal.permissions, scope_strings(permissions)):
+        narrower = normalise(answer.permissions, most=None)
+        if wider := missing(permissions, scope_strings(narrower)):
             raise WidenedPermissions(wider)
-        bind(principal.user, permissions)
+        permissions = bind(principal.user, narrower)
     claims = MappingProxyType(dict(answer.claims))
     return replace(principal, permissions=permissions, claims=claims)
 
 
-def _reject(principal: Principal) -> None:
-    if principal.key is not None:
-        refuse_key(InvalidKey(_REASON), principal.key, None)
-    refuse_login(_REASON, principal.login, None)
+def _reject(principal: Principal, request: HttpRequest) -> NoReturn:
+    ip = address_of(request)
+    match principal.credential:
+        case APIKey() as key:
+            refuse_key(InvalidKey(_REASON), key, ip)
+        case LoginSession() as login:
+            refuse_login(_REASON, login, ip)
+        case ticket:
+            refuse_ticket(InvalidTicket(_REASON), ticket, ip)

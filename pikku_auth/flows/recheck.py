@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from pikku_auth.flows.logins import reverify_login
 from pikku_auth.flows.mapping import mapped
-from pikku_auth.flows.resolver import address_of
+from pikku_auth.flows.presented import address_of
 from pikku_auth.flows.tickets import principal_of, reread
 from pikku_auth.flows.verification import reverify_key
 from pikku_auth.models import APIKey, LoginSession

@@ -6,29 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 
-from pikku_auth.conf import conf
-from pikku_auth.core.networks import client_address
-from pikku_auth.core.secrets import has_prefix
 from pikku_auth.exceptions import Refused
-from pikku_auth.flows.logins import token_digest, verify_login
+from pikku_auth.flows.logins import verify_login
 from pikku_auth.flows.mapping import amapped, mapped
-from pikku_auth.flows.verification import key_digest, verify_digest
+from pikku_auth.flows.presented import Presented, presented_by
+from pikku_auth.flows.verification import verify_digest
 from pikku_auth.principal import Principal
 
 _DECISION = "_pikku_auth_decision"
-
-
-class Presented(NamedTuple):
-    """The credential of a request, without its text; ``digest`` is ``None`` if malformed."""
-
-    kind: Literal["key", "token"]
-    digest: str | None
-    ip: str | None
 
 
 @dataclass(slots=True)
@@ -72,44 +61,6 @@ async def aresolve(request: HttpRequest, *, now: datetime | None = None) -> Prin
             principal = await sync_to_async(_verify)(presented, now)
             decision.principal = await amapped(principal, request)
     return decision.principal
-
-
-def presented_by(request: HttpRequest) -> Presented | None:
-    """The credential in the headers of ``request``, or ``None`` if there is none of ours."""
-    if is_key_presented(request):
-        digest = key_digest(request.META[conf.key_header_meta])
-        return Presented("key", digest, address_of(request))
-    if is_token_presented(request):
-        # A key in this header has no digest of a token, and is refused:
-        # one kind of credential per header.
-        return Presented("token", token_digest(bearer_of(request)), address_of(request))
-    return None
-
-
-def is_key_presented(request: HttpRequest) -> bool:
-    """Whether the key header is there, empty or not."""
-    return request.META.get(conf.key_header_meta) is not None
-
-
-def is_token_presented(request: HttpRequest) -> bool:
-    """Whether ``Authorization`` is a bearer of our format (RFC 6750, 2.1)."""
-    token = bearer_of(request)
-    return has_prefix(token, conf.login_prefix) or has_prefix(token, conf.key_prefix)
-
-
-def bearer_of(request: HttpRequest) -> str:
-    """What follows ``Bearer`` in ``Authorization``; empty for any other scheme."""
-    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def address_of(request: HttpRequest) -> str | None:
-    """The caller's address, as far as ``NUM_PROXIES`` lets it be trusted."""
-    return client_address(
-        request.META.get("REMOTE_ADDR"),
-        request.META.get("HTTP_X_FORWARDED_FOR"),
-        num_proxies=conf.num_proxies,
-    )
 
 
 def _verify(presented: Presented, now: datetime | None) -> Principal:

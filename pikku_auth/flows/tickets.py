@@ -78,11 +78,11 @@ def redeem_ticket(
     with outage_is_not_a_refusal():
         ticket = _taken(digest, now) if digest else None
     if ticket is None:
-        _refuse(InvalidTicket("unknown, used or too old"), None, ip)
+        refuse_ticket(InvalidTicket("unknown, used or too old"), None, ip)
     try:
         return principal_of(ticket, ip=ip, now=now)
     except Refused as refusal:
-        _refuse(refusal, ticket, ip)
+        refuse_ticket(refusal, ticket, ip)
 
 
 def principal_of(ticket: SocketTicket, *, ip: str | None, now: datetime) -> Principal:
@@ -98,8 +98,8 @@ def principal_of(ticket: SocketTicket, *, ip: str | None, now: datetime) -> Prin
         return reverify_login(ticket.login, now=now)
     if reason := ticket.why_session_dead(now):
         raise InvalidTicket(reason)
-    bind(ticket.user, EVERYTHING)
-    return Principal(user=ticket.user, via="session", permissions=EVERYTHING, ticket=ticket)
+    permissions = bind(ticket.user, EVERYTHING)
+    return Principal(user=ticket.user, via="session", permissions=permissions, ticket=ticket)
 
 
 def reread(ticket: SocketTicket) -> SocketTicket:
@@ -146,7 +146,11 @@ def _rows() -> QuerySet[SocketTicket]:
     return SocketTicket.objects.using(primary()).select_related("key", "login", "user")
 
 
-def _refuse(refusal: Refused, ticket: SocketTicket | None, ip: str | None) -> NoReturn:
+def refuse_ticket(refusal: Refused, ticket: SocketTicket | None, ip: str | None) -> NoReturn:
+    """Tell the log why, and the caller what it may know.
+
+    :raises Refused: ``refusal``.
+    """
     holder = ticket or "no such ticket"
     logger.warning("WebSocket ticket refused: %s (%s, from %s)", refusal.reason, holder, ip)
     raise refusal from None

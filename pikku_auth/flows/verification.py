@@ -122,8 +122,8 @@ def reverify_key(key: APIKey, *, ip: str | None, now: datetime) -> Principal:
 
 def _principal_of(key: APIKey) -> Principal:
     user = key.service_user.user
-    bind(user, key.permissions)
-    return Principal(user=user, via="api_key", key=key, permissions=key.permissions)
+    permissions = bind(user, key.permissions)
+    return Principal(user=user, via="api_key", key=key, permissions=permissions)
 
 
 def _verify_outside_request(

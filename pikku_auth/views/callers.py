@@ -8,8 +8,9 @@ from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
 
 from pikku_auth.exceptions import InvalidKey, InvalidToken
+from pikku_auth.flows import resolve
 from pikku_auth.flows.logins import token_digest, verify_login
-from pikku_auth.flows.resolver import (
+from pikku_auth.flows.presented import (
     address_of,
     bearer_of,
     is_key_presented,
@@ -42,7 +43,10 @@ def signed_in_user(request: HttpRequest) -> Any | None:
 
 
 def bearer_login(request: HttpRequest) -> LoginSession | None:
-    """The login that the bearer is good for, or ``None``."""
+    """The login that the bearer is good for, or ``None``, whatever ``MAP_SESSION`` says of it.
+
+    For signing out: also who is rejected by now may end what they hold.
+    """
     refuse_keys(request)
     if not is_token_presented(request):
         return None
@@ -60,10 +64,11 @@ def caller(request: HttpRequest) -> tuple[Any, LoginSession | None]:
 
     :raises InvalidToken: when nobody does.
     """
-    login = bearer_login(request)
-    if login is not None:
-        return login.user, login
-    user = None if is_token_presented(request) else signed_in_user(request)
+    refuse_keys(request)
+    principal = resolve(request)
+    if principal is not None:
+        return principal.user, principal.login
+    user = signed_in_user(request)
     if user is None:
         raise InvalidToken
     return user, None

@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from pikku_auth.exceptions import DeviceFlowError, InvalidKey, InvalidToken, Refused
 from pikku_auth.flows import Origin
 from pikku_auth.flows.outage import outage_is_not_a_refusal
-from pikku_auth.flows.resolver import address_of
+from pikku_auth.flows.presented import address_of
 from pikku_auth.origins import is_trusted, scheme_and_host
 
 View = Callable[[HttpRequest], HttpResponse]

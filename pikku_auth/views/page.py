@@ -31,7 +31,7 @@ from pikku_auth.core.user_codes import format_user_code, normalise_user_code
 from pikku_auth.exceptions import DeviceFlowError, InvalidKey, TooManyAttempts
 from pikku_auth.flows import approve, claim, deny, look_up, release
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.resolver import address_of
+from pikku_auth.flows.presented import address_of
 from pikku_auth.models import DeviceCode
 from pikku_auth.views.callers import signed_in_user
 from pikku_auth.views.http import origin_of, outside_atomic_requests, unstored

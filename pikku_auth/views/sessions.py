@@ -13,7 +13,7 @@ from pikku_auth.exceptions import InvalidToken
 from pikku_auth.flows import live_logins, revoke_login, revoke_logins, usage
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.logins import token_digest
-from pikku_auth.flows.resolver import bearer_of
+from pikku_auth.flows.presented import bearer_of
 from pikku_auth.models import LoginSession
 from pikku_auth.views.callers import bearer_login, caller
 from pikku_auth.views.http import endpoint, origin_of, plain_error, read_json, require_fields

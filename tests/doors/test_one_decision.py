@@ -156,7 +156,7 @@ TRUTH_TABLE: dict[str, tuple[Request, Expect]] = {
         lambda w: [("Authorization", "Basic YWRhOmFkYQ==")],
         lambda w: NOBODY,
     ),
-    "no scheme": (lambda w: [("Authorization", w.login.token.reveal())], lambda w: NOBODY),
+    "no scheme": (lambda w: [("Authorization", w.login.token.reveal())], lambda w: BAD_TOKEN),
     "a session": (lambda w: [w.cookie], lambda w: NOBODY),
     "nothing": (lambda w: [], lambda w: NOBODY),
     "good key and somebody to be instead": (
@@ -265,6 +265,12 @@ BAD_BEARERS: dict[str, Callable[[World], list[str]]] = {
     "two, the second good": lambda w: ["Bearer pks_nonsense", w.bearer[1]],
     "two, both good": lambda w: [w.bearer[1]] * 2,
     "two words": lambda w: [f"{w.bearer[1]} {w.login.token.reveal()}"],
+    "no scheme": lambda w: [w.login.token.reveal()],
+    "another scheme": lambda w: [f"ApiKey {w.key.secret.reveal()}"],
+    "a tab": lambda w: [w.bearer[1].replace(" ", "\t")],
+    "two, the first somebody else's": lambda w: ["Bearer nonsense", w.bearer[1]],
+    "two, the first for a password": lambda w: ["Basic YWRhOmFkYQ==", w.bearer[1]],
+    "two, the second somebody else's": lambda w: [w.bearer[1], "Basic YWRhOmFkYQ=="],
 }
 
 

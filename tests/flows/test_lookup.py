@@ -31,7 +31,7 @@ WITH_OWNER = ("service_user", "user")
 
 @pytest.fixture(autouse=True)
 def _nothing_is_prepared() -> None:
-    lookup._prepare.cache_clear()
+    lookup._forget()
 
 
 def find(digest: str, *relations: str) -> APIKey | None:

@@ -8,12 +8,23 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest
 from django.test import RequestFactory
+from rest_framework.exceptions import NotAuthenticated as NotAuthenticatedOfDrf
 
 from pikku_auth import signals
 from pikku_auth.core.limits import parse_rate
-from pikku_auth.exceptions import InvalidKey, InvalidToken, Refused, WidenedPermissions
+from pikku_auth.exceptions import (
+    InsufficientScope,
+    InvalidKey,
+    InvalidToken,
+    MappingFailed,
+    NetworkNotAllowed,
+    NotAuthenticated,
+    Refused,
+    WidenedPermissions,
+)
 from pikku_auth.flows import (
     IssuedKey,
     aresolve,
@@ -24,7 +35,7 @@ from pikku_auth.flows import (
     verify_key,
 )
 from pikku_auth.models import APIKey, ServiceUser
-from pikku_auth.principal import Principal
+from pikku_auth.principal import Mapped, Principal, bound_of
 from tests import mappings
 from tests.conftest import pikku_settings
 from tests.logins import bearer, logged_in
@@ -94,18 +105,32 @@ class TestBothWays:
 
     @ways
     @hooks
-    def test_none_rejects(self, ask: Resolve, kind: str, mint: Mint) -> None:
-        reasons: list[str] = []
+    def test_nor_by_changing_the_row_that_is_given(
+        self, ask: Resolve, kind: str, mint: Mint
+    ) -> None:
+        issued = mint(permissions=["sandbox:read", "perm:auth.view_group"])
+        with mapping("tamper", kind):
+            principal = certain(ask(with_key(issued)))
+        assert principal.scopes == ["perm:auth.view_group", "sandbox:read"]
+        assert bound_of(principal.user) == {
+            "perm": ("auth.view_group",),
+            "sandbox": ("read",),
+        }
 
-        def hear(reason: str, **_: Any) -> None:
-            reasons.append(reason)
+    @ways
+    @hooks
+    def test_none_rejects(self, ask: Resolve, kind: str, mint: Mint) -> None:
+        heard: list[Any] = []
+
+        def hear(reason: str, ip: str, **_: Any) -> None:
+            heard.append((reason, ip, APIKey.objects.count()))  # an alarm may ask the database
 
         signals.key_refused.connect(hear)
         issued = mint()
         with mapping("reject", kind), pytest.raises(InvalidKey, match=r"^Invalid API key\.$"):
             ask(with_key(issued))
         signals.key_refused.disconnect(hear)
-        assert reasons == ["rejected_by_mapping"]
+        assert heard == [("rejected_by_mapping", "127.0.0.1", 1)]
 
     @ways
     @hooks
@@ -123,6 +148,35 @@ class TestBothWays:
         with mapping("fail", kind), pytest.raises(mappings.Broken):
             ask(with_key(issued))
 
+    @ways
+    @pytest.mark.parametrize(
+        "error", [Http404, PermissionDenied, NotAuthenticated, NotAuthenticatedOfDrf]
+    )
+    def test_no_error_is_taken_for_an_answer(
+        self, ask: Resolve, error: type[Exception], mint: Mint, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def miss(*_: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(mappings, "fail", miss)
+        issued = mint()
+        with mapping("fail"), pytest.raises(MappingFailed, match="return None to reject") as told:
+            ask(with_key(issued))
+        assert isinstance(told.value.__cause__, error)
+
+    @ways
+    def test_an_object_may_be_one(self, ask: Resolve, mint: Mint) -> None:
+        issued = mint()
+        with mapping("asked_when_called"):
+            assert certain(ask(with_key(issued))).claims["credential"] == issued.key.pk
+
+
+def test_what_is_granted_after_all_is_no_wider_than_the_row_said(mint: Mint) -> None:
+    issued = mint(permissions=["sandbox:read"])
+    with mapping("tamper_and_say_so"), pytest.raises(WidenedPermissions) as error:
+        resolve(with_key(issued))
+    assert error.value.scopes == ["admin:*"]
+
 
 class TestALogin:
     """``MAP_SESSION`` does for logins what ``MAP_KEY`` does for keys."""
@@ -133,6 +187,13 @@ class TestALogin:
         with mapping("note"):
             principal = certain(ask(RequestFactory().get("/", headers=bearer(issued))))
         assert principal.claims["credential"] == issued.login.pk
+
+    def test_that_is_unrestricted_shares_nothing_with_the_next(self, make_user: Any) -> None:
+        principal = certain(
+            resolve(RequestFactory().get("/", headers=bearer(logged_in(make_user()))))
+        )
+        with pytest.raises(AttributeError):
+            principal.permissions.clear()  # type: ignore[attr-defined]  # there is no such thing
 
     @ways
     def test_can_be_rejected(self, ask: Resolve, make_user: Any) -> None:
@@ -173,6 +234,15 @@ def test_claims_can_not_be_changed_afterwards(mint: Mint) -> None:
         principal = certain(resolve(with_key(mint())))
     with pytest.raises(TypeError):
         principal.claims["tenant"] = "evil"  # type: ignore[index]
+
+
+def test_nor_by_the_mapping_itself(mint: Mint, monkeypatch: pytest.MonkeyPatch) -> None:
+    claims = {"tenant": "acme"}
+    monkeypatch.setattr(mappings, "note", lambda credential, request: Mapped(claims))
+    with mapping("note"):
+        principal = certain(resolve(with_key(mint())))
+    claims["tenant"] = "evil"
+    assert principal.claims == {"tenant": "acme"}
 
 
 def test_without_a_mapping_there_are_no_claims(mint: Mint) -> None:
@@ -222,9 +292,35 @@ class TestOncePerRequest:
         assert certain(resolve(request)).key == second.key
 
 
-def test_a_key_is_verified_the_same_way_asynchronously(mint: Mint) -> None:
-    issued = mint(permissions=["sandbox:read"])
-    secret, averify = issued.secret.reveal(), async_to_sync(averify_key)
-    assert averify(secret, scopes=["sandbox:read"]).key == verify_key(secret).key
-    with pytest.raises(InvalidKey):
-        averify("pka_x")
+class TestAsynchronously:
+    """The same rules."""
+
+    def test_a_key_is_verified(self, mint: Mint) -> None:
+        issued = mint(permissions=["sandbox:read"], networks=["192.0.2.0/24"])
+        secret, averify = issued.secret.reveal(), async_to_sync(averify_key)
+        found = averify(secret, scopes=["sandbox:read"], ip="192.0.2.7")
+        assert found.key == verify_key(secret, ip="192.0.2.7").key
+        for wrong, refusal in (
+            ({"scopes": ["sandbox:write"], "ip": "192.0.2.7"}, InsufficientScope),
+            ({"ip": "198.51.100.1"}, NetworkNotAllowed),
+            ({"ip": "192.0.2.7", "now": issued.key.expires_at}, InvalidKey),
+        ):
+            with pytest.raises(refusal):
+                averify(secret, **wrong)
+        with pytest.raises(InvalidKey):
+            averify("pka_x")
+
+    def test_a_request_is_judged_at_the_moment_that_is_given(self, mint: Mint) -> None:
+        issued = mint()
+        with pytest.raises(InvalidKey):
+            async_to_sync(aresolve)(with_key(issued), now=issued.key.expires_at)
+
+
+def test_a_principal_is_called_the_same_whatever_is_claimed(mint: Mint) -> None:
+    """Throttles, such as django-ninja's, take its text for a name."""
+    issued = mint()
+    with mapping("note"):
+        one = certain(resolve(with_key(issued, **{"X-Tenant": "one"})))
+        two = certain(resolve(with_key(issued, **{"X-Tenant": "two"})))
+    assert one.claims != two.claims
+    assert str(one) == str(two) == f"api_key:{issued.key.pk}"

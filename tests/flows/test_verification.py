@@ -104,7 +104,7 @@ def test_a_live_key_gives_a_principal(mint: Mint, service_user: ServiceUser) -> 
     assert principal.via == "api_key"
     assert principal.key == issued.key
     assert principal.service_user == service_user
-    assert principal.permissions == {"sandbox": ["read"]}
+    assert principal.permissions == {"sandbox": ("read",)}
     assert principal.metadata == {"sandbox_id": "sbx_42"}
     assert principal.expires_at == issued.key.expires_at
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings as configured
+from django.contrib.auth import get_user_model
 from django.db import OperationalError, connection
+from django.test import Client
 
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.decorators import require_principal
@@ -22,7 +24,9 @@ pytestmark = pytest.mark.django_db
 Mint = Callable[..., IssuedKey]
 OURS = "pikku_auth.middleware.PikkuAuthMiddleware"
 WRITE = ["sandbox:write"]
-every_kind = pytest.mark.parametrize("path", ["/writer/", "/awriter/", "/class/", "/aclass/"])
+every_kind = pytest.mark.parametrize(
+    "path", ["/writer/", "/awriter/", "/class/", "/aclass/", "/child/", "/achild/"]
+)
 
 
 @pytest.fixture(autouse=True, params=["with middleware", "alone"])
@@ -114,6 +118,33 @@ def test_while_the_database_is_down_it_is_503(ask: Ask, mint: Mint, path: str) -
 def test_no_csrf_token_is_asked_for(ask: Ask, mint: Mint, path: str) -> None:
     secret = mint(permissions=WRITE).secret.reveal()
     assert ask(path, method="post", x_api_key=secret).status_code in {200, 405}
+
+
+@every_kind
+def test_no_cache_gives_one_callers_answer_to_another(ask: Ask, mint: Mint, path: str) -> None:
+    for headers in ({}, {"x_api_key": mint(permissions=WRITE).secret.reveal()}):
+        varies = ask(path, **headers)["Vary"]
+        assert {"x-api-key", "Authorization"} <= set(varies.split(", "))
+
+
+@every_kind
+def test_a_page_asks_nothing_of_the_hosts_context(ask: Ask, settings: Any, path: str) -> None:
+    """Which may want the database: not to be waited for in an event loop, and maybe down."""
+    (templates,) = settings.TEMPLATES
+    asking = ["tests.plain_django.views.count_people"]
+    settings.TEMPLATES = [{**templates, "OPTIONS": {"context_processors": asking}}]
+    response = ask(path, accept="text/html", x_api_key="pka_x")
+    assert (response.status_code, views.people_counted) == (401, [])
+    assert "<h1>Invalid API key.</h1>" in response.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refusal_commits_nothing(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in REST framework; and a lost connection must not make a 500 of a 503."""
+    settings.ROOT_URLCONF = "tests.plain_django.urls"
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    assert Client().get("/writes/").status_code == 401
+    assert not get_user_model()._default_manager.exists()
 
 
 def test_without_scopes_any_credential_will_do(ask: Ask, mint: Mint) -> None:

@@ -14,6 +14,9 @@ urlpatterns = [
     path("awriter/", views.awriter),
     path("class/", views.Writer.as_view()),
     path("aclass/", views.AsyncWriter.as_view()),
+    path("child/", views.Child.as_view()),
+    path("achild/", views.AsyncChild.as_view()),
+    path("writes/", views.writes),
     path("auth/", include("pikku_auth.urls")),
     path("", include("example_project.urls")),
 ]

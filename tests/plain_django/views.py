@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.http import HttpRequest, JsonResponse
 from django.views import View
 
@@ -49,6 +50,36 @@ class Writer(View):
         return _told(request)
 
     post = get
+
+
+@require_principal(scopes=["sandbox:write"])
+class Base(View):
+    """What others inherit from, sync and async."""
+
+
+class Child(Base):
+    def get(self, request: HttpRequest) -> JsonResponse:
+        return _told(request)
+
+
+class AsyncChild(Base):
+    async def get(self, request: HttpRequest) -> JsonResponse:
+        return await awhoami(request)
+
+
+people_counted: list[int] = []
+
+
+def count_people(request: HttpRequest) -> dict[str, Any]:
+    """A context processor that asks the database."""
+    people_counted.append(get_user_model()._default_manager.count())
+    return {}
+
+
+def writes(request: HttpRequest) -> Any:
+    """What has written before it asks who is there."""
+    get_user_model()._default_manager.create(**{get_user_model().USERNAME_FIELD: "by a refusal"})
+    return anybody(request)
 
 
 @require_principal(scopes=["sandbox:write"])

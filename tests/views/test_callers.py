@@ -17,6 +17,7 @@ from django.utils import timezone
 from pikku_auth.core.secrets import generate
 from pikku_auth.flows import create_service_user, mint_key, start_login, verify_login
 from pikku_auth.models import DeviceCode, LoginSession
+from tests.conftest import pikku_settings
 from tests.logins import (
     CLIENT,
     approved,
@@ -267,6 +268,22 @@ class TestBearers:
         grace = browser_of(make_user("grace"))
         body = {"userCode": started.user_code.reveal()}
         assert post(grace, "device/approve", body, **bearer(issued)).status_code == 401
+
+    def test_that_the_mapping_rejects_sees_and_ends_nothing(self, ada: Any) -> None:
+        issued, other = logged_in(ada), logged_in(ada)
+        with pikku_settings(MAP_SESSION="tests.mappings.reject"):
+            headers = bearer(issued)
+            assert Client().get("/auth/get-session", headers=headers).json() is None
+            assert Client().get("/auth/list-sessions", headers=headers).status_code == 401
+            assert post(Client(), "revoke-sessions", **headers).status_code == 401
+        assert verify_login(other.login.digest)
+
+    def test_that_the_mapping_rejects_can_still_be_signed_out(self, ada: Any) -> None:
+        issued = logged_in(ada)
+        with pikku_settings(MAP_SESSION="tests.mappings.reject"):
+            post(Client(), "sign-out", **bearer(issued))
+        issued.login.refresh_from_db()
+        assert issued.login.revoke_reason == "signed out"
 
     def test_a_session_that_has_ended_decides_nothing(self, ada: Any) -> None:
         started, browser = started_and_claimed(ada), browser_of(ada)

@@ -15,7 +15,7 @@ from pikku_auth.core.subprotocols import tickets_in
 from pikku_auth.exceptions import InvalidTicket, OriginNotAllowed
 from pikku_auth.flows import redeem_ticket, resolve, usage
 from pikku_auth.flows.mapping import mapped
-from pikku_auth.flows.resolver import address_of
+from pikku_auth.flows.presented import address_of
 from pikku_auth.flows.tickets import ticket_digest
 from pikku_auth.origins import is_trusted
 from pikku_auth.principal import Principal
