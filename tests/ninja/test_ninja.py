@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model
+from django.db import connection
 from django.test import AsyncClient, Client
 from django.urls import path
 from ninja import NinjaAPI
@@ -151,6 +153,24 @@ class TestRefusals:
         settings.ROOT_URLCONF = (path("", api.urls),)
         answer = Client().get("/", headers=key_headers(mint()))
         assert (answer.status_code, answer.json()) == (401, {"detail": "Sign again."})
+
+    def test_it_commits_nothing(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As in REST framework; and a lost connection must not make a 500 of a 503."""
+
+        def writing(run: Any) -> Any:
+            def written(request: Any) -> Any:
+                get_user_model()._default_manager.create()
+                return run(request)
+
+            return written
+
+        api = PikkuNinjaAPI(auth=PikkuAuth(), urls_namespace="writing")
+        api.add_decorator(writing, mode="view")
+        api.get("/")(lambda request: None)
+        settings.ROOT_URLCONF = (path("", api.urls),)
+        monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+        assert Client().get("/").status_code == 401
+        assert not get_user_model()._default_manager.exists()
 
 
 class TestBesideAnother:

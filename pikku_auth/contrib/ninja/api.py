@@ -14,7 +14,7 @@ from pikku_auth.contrib.ninja.auth import RefusedByPikkuAuth
 from pikku_auth.contrib.ninja.openapi import Document
 from pikku_auth.contrib.ninja.served import guards_of, operations_of
 from pikku_auth.exceptions import NotAuthenticated, Refused
-from pikku_auth.refusals import body_of, headers_of
+from pikku_auth.refusals import body_of, headers_of, undo
 
 
 class PikkuNinjaAPI(NinjaAPI):
@@ -56,6 +56,7 @@ class PikkuNinjaAPI(NinjaAPI):
         return patterns, app_name, namespace
 
     def _refused(self, request: HttpRequest, error: Any) -> HttpResponse:
+        undo()
         refusal: Refused = error.refusal
         response = self.create_response(request, body_of(refusal), status=refusal.status)
         for name, value in headers_of(refusal, request).items():
