@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
 from django.db import OperationalError, connection
+from django.http import JsonResponse
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import cache_page
+from django.views.decorators.vary import vary_on_headers
 from rest_framework.authtoken.models import Token
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -330,6 +335,40 @@ class TestUnderDjangosCacheMiddleware:
         assert get(api, issued.secret.reveal()).status_code == 200
         assert get(api, None).status_code == 401
         assert get(api, UNKNOWN).status_code == 401
+
+
+class TestAMethodInCachePage:
+    """The host caches what one method of a view answers."""
+
+    @pytest.mark.parametrize(
+        ("kind", "decorators"),
+        [
+            (Response, [cache_page(60)]),
+            (JsonResponse, [cache_page(60), vary_on_headers("x-api-key", "Authorization")]),
+        ],
+    )
+    def test_one_caller_never_gets_the_answer_of_another(
+        self, mint: Mint, kind: Any, decorators: list[Any]
+    ) -> None:
+        class Cached(WhoAmI):
+            permission_classes: ClassVar = []
+
+            @method_decorator(decorators)
+            def get(self, request: Request) -> Any:
+                return kind({"who": str(request.auth)})
+
+        def who(issued: IssuedKey | None) -> str:
+            headers = key_headers(issued) if issued else {}
+            request = APIRequestFactory().get("/", headers=headers)
+            answer = Cached.as_view()(request)
+            if isinstance(answer, Response):
+                answer.render()
+            return str(json.loads(answer.content)["who"])
+
+        first, second = mint(), mint()
+        assert who(first) == f"api_key:{first.key.pk}"
+        assert who(second) == f"api_key:{second.key.pk}"
+        assert who(None) == "None"
 
 
 class TestUnderAtomicRequests:
