@@ -11,23 +11,34 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.translation.trans_real import CONTEXT_SEPARATOR
 
 import pikku_auth
 
 ROOT = Path(pikku_auth.__file__).parent
 LANGUAGES = sorted(path.name for path in (ROOT / "locale").iterdir())
 
+PLAIN = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy"}
+# What marks a sentence, and how many of its arguments say which: a context comes first.
+MARKS = dict.fromkeys(PLAIN, 1) | {"npgettext_lazy": 2}
 
-MARKS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy"}
+
+def mark_of(node: ast.AST) -> str:
+    """The name of the mark that ``node`` is a call of, or ``""``."""
+    name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+    return name if name in MARKS else ""
 
 
 def in_code() -> Iterator[str]:
     """What is marked for translation in the package's code."""
     for path in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in MARKS:
-                assert isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno}"
-                yield node.args[0].value
+            if isinstance(node, ast.Call) and (mark := mark_of(node)):
+                words = node.args[: MARKS[mark]]
+                assert all(isinstance(word, ast.Constant) for word in words), (
+                    f"{path}:{node.lineno}"
+                )
+                yield CONTEXT_SEPARATOR.join(word.value for word in words)
 
 
 def in_templates() -> Iterator[str]:
@@ -52,6 +63,42 @@ def test_every_sentence_is_translated(language: str) -> None:
     known = translated(language)
     assert len(known) > 200
     assert {*in_code(), *in_templates()} - {msgid for msgid, text in known.items() if text} == set()
+
+
+REFUSALS = {"BrokenRule", "InvalidInput", "KeyNotFound", "KeyNotLive", "ValueError"}
+
+
+def refused_in() -> Iterator[ast.Call]:
+    """Where a rule or a verb says what is wrong with what it was given."""
+    for path in [*(ROOT / "core").rglob("*.py"), *(ROOT / "flows").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in REFUSALS:
+                yield node
+
+
+def unmarked(node: ast.AST) -> Iterator[str]:
+    """The sentences in ``node`` that can't be translated."""
+    if mark_of(node):
+        return
+    if isinstance(node, ast.JoinedStr) or (
+        isinstance(node, ast.Constant) and re.search(r"\w \w", str(node.value))
+    ):
+        yield ast.unparse(node)
+    for child in ast.iter_child_nodes(node):
+        yield from unmarked(child)
+
+
+def test_a_sentence_without_a_mark_is_found() -> None:
+    code = ast.parse(
+        'raise InvalidInput("name", _("It has a mark."), "It has none.", f"{nor} this")'
+    )
+    assert list(unmarked(code)) == ["'It has none.'", "f'{nor} this'"]
+
+
+def test_nothing_is_refused_in_words_that_can_not_be_translated() -> None:
+    refused = list(refused_in())
+    assert len(refused) > 50
+    assert [sentence for node in refused for sentence in unmarked(node)] == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

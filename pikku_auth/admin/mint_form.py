@@ -19,7 +19,7 @@ from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.metadata import parse_metadata
 from pikku_auth.core.permissions import scope_strings
 from pikku_auth.exceptions import InvalidInput
-from pikku_auth.flows.fields import capped
+from pikku_auth.flows.fields import capped, told
 from pikku_auth.models import APIKey, ServiceUser
 
 T = TypeVar("T")
@@ -184,4 +184,4 @@ def _parsed(parse: Callable[[str], T], text: str) -> T | None:
     try:
         return parse(text.strip())
     except ValueError as error:
-        raise forms.ValidationError(str(error)) from None
+        raise forms.ValidationError(told(error)) from None
