@@ -11,7 +11,7 @@ from django.contrib.admin import AdminSite
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.cells import in_words
+from pikku_auth.admin.cells import IN_OR_AGO, in_words
 from pikku_auth.admin.widgets import ServiceUserSelect
 from pikku_auth.conf import conf
 from pikku_auth.core.durations import format_duration, parse_duration
@@ -168,7 +168,7 @@ def _lifetimes() -> list[tuple[str, Any]]:
     lengths = {parse_duration(text) for text in _LIFETIMES} | ({default} if default else set())
     allowed = sorted(length for length in lengths if cap is None or length <= cap)
     choices = [
-        (format_duration(length), gettext("in %(time)s") % {"time": in_words(length)})
+        (format_duration(length), gettext("in %(time)s") % {"time": in_words(length, IN_OR_AGO)})
         for length in allowed
     ]
     if cap is None:

@@ -1,4 +1,4 @@
-"""The admin in German: what it refuses is said in German, every word of it."""
+"""The admin in German: every word of what it refuses, and the right case of what it counts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
+from freezegun import freeze_time
 
+from pikku_auth.admin.cells import ago, ahead
+from pikku_auth.admin.stories import told
 from pikku_auth.flows import deactivate_service_user, revoke_key
-from pikku_auth.models import APIKey, ServiceUser
+from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 from tests.admin.conftest import Staff
-from tests.admin.pages import SERVICE_USERS, mint, rotate
+from tests.admin.pages import KEYS, MINT, SERVICE_USERS, mint, rotate
 from tests.admin.test_key_acts import Mint
 from tests.conftest import pikku_settings
 
@@ -205,3 +209,57 @@ def test_what_is_wrong_with_a_new_service_user(
     given = {"name": "builder", "description": "", field: value}
     response = keeper.post(f"{SERVICE_USERS}add/", given)
     assert response.context["adminform"].form.errors == {field: [says]}
+
+
+DAY = timedelta(days=1)
+LENGTHS = [
+    (timedelta(minutes=1), "1 Minute"),
+    (timedelta(minutes=5), "5 Minuten"),
+    (timedelta(hours=1), "1 Stunde"),
+    (timedelta(hours=3), "3 Stunden"),
+    (DAY, "1 Tag"),
+    (3 * DAY, "3 Tagen"),
+    (7 * DAY, "1 Woche"),
+    (14 * DAY, "2 Wochen"),
+    (32 * DAY, "1 Monat"),
+    (70 * DAY, "2 Monaten"),
+    (366 * DAY, "1 Jahr"),
+    (800 * DAY, "2 Jahren"),
+]
+
+
+def choices_of(form: Any, field: str) -> list[str]:
+    """What can be chosen, as it reads."""
+    return [str(label) for _, label in form.fields[field].choices]
+
+
+@pytest.mark.parametrize(("length", "words"), LENGTHS)
+def test_when_a_key_was_used_and_when_it_expires(length: timedelta, words: str) -> None:
+    now = timezone.now()
+    with freeze_time(now):
+        assert f">vor {words}<" in ago(now - length).replace("\xa0", " ")
+        assert f">in {words}<" in ahead(now + length).replace("\xa0", " ")
+
+
+def test_how_long_a_new_key_may_live(keeper: Client) -> None:
+    form = keeper.get(MINT).context["adminform"].form
+    assert choices_of(form, "expires_in") == [
+        "in 90 Tagen",
+        "in 1 Tag",
+        "in 7 Tagen",
+        "in 30 Tagen",
+        "in 365 Tagen",
+        "nie",
+        "anders, wie unten angegeben",
+    ]
+
+
+def test_how_long_an_old_key_lives_on(keeper: Client, mint: Mint) -> None:
+    form = keeper.get(f"{KEYS}act/rotate/?ids={mint().key.pk}").context["form"]
+    lives_on = ["lebt noch 1 Stunde", "lebt noch 1 Tag", "lebt noch 7 Tage"]
+    assert choices_of(form, "overlap") == lives_on
+
+
+def test_the_history_says_how_long_it_lived_on(keeper: Client, mint: Mint) -> None:
+    rotate(keeper, mint().key, overlap="7d")
+    assert told(AuditEvent.objects.get(action="key_rotated")).endswith("; er lebt noch 7 Tage")
