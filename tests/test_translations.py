@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import ast
+import gettext
 import re
-from collections.abc import Iterator
-from gettext import translation
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import translation
 from django.utils.translation.trans_real import CONTEXT_SEPARATOR
 
 import pikku_auth
+from pikku_auth.flows import IssuedKey, revoke_key
+from pikku_auth.models import ServiceUser
 
 ROOT = Path(pikku_auth.__file__).parent
 LANGUAGES = sorted(path.name for path in (ROOT / "locale").iterdir())
@@ -53,7 +58,7 @@ def in_templates() -> Iterator[str]:
 
 def translated(language: str) -> dict[str, str]:
     """What the catalogue of ``language`` has, a plural by its singular."""
-    found = translation("django", localedir=ROOT / "locale", languages=[language])
+    found = gettext.translation("django", localedir=ROOT / "locale", languages=[language])
     catalog: dict[Any, str] = found._catalog  # type: ignore[attr-defined]
     return {msgid if isinstance(msgid, str) else msgid[0]: text for msgid, text in catalog.items()}
 
@@ -116,3 +121,44 @@ def test_the_page_speaks_german(make_user: Any, settings: Any) -> None:
     answers = [browser.post("/auth/activate", {"user_code": "BBBB-BBBB"}) for _ in range(6)]
     assert "Diesen Code gibt es nicht." in answers[0].content.decode()
     assert "Warten Sie 10 Minuten." in answers[5].content.decode()
+
+
+@pytest.mark.django_db
+class TestCommandsSpeakEnglish:
+    """Whatever the host speaks: they are read by scripts, and half of one would be neither."""
+
+    @pytest.fixture(autouse=True)
+    def _german(self, settings: Any) -> None:
+        settings.LANGUAGE_CODE = "de"
+
+    @pytest.mark.parametrize(
+        ("command", "says"),
+        [
+            (["revoke_key", "pka_0"], "There is no key 'pka_0': list_keys shows them all."),
+            (
+                ["mint_key", "--service", "sandbox-runtime", "--scope", "nonsense"],
+                "'nonsense' is not a scope: write resource:action",
+            ),
+            (
+                ["mint_key", "--service", "sandbox-runtim"],
+                "There is no service user 'sandbox-runtim'. Did you mean sandbox-runtime? To make",
+            ),
+        ],
+    )
+    def test_when_they_refuse(
+        self, service_user: ServiceUser, command: list[str], says: str
+    ) -> None:
+        with pytest.raises(CommandError, match=re.escape(says)):
+            call_command(*command)
+
+    def test_when_they_answer(
+        self, mint: Callable[..., IssuedKey], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        revoke_key(mint(lifetime=timedelta(days=3)).key)
+        call_command("list_keys")
+        assert re.search(r"  revoked  never +in 2 days", capsys.readouterr().out)
+
+    def test_and_leave_the_language_as_it_was(self, service_user: ServiceUser) -> None:
+        with translation.override("de"):
+            call_command("list_keys", verbosity=0)
+            assert translation.get_language() == "de"
