@@ -8,7 +8,6 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path
-from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 
@@ -28,11 +27,11 @@ class FindingAdmin(ActingAdmin):
     """A box to paste a secret into. It comes by POST, is digested, and is never shown again."""
 
     def get_urls(self) -> list[URLPattern]:
-        find = self.admin_site.admin_view(self.find_view)
+        # Outermost: asking who it is may fail already, and the report would have the secret.
+        find = sensitive_post_parameters("secret")(self.admin_site.admin_view(self.find_view))
         name = f"{self.opts.app_label}_{self.opts.model_name}_find"
         return [path("find/", find, name=name), *super().get_urls()]
 
-    @method_decorator(sensitive_post_parameters("secret"))
     def find_view(self, request: HttpRequest) -> HttpResponse:
         """Lead to the key or the login that has the secret; ``secret`` may be its SHA-256, too."""
         if request.method != "POST":

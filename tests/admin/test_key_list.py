@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -253,45 +252,6 @@ class TestSearch:
         assert list(response.context["cl"].result_list) == []
         (warning,) = messages_of(response)
         assert warning.startswith("That looks like a secret, and it is now in this page's address")
-
-
-class TestFindingALeakedKey:
-    """Paste what was in a log."""
-
-    def find(self, client: Client, text: str) -> Any:
-        return client.post(f"{KEYS}find/", {"secret": text})
-
-    def test_its_page_comes_up(self, viewer: Client, mint: Mint) -> None:
-        issued = mint()
-        for pasted in (issued.secret.reveal(), f"  {issued.secret.reveal()}\n", issued.key.digest):
-            response = self.find(viewer, pasted)
-            assert response["Location"] == f"{KEYS}{issued.key.pk}/change/"
-            assert issued.secret.reveal() not in repr(response.headers)
-
-    def test_a_dead_one_too(self, viewer: Client, mint: Mint) -> None:
-        issued = mint()
-        revoke_key(issued.key)
-        assert "/change/" in self.find(viewer, issued.secret.reveal())["Location"]
-
-    @pytest.mark.parametrize(
-        "text", ["", "x", "pka_" + "0" * 49, "0" * 64, "\0", "ü" * 40, "x" * 9999]
-    )
-    def test_what_belongs_to_nothing_is_said_to(self, viewer: Client, text: str) -> None:
-        response = self.find(viewer, text)
-        assert response["Location"] == KEYS
-        assert messages_of(response) == [
-            "No key and no login here has that secret. Was it copied in full?"
-        ]
-
-    def test_it_comes_by_post_only(self, viewer: Client, mint: Mint) -> None:
-        response = viewer.get(f"{KEYS}find/", {"secret": mint().secret.reveal()})
-        assert (response.status_code, response["Allow"]) == (405, "POST")
-
-    def test_a_key_of_another_system_is_found(self, viewer: Client, mint: Mint) -> None:
-        key = mint().key
-        digest = sha256(b"sk-abc-123").hexdigest()
-        APIKey.objects.filter(pk=key.pk).update(digest=digest)
-        assert self.find(viewer, "sk-abc-123")["Location"] == f"{KEYS}{key.pk}/change/"
 
 
 class TestManyRows:

@@ -1,0 +1,94 @@
+"""Finding whose a leaked secret is: it is digested, and shown and kept nowhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from django.core.signals import got_request_exception
+from django.db import OperationalError, connection
+from django.test import Client
+from django.views.debug import ExceptionReporter
+
+from pikku_auth.flows import IssuedKey, revoke_key
+from pikku_auth.models import APIKey
+from tests.admin.conftest import Staff
+from tests.admin.pages import KEYS, messages_of
+
+pytestmark = pytest.mark.django_db
+
+Mint = Callable[..., IssuedKey]
+
+
+@pytest.fixture
+def viewer(staff: Staff) -> Client:
+    return staff("view_apikey", "view_serviceuser")
+
+
+def find(client: Client, text: str, base: str = KEYS) -> Any:
+    return client.post(f"{base}find/", {"secret": text})
+
+
+class TestFindingALeakedKey:
+    """Paste what was in a log."""
+
+    def test_its_page_comes_up(self, viewer: Client, mint: Mint) -> None:
+        issued = mint()
+        for pasted in (issued.secret.reveal(), f"  {issued.secret.reveal()}\n", issued.key.digest):
+            response = find(viewer, pasted)
+            assert response["Location"] == f"{KEYS}{issued.key.pk}/change/"
+            assert issued.secret.reveal() not in repr(response.headers)
+
+    def test_a_dead_one_too(self, viewer: Client, mint: Mint) -> None:
+        issued = mint()
+        revoke_key(issued.key)
+        assert "/change/" in find(viewer, issued.secret.reveal())["Location"]
+
+    @pytest.mark.parametrize(
+        "text", ["", "x", "pka_" + "0" * 49, "0" * 64, "\0", "ü" * 40, "x" * 9999]
+    )
+    def test_what_belongs_to_nothing_is_said_to(self, viewer: Client, text: str) -> None:
+        response = find(viewer, text)
+        assert response["Location"] == KEYS
+        assert messages_of(response) == [
+            "No key and no login here has that secret. Was it copied in full?"
+        ]
+
+    def test_it_comes_by_post_only(self, viewer: Client, mint: Mint) -> None:
+        response = viewer.get(f"{KEYS}find/", {"secret": mint().secret.reveal()})
+        assert (response.status_code, response["Allow"]) == (405, "POST")
+
+    def test_a_key_of_another_system_is_found(self, viewer: Client, mint: Mint) -> None:
+        key = mint().key
+        digest = sha256(b"sk-abc-123").hexdigest()
+        APIKey.objects.filter(pk=key.pk).update(digest=digest)
+        assert find(viewer, "sk-abc-123")["Location"] == f"{KEYS}{key.pk}/change/"
+
+
+@pytest.mark.parametrize("table", ["django_session", "pikku_auth_apikey"])
+def test_an_outage_reports_no_secret(viewer: Client, mint: Mint, table: str) -> None:
+    """Not before the view is reached, nor in it: both ask the database."""
+    secret, reports = mint().secret.reveal(), []
+
+    def fail(execute: Any, sql: str, *rest: Any) -> Any:
+        if table in sql:
+            raise OperationalError("the connection is gone")
+        return execute(sql, *rest)
+
+    def report(request: Any, **_: Any) -> None:
+        error = sys.exc_info()
+        reporter = ExceptionReporter(request, *error)
+        reports.extend([reporter.get_traceback_text(), reporter.get_traceback_html()])
+
+    got_request_exception.connect(report)
+    viewer.raise_request_exception = False
+    with connection.execute_wrapper(fail):
+        assert find(viewer, secret).status_code == 500
+    got_request_exception.disconnect(report)
+    assert len(reports) == 2
+    for text in reports:
+        assert "the connection is gone" in text
+        assert secret not in text
