@@ -42,7 +42,7 @@ def rotate(
         if not issued:
             raise InvalidInput("key", " ".join(problems))
         if given["delivery"] == "file" and not problems:
-            return file_with(issued)
+            return file_with(request, issued)
         return page_with(modeladmin, request, gettext("The new secrets"), issued, problems)
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 import pytest
-from django.core.signals import got_request_exception
 from django.db import OperationalError, connection
 from django.test import Client
-from django.views.debug import ExceptionReporter
 
 from pikku_auth.flows import IssuedKey, revoke_key
 from pikku_auth.models import APIKey
 from tests.admin.conftest import Staff
-from tests.admin.pages import KEYS, messages_of
+from tests.admin.pages import KEYS, messages_of, reports_of
 
 pytestmark = pytest.mark.django_db
 
@@ -71,24 +68,15 @@ class TestFindingALeakedKey:
 @pytest.mark.parametrize("table", ["django_session", "pikku_auth_apikey"])
 def test_an_outage_reports_no_secret(viewer: Client, mint: Mint, table: str) -> None:
     """Not before the view is reached, nor in it: both ask the database."""
-    secret, reports = mint().secret.reveal(), []
+    secret = mint().secret.reveal()
 
     def fail(execute: Any, sql: str, *rest: Any) -> Any:
         if table in sql:
             raise OperationalError("the connection is gone")
         return execute(sql, *rest)
 
-    def report(request: Any, **_: Any) -> None:
-        error = sys.exc_info()
-        reporter = ExceptionReporter(request, *error)
-        reports.extend([reporter.get_traceback_text(), reporter.get_traceback_html()])
-
-    got_request_exception.connect(report)
-    viewer.raise_request_exception = False
-    with connection.execute_wrapper(fail):
+    with reports_of(viewer) as reports, connection.execute_wrapper(fail):
         assert find(viewer, secret).status_code == 500
-    got_request_exception.disconnect(report)
-    assert len(reports) == 2
-    for text in reports:
-        assert "the connection is gone" in text
-        assert secret not in text
+    (report,) = reports
+    assert "the connection is gone" in report
+    assert secret not in report

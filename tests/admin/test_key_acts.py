@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from tests.admin.pages import (
     call,
     html_of,
     messages_of,
+    reports_of,
     rotate,
     use,
 )
@@ -235,6 +237,24 @@ class TestRotating:
         assert use(issued) == 200
         assert APIKey.objects.count() == 1
         assert not AuditEvent.objects.filter(action="key_rotated").exists()
+
+    def test_a_template_that_fails_late_reports_no_secret(
+        self, keeper: Client, mint: Mint, settings: Any, tmp_path: Path
+    ) -> None:
+        """A loop that fails at its second key has rendered the first, and a report shows that."""
+        page = tmp_path / "admin" / "pikku_auth" / "issued.html"
+        page.parent.mkdir(parents=True)
+        page.write_text(
+            "{% for one in issued %}{{ one.mark }}{{ one.secret.reveal }}"
+            "{% if forloop.last %}{% include 'nowhere.html' %}{% endif %}{% endfor %}"
+        )
+        settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+        keys = [mint().key for _ in range(2)]
+        with reports_of(keeper) as reports:
+            assert rotate(keeper, *keys).status_code == 500
+        (report,) = reports
+        assert "nowhere.html" in report
+        assert not SECRET.search(report)
 
 
 class TestTheButtons:
