@@ -16,6 +16,7 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.http import HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from pikku_auth.admin.base import WatchingAdmin
@@ -43,6 +44,7 @@ def page_with(
 
     The secrets are put in last: no frame of a template that fails holds one.
     """
+    path = _path_to_try()
     shown = [Shown(one.key, f"secret-{uuid4().hex}") for one in issued]
     response = modeladmin.page(
         request,
@@ -51,13 +53,22 @@ def page_with(
         issued=shown,
         problems=problems,
         header=conf.key_header,
-        try_url=request.build_absolute_uri("/"),
+        try_path=path,
+        try_url=request.build_absolute_uri(path or "/"),
     ).render()
     _save_session(request)
     for one, place in zip(issued, shown, strict=True):
         mark = place.mark.encode()
         response.content = response.content.replace(mark, one.secret.reveal().encode())
     return _unstored(response)
+
+
+def _path_to_try() -> str:
+    """Where any key may ask who it is; empty if the host has not mounted our URLs."""
+    try:
+        return reverse("pikku_auth:whoami")
+    except NoReverseMatch:
+        return ""
 
 
 def file_with(request: HttpRequest, issued: Sequence[IssuedKey]) -> HttpResponse:
