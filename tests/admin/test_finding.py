@@ -13,7 +13,16 @@ from django.test import Client
 from pikku_auth.flows import IssuedKey, revoke_key
 from pikku_auth.models import APIKey
 from tests.admin.conftest import Staff
-from tests.admin.pages import KEYS, messages_of, reports_of
+from tests.admin.pages import (
+    EVENTS,
+    KEYS,
+    LOGINS,
+    SERVICE_USERS,
+    html_of,
+    messages_of,
+    reports_of,
+)
+from tests.logins import logged_in
 
 pytestmark = pytest.mark.django_db
 
@@ -63,6 +72,60 @@ class TestFindingALeakedKey:
         digest = sha256(b"sk-abc-123").hexdigest()
         APIKey.objects.filter(pk=key.pk).update(digest=digest)
         assert find(viewer, "sk-abc-123")["Location"] == f"{KEYS}{key.pk}/change/"
+
+
+IN_A_LOG = [
+    "x-api-key: {}",
+    "PIKKU_API_KEY={}",
+    '"{}"',
+    "The key is {}.",
+    "Authorization: Bearer {}",
+    "GET /?key={}&page=2",
+    "[error] (pka_broken) tried {}, then slept",
+]
+
+
+@pytest.mark.parametrize("line", IN_A_LOG)
+def test_it_is_found_as_it_stands_in_a_log(viewer: Client, mint: Mint, line: str) -> None:
+    issued = mint()
+    pasted = line.format(issued.secret.reveal())
+    assert find(viewer, pasted)["Location"] == f"{KEYS}{issued.key.pk}/change/"
+
+
+def test_so_is_its_digest(viewer: Client, mint: Mint) -> None:
+    key = mint().key
+    for line in (f"sha256:{key.digest}", f"{key.digest.upper()}  -"):
+        assert find(viewer, line)["Location"] == f"{KEYS}{key.pk}/change/"
+
+
+def test_so_is_a_token(staff: Staff, make_user: Any) -> None:
+    issued = logged_in(make_user("ada"))
+    line = f"Authorization: Bearer {issued.token.reveal()}"
+    found = find(staff("view_loginsession"), line, LOGINS)
+    assert found["Location"] == f"{LOGINS}{issued.login.pk}/change/"
+
+
+@pytest.mark.parametrize("base", [KEYS, SERVICE_USERS, LOGINS, EVENTS])
+class TestEveryList:
+    """Each has the box, and knows a secret in the other."""
+
+    def test_has_the_box(self, superuser: Client, mint: Mint, base: str) -> None:
+        issued = mint()
+        assert 'id="pikku-find"' in html_of(superuser.get(base))
+        found = find(superuser, issued.secret.reveal(), base)
+        assert found["Location"] == f"{KEYS}{issued.key.pk}/change/"
+
+    def test_warns_of_a_secret_that_is_searched_for(
+        self, superuser: Client, mint: Mint, base: str
+    ) -> None:
+        response = superuser.get(base, {"q": f"x-api-key: {mint().secret.reveal()}"})
+        assert list(response.context["cl"].result_list) == []
+        (warning,) = messages_of(response)
+        assert warning.startswith("That looks like a secret, and it is now in this page's address")
+
+    def test_searches_for_everything_else(self, superuser: Client, base: str) -> None:
+        response = superuser.get(base, {"q": "pka_0123 or_so"})
+        assert messages_of(response) == []
 
 
 @pytest.mark.parametrize("table", ["django_session", "pikku_auth_apikey"])
