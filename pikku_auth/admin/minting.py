@@ -43,7 +43,7 @@ def mint_view(modeladmin: WatchingAdmin, request: HttpRequest) -> HttpResponse:
         return _ask(modeladmin, request, form)
     told = _("That form was sent before, and its key was minted and shown then.")
     modeladmin.message_user(request, told, messages.WARNING)
-    return HttpResponseRedirect(modeladmin.url_of(modeladmin.model, "changelist"))
+    return HttpResponseRedirect(modeladmin.way_back(request))
 
 
 def _mint(modeladmin: WatchingAdmin, request: HttpRequest, form: MintForm) -> HttpResponse:

@@ -11,15 +11,18 @@ from typing import Any
 from django.contrib.messages import get_messages
 from django.core.signals import got_request_exception
 from django.test import Client
+from django.utils import timezone
 from django.views.debug import ExceptionReporter
 
 from pikku_auth.flows import IssuedKey
+from pikku_auth.models import APIKey, ServiceUser
 
 KEYS = "/admin/pikku_auth/apikey/"
 SERVICE_USERS = "/admin/pikku_auth/serviceuser/"
 LOGINS = "/admin/pikku_auth/loginsession/"
 EVENTS = "/admin/pikku_auth/auditevent/"
 MINT = f"{KEYS}add/"
+USERS = "/admin/auth/user/"
 
 SECRET = re.compile(r"pka_[0-9A-Za-z]{49}")
 
@@ -82,3 +85,20 @@ def reports_of(client: Client) -> Iterator[list[str]]:
 
 def use(issued: IssuedKey) -> int:
     return call(Client(), issued.secret.reveal())
+
+
+def many_keys(owner: ServiceUser, count: int) -> list[APIKey]:
+    """Keys that nobody has the secrets of, made at once."""
+    now, before = timezone.now(), APIKey.objects.count()
+    rows = [
+        APIKey(
+            service_user=owner,
+            name=f"name-{before + number}",
+            start="pka_x",
+            digest=f"{before + number:064x}",
+            created_at=now,
+        )
+        for number in range(count)
+    ]
+    APIKey.objects.bulk_create(rows, batch_size=5_000)
+    return list(APIKey.objects.order_by("-pk")[:count])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import AnonymousUser, Permission
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
@@ -19,7 +19,9 @@ from django.test import Client
 from django.utils import timezone
 from freezegun import freeze_time
 
+from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import create_service_user, deactivate_service_user
+from pikku_auth.flows.delegation import require_covers
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 from tests.admin.conftest import Staff
 from tests.admin.pages import (
@@ -93,8 +95,18 @@ def test_it_is_audited_with_who_and_from_where(minter: Client, service_user: Ser
 
 def test_the_page_says_how_to_try_it(minter: Client, service_user: ServiceUser) -> None:
     html = html_of(mint(minter, service_user))
-    assert 'curl -H "x-api-key: $PIKKU_API_KEY" http://testserver/' in html
+    assert 'curl -H "x-api-key: $PIKKU_API_KEY" http://testserver/auth/whoami</pre>' in html
     assert "read -rs PIKKU_API_KEY" in html
+    assert "It says whose key it is" in html
+
+
+@pytest.mark.urls("tests.admin.unmounted")
+def test_where_our_urls_are_not_mounted_it_asks_for_an_address(
+    minter: Client, service_user: ServiceUser
+) -> None:
+    html = html_of(mint(minter, service_user))
+    assert "http://testserver/</pre>" in html
+    assert "put any address of your API" in html
 
 
 class TestTheSecretIsShownOnce:
@@ -351,6 +363,25 @@ class TestWhoMayMint:
         wrong = str(response.context["adminform"].form.errors["service_user"])
         assert f"may do what you may not ({right.content_type.app_label}.{right.codename})" in wrong
         assert not APIKey.objects.exists()
+
+    def test_an_owner_whose_model_knows_no_permissions_has_none(
+        self, make_user: Any, service_user: ServiceUser
+    ) -> None:
+        """A user model without PermissionsMixin; staff of one may still say what they may."""
+
+        class Plain:
+            def has_perm(self, perm: str) -> bool:
+                return perm == "auth.view_group"
+
+        owner: Any = ServiceUser(name="x")
+        owner._state.fields_cache["user"] = Plain()
+        require_covers(Plain(), owner)
+        service_user.user.user_permissions.add(  # type: ignore[union-attr]
+            Permission.objects.get(codename="view_group")
+        )
+        require_covers(Plain(), service_user)
+        with pytest.raises(InvalidInput):
+            require_covers(AnonymousUser(), service_user)
 
     def test_with_the_same_rights_it_is_not(
         self, minter: Client, service_user: ServiceUser, django_user_model: Any
