@@ -317,6 +317,20 @@ class TestTheForm:
         assert says in str(form.errors[field])
         assert not APIKey.objects.exists()
 
+    def test_all_that_is_wrong_is_said_at_once(
+        self, minter: Client, service_user: ServiceUser
+    ) -> None:
+        wrong = {"more_scopes": "nonsense", "networks": "x", "rate": "often", "refill": "1/d"}
+        wrong |= {"metadata": "{", "expires_in": "custom", "custom_lifetime": "soon"}
+        errors = mint(minter, service_user, **wrong, name="two\u200blines").context["errors"]
+        assert sorted(errors) == sorted({*wrong, "name"} - {"expires_in"})
+
+    def test_but_nothing_that_only_follows_from_it(
+        self, minter: Client, service_user: ServiceUser
+    ) -> None:
+        response = mint(minter, service_user, quota="x", refill="1/d")
+        assert list(response.context["errors"]) == ["quota"]
+
     @pytest.mark.parametrize(("typed", "says"), [("", "Say how long"), ("soon", "duration")])
     def test_another_lifetime_has_to_be_one(
         self, minter: Client, service_user: ServiceUser, typed: str, says: str
