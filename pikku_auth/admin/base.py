@@ -62,6 +62,7 @@ class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
         context = {
             "story": [(event, told(event)) for event in story_of(row)],
             "most_told": MOST_TOLD,
+            "media": self.media,
             "trail": self._trail_of(row, request),
             **(extra_context or {}),
         }
