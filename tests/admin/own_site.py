@@ -8,6 +8,9 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 
+from pikku_auth.admin import ServiceUserAdmin
+from pikku_auth.models import ServiceUser
+
 _DOCS = Path(__file__).parent.parent.parent / "docs" / "admin.md"
 
 
@@ -20,3 +23,5 @@ def _site_of_the_docs() -> AdminSite:
 
 
 operations = _site_of_the_docs()
+machines = AdminSite(name="machines")
+machines.register(ServiceUser, ServiceUserAdmin)
