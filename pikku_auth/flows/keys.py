@@ -98,7 +98,8 @@ def find_key(reference: str) -> APIKey:
         raise KeyNotFound(
             "key",
             "That is neither an id, nor a start, nor a digest. If it is a secret, it may now be in "
-            "your shell's history: name the key by its first characters, and consider rotating it.",
+            "your shell's history: name the key by its start, as list_keys shows it, and consider "
+            "rotating it.",
         )
     if not reference.isprintable():
         raise KeyNotFound("key", f"There is no key {reference!r}: list_keys shows them all.")

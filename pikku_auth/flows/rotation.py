@@ -123,7 +123,8 @@ def mint_or_rotate(
         ids = ", ".join(str(key.pk) for key in live)
         raise InvalidInput(
             "name",
-            f"{owner} has {len(live)} live keys named {name!r}: rotate one by its id ({ids}).",
+            f"{owner} has {len(live)} live keys {f'named {name!r}' if name else 'without a name'}: "
+            f"rotate one by its id ({ids}).",
         )
     _require_same(live[0], options)
     return rotate_key(live[0], overlap=overlap, origin=origin, now=now)
@@ -153,7 +154,8 @@ def _require_same(key: APIKey, options: dict[str, Any]) -> None:
             raise InvalidInput(
                 option,
                 f"The live key {key} has other {option}, and a rotation changes nothing of what "
-                "a key may do: leave that out, or mint a key of another name and revoke this one.",
+                "a key may do: leave that option out, or mint a key of another name and revoke "
+                "this one.",
             )
 
 
