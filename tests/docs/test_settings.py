@@ -1,0 +1,40 @@
+"""What docs/settings.md shows, applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from pikku_auth import checks
+from pikku_auth.exceptions import InvalidInput
+from pikku_auth.flows import IssuedKey
+from tests.docs.pages import names_of
+
+pytestmark = pytest.mark.django_db
+
+Mint = Callable[..., IssuedKey]
+
+
+@pytest.fixture(autouse=True)
+def _as_written(settings: Any) -> None:
+    settings.PIKKU_AUTH = names_of("settings.md")["PIKKU_AUTH"]
+
+
+def test_they_are_sound() -> None:
+    assert checks.check_settings() == []
+
+
+def test_no_key_lives_longer_than_a_year(mint: Mint) -> None:
+    mint(lifetime=timedelta(days=365))
+    for lifetime in (None, timedelta(days=366)):
+        with pytest.raises(InvalidInput):
+            mint(lifetime=lifetime)
+
+
+def test_no_key_has_a_scope_that_is_not_declared(mint: Mint) -> None:
+    mint(permissions=["sandbox:read", "sandbox:write"])
+    with pytest.raises(InvalidInput):
+        mint(permissions=["sandbox:operate"])
