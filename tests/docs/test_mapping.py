@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
 
 import pytest
 from django.test import RequestFactory
@@ -16,6 +15,7 @@ from pikku_auth.exceptions import InvalidKey
 from pikku_auth.flows import IssuedKey, resolve
 from pikku_auth.principal import Principal
 from pikku_auth.testing import key_headers
+from tests.conftest import pikku_settings
 from tests.docs.pages import names_of
 
 pytestmark = pytest.mark.django_db
@@ -24,14 +24,15 @@ Mint = Callable[..., IssuedKey]
 
 
 @pytest.fixture(autouse=True)
-def _myproject(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def _myproject(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The host of the page, whose models are the example's."""
     mapping = ModuleType("myproject.mapping")
     monkeypatch.setitem(sys.modules, "myproject", ModuleType("myproject"))
     monkeypatch.setitem(sys.modules, "myproject.models", models)
     monkeypatch.setitem(sys.modules, "myproject.mapping", mapping)
     vars(mapping).update(names_of("mapping.md"))
-    settings.PIKKU_AUTH = vars(mapping)["PIKKU_AUTH"]
+    with pikku_settings(**vars(mapping)["PIKKU_AUTH"]):
+        yield
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_it_is_refused_while_the_sandbox_is_stopped_or_gone(mint: Mint, sandbox:
     ],
 )
 def test_narrowing_leaves_some_of_the_scopes_that_the_key_has(
-    mint: Mint, settings: Any, scopes: list[str], left: list[str]
+    mint: Mint, scopes: list[str], left: list[str]
 ) -> None:
-    settings.PIKKU_AUTH = {"MAP_KEY": "myproject.mapping.only_read"}
-    assert caller(mint(permissions=scopes)).scopes == left
+    with pikku_settings(MAP_KEY="myproject.mapping.only_read"):
+        assert caller(mint(permissions=scopes)).scopes == left

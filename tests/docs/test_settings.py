@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from pikku_auth import checks
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import IssuedKey
+from tests.conftest import pikku_settings
 from tests.docs.pages import names_of
 
 pytestmark = pytest.mark.django_db
@@ -19,8 +19,9 @@ Mint = Callable[..., IssuedKey]
 
 
 @pytest.fixture(autouse=True)
-def _as_written(settings: Any) -> None:
-    settings.PIKKU_AUTH = names_of("settings.md")["PIKKU_AUTH"]
+def _as_written() -> Iterator[None]:
+    with pikku_settings(**names_of("settings.md")["PIKKU_AUTH"]):
+        yield
 
 
 def test_they_are_sound() -> None:
