@@ -36,3 +36,5 @@ class PikkuAuthConfig(AppConfig):
             from pikku_auth.contrib.channels import nudges
 
             nudges.connect()
+        if find_spec("ninja") is not None:
+            register(checks.check_ninja, Tags.urls)

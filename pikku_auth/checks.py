@@ -58,6 +58,14 @@ def check_host(**_kwargs: object) -> list[CheckMessage]:
     ]
 
 
+def check_ninja(**_kwargs: object) -> list[CheckMessage]:
+    """Judge the APIs of django-ninja in the URLconf."""
+    # Here, because it is optional, and not every command has a use for it.
+    from pikku_auth.contrib.ninja.checks import check_apis
+
+    return check_apis()
+
+
 def _given() -> Any:
     return getattr(settings, "PIKKU_AUTH", {})
 

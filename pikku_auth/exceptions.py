@@ -190,8 +190,13 @@ class UnknownServiceUser(InvalidInput):
     code = "unknown_service_user"
 
     def __init__(self, name: str, nearest: Sequence[str]) -> None:
-        hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
-        super().__init__("service_user", f"There is no service user {name!r}.{hint}")
+        message = (
+            _("There is no service user %(name)r. Did you mean %(nearest)s?")
+            if nearest
+            else _("There is no service user %(name)r.")
+        )
+        values = {"name": name, "nearest": _(" or ").join(nearest)}
+        super().__init__("service_user", message % values)
         self.name = name
         self.nearest = list(nearest)
 

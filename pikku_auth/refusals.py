@@ -31,15 +31,15 @@ def challenge_of(request: HttpRequest, realm: str = REALM) -> str:
     return f'ApiKey realm="{realm}", Bearer realm="{realm}"'
 
 
-def headers_of(refusal: Refused, request: HttpRequest) -> dict[str, str]:
+def headers_of(refusal: Refused, request: HttpRequest, realm: str = REALM) -> dict[str, str]:
     """What a refusal says in headers: the challenge, the missing scope, when to come back."""
     headers = {"Cache-Control": "no-store"}
     if refusal.status == 401:
-        headers["WWW-Authenticate"] = challenge_of(request)
+        headers["WWW-Authenticate"] = challenge_of(request, realm)
     if isinstance(refusal, InsufficientScope):
         scheme = "ApiKey" if is_key_presented(request) else "Bearer"
         headers["WWW-Authenticate"] = (
-            f'{scheme} realm="{REALM}", error="insufficient_scope", '
+            f'{scheme} realm="{realm}", error="insufficient_scope", '
             f'scope="{" ".join(refusal.missing)}"'
         )
     if refusal.retry_after is not None:

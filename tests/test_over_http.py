@@ -51,7 +51,7 @@ def test_a_machine_works_rotates_and_is_stopped(mint: Mint, ask: Any) -> None:
     refusal = ask(headers=key_headers(new))
     assert refusal.status_code == 401
     assert refusal.headers["WWW-Authenticate"] == 'ApiKey realm="api"'
-    assert refusal.json() == {"detail": "Invalid API key."}
+    assert refusal.json() == {"detail": "Invalid API key.", "code": "invalid_key"}
 
 
 def test_two_headers_are_one_too_many(mint: Mint, live_server: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -10,13 +11,27 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext_lazy, npgettext_lazy
 
 from pikku_auth.core.durations import format_duration
 from pikku_auth.models import APIKey, KeyState
 
 SOON = timedelta(days=14)
 """Before its end a key is shown as expiring soon: for a short life, in its last quarter."""
+
+ALONE: dict[str, Any] = {
+    "day": ngettext_lazy("%(num)d day", "%(num)d days", "num"),
+    "hour": ngettext_lazy("%(num)d hour", "%(num)d hours", "num"),
+}
+IN_OR_AGO: dict[str, Any] = {
+    "year": npgettext_lazy("in or ago", "%(num)d year", "%(num)d years", "num"),
+    "month": npgettext_lazy("in or ago", "%(num)d month", "%(num)d months", "num"),
+    "week": npgettext_lazy("in or ago", "%(num)d week", "%(num)d weeks", "num"),
+    "day": npgettext_lazy("in or ago", "%(num)d day", "%(num)d days", "num"),
+    "hour": npgettext_lazy("in or ago", "%(num)d hour", "%(num)d hours", "num"),
+    "minute": npgettext_lazy("in or ago", "%(num)d minute", "%(num)d minutes", "num"),
+}
+"""The same where “in” or “ago” stands beside it: German has “3 Tage”, but “in 3 Tagen”."""
 
 
 def state_of(key: APIKey, now: datetime) -> SafeString:
@@ -39,7 +54,8 @@ def ago(moment: datetime | None) -> SafeString | str:
     now = timezone.now()
     if now - moment < timedelta(minutes=1):
         return _time(moment, _("just now"))
-    return _time(moment, _("%(time)s ago") % {"time": timesince(moment, now, depth=1)})
+    time = timesince(moment, now, time_strings=IN_OR_AGO, depth=1)
+    return _time(moment, _("%(time)s ago") % {"time": time})
 
 
 def ahead(moment: datetime | None) -> SafeString | str:
@@ -47,16 +63,17 @@ def ahead(moment: datetime | None) -> SafeString | str:
     now = timezone.now()
     if moment is None or moment <= now:
         return ago(moment)
-    return _time(moment, _("in %(time)s") % {"time": timeuntil(moment, now, depth=1)})
+    time = timeuntil(moment, now, time_strings=IN_OR_AGO, depth=1)
+    return _time(moment, _("in %(time)s") % {"time": time})
 
 
-def in_words(duration: timedelta) -> str:
+def in_words(duration: timedelta, units: dict[str, Any] = ALONE) -> str:
     """A length of time for people, in its largest unit that is whole."""
     hours, days = duration // timedelta(hours=1), duration // timedelta(days=1)
     if timedelta(days=days) == duration:
-        return ngettext("%(n)d day", "%(n)d days", days) % {"n": days}
+        return str(units["day"] % {"num": days})
     if timedelta(hours=hours) == duration:
-        return ngettext("%(n)d hour", "%(n)d hours", hours) % {"n": hours}
+        return str(units["hour"] % {"num": hours})
     return format_duration(duration)
 
 

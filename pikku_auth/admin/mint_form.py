@@ -11,7 +11,7 @@ from django.contrib.admin import AdminSite
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.cells import in_words
+from pikku_auth.admin.cells import IN_OR_AGO, in_words
 from pikku_auth.admin.widgets import ServiceUserSelect
 from pikku_auth.conf import conf
 from pikku_auth.core.durations import format_duration, parse_duration
@@ -19,7 +19,7 @@ from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.metadata import parse_metadata
 from pikku_auth.core.permissions import scope_strings
 from pikku_auth.exceptions import InvalidInput
-from pikku_auth.flows.fields import capped
+from pikku_auth.flows.fields import capped, told
 from pikku_auth.models import APIKey, ServiceUser
 
 T = TypeVar("T")
@@ -168,7 +168,7 @@ def _lifetimes() -> list[tuple[str, Any]]:
     lengths = {parse_duration(text) for text in _LIFETIMES} | ({default} if default else set())
     allowed = sorted(length for length in lengths if cap is None or length <= cap)
     choices = [
-        (format_duration(length), gettext("in %(time)s") % {"time": in_words(length)})
+        (format_duration(length), gettext("in %(time)s") % {"time": in_words(length, IN_OR_AGO)})
         for length in allowed
     ]
     if cap is None:
@@ -184,4 +184,4 @@ def _parsed(parse: Callable[[str], T], text: str) -> T | None:
     try:
         return parse(text.strip())
     except ValueError as error:
-        raise forms.ValidationError(str(error)) from None
+        raise forms.ValidationError(told(error)) from None

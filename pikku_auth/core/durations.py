@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+from pikku_auth.core.wording import BrokenRule
+from pikku_auth.core.wording import gettext_noop as _
+
 _UNITS = {
     "w": timedelta(weeks=1),
     "d": timedelta(days=1),
@@ -31,14 +34,21 @@ def parse_duration(text: str) -> timedelta:
     """
     match = _DURATION.fullmatch(text.strip()) if text.isascii() else None
     if match is None or not any(match.groups()):
-        raise ValueError(
-            f"{text!r} is not a duration: write a number and a unit, for example "
-            "90d, 12h, 30m, 45s, 2w or 1h30m."
+        raise BrokenRule(
+            _(
+                "%(text)r is not a duration: write a number and a unit, for example "
+                "90d, 12h, 30m, 45s, 2w or 1h30m."
+            ),
+            text=text,
         )
     total = timedelta()
     for count, unit in zip(match.groups("0"), _UNITS.values(), strict=True):
         if int(count) > LONGEST // unit:
-            raise ValueError(f"{text!r} is longer than a century ({format_duration(LONGEST)}).")
+            raise BrokenRule(
+                _("%(text)r is longer than a century (%(most)s)."),
+                text=text,
+                most=format_duration(LONGEST),
+            )
         total += int(count) * unit
     return require_positive(total)
 
@@ -49,9 +59,10 @@ def require_positive(duration: timedelta) -> timedelta:
     :raises ValueError: when it is not.
     """
     if duration <= timedelta(0):
-        raise ValueError("A duration must be longer than zero.")
+        raise BrokenRule(_("A duration must be longer than zero."))
     if duration > LONGEST:
-        raise ValueError(f"A duration may be at most a century ({format_duration(LONGEST)}).")
+        most = format_duration(LONGEST)
+        raise BrokenRule(_("A duration may be at most a century (%(most)s)."), most=most)
     return duration
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pikku_auth.core.durations import format_duration, parse_duration, require_positive
+from pikku_auth.core.wording import BrokenRule
+from pikku_auth.core.wording import gettext_noop as _
 
 MAX_COUNT = 2_147_483_647
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,9 +29,9 @@ class Rate:
 
     def __post_init__(self) -> None:
         if not 0 < self.count <= MAX_COUNT:
-            raise ValueError(f"The number in a rate must be from 1 to {MAX_COUNT}.")
+            raise BrokenRule(_("The number in a rate must be from 1 to %(most)d."), most=MAX_COUNT)
         if require_positive(self.period) < timedelta(seconds=1):
-            raise ValueError("The period of a rate must be at least a second.")
+            raise BrokenRule(_("The period of a rate must be at least a second."))
 
     def __str__(self) -> str:
         period = format_duration(self.period)
@@ -43,7 +45,9 @@ def parse_rate(text: str) -> Rate:
     """
     match = _RATE.fullmatch(text) if text.isascii() else None
     if match is None:
-        raise ValueError(f"{text!r} is not a rate: write for example 100/m, 5/s or 1000/12h.")
+        raise BrokenRule(
+            _("%(text)r is not a rate: write for example 100/m, 5/s or 1000/12h."), text=text
+        )
     count, period = match.groups()
     return Rate(int(count), parse_duration(period if period[0].isdigit() else f"1{period}"))
 

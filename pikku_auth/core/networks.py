@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
+from pikku_auth.core.wording import BrokenRule
+from pikku_auth.core.wording import gettext_noop as _
+
 MAX_NETWORKS = 50
 _MAPPED_BITS = 96
 
@@ -18,7 +21,7 @@ def normalise_networks(networks: Iterable[str]) -> list[str]:
     """
     found = [_normalise(network) for network in networks]
     if len(found) > MAX_NETWORKS:
-        raise ValueError(f"A key may name at most {MAX_NETWORKS} networks.")
+        raise BrokenRule(_("A key may name at most %(most)d networks."), most=MAX_NETWORKS)
     return list(dict.fromkeys(found))
 
 
@@ -64,22 +67,32 @@ def client_address(
 
 def _normalise(network: str) -> str:
     if "%" in network:
-        raise ValueError(f"{network!r} has a scope id: write the network without it.")
+        raise BrokenRule(
+            _("%(network)r has a scope id: write the network without it."), network=network
+        )
     try:
         found = ip_network(network)
     except ValueError:
-        raise ValueError(_what_is_wrong_with(network)) from None
+        raise _what_is_wrong_with(network) from None
     address = found.network_address
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return str(IPv4Network((address.ipv4_mapped, found.prefixlen - _MAPPED_BITS)))
     return str(found)
 
 
-def _what_is_wrong_with(network: str) -> str:
+def _what_is_wrong_with(network: str) -> BrokenRule:
     try:
         wide = ip_network(network, strict=False)
     except ValueError:
-        return (
-            f"{network!r} is not a network: write CIDR, for example 192.0.2.0/24 or 2001:db8::/32."
+        return BrokenRule(
+            _(
+                "%(network)r is not a network: write CIDR, for example 192.0.2.0/24 or "
+                "2001:db8::/32."
+            ),
+            network=network,
         )
-    return f"{network!r} has bits set behind its mask: did you mean {wide}?"
+    return BrokenRule(
+        _("%(network)r has bits set behind its mask: did you mean %(meant)s?"),
+        network=network,
+        meant=wide,
+    )

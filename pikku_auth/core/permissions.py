@@ -11,6 +11,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from pikku_auth.core.wording import BrokenRule
+from pikku_auth.core.wording import gettext_noop as _
+
 Permissions = Mapping[str, Sequence[str]]
 """Normalised permissions: resources and actions sorted, none empty, none twice."""
 
@@ -31,9 +34,12 @@ def parse_scope(scope: str) -> tuple[str, str]:
     if scope == _ANY:
         return _ANY, _ANY
     if not (colon and _WORD.fullmatch(resource) and (action == _ANY or _WORD.fullmatch(action))):
-        raise ValueError(
-            f"{scope!r} is not a scope: write resource:action, for example sandbox:read, "
-            "or sandbox:* for every action of a resource, or * for everything."
+        raise BrokenRule(
+            _(
+                "%(scope)r is not a scope: write resource:action, for example sandbox:read, "
+                "or sandbox:* for every action of a resource, or * for everything."
+            ),
+            scope=scope,
         )
     return resource, action
 
@@ -48,7 +54,7 @@ def normalise(grant: Grant, *, most: int | None = MAX_SCOPES) -> dict[str, list[
         resource, action = parse_scope(scope)
         found.setdefault(resource, set()).add(action)
     if most is not None and sum(map(len, found.values())) > most:
-        raise ValueError(f"A key may have at most {most} scopes.")
+        raise BrokenRule(_("A key may have at most %(most)d scopes."), most=most)
     return {resource: sorted(found[resource]) for resource in sorted(found)}
 
 
@@ -108,18 +114,30 @@ def _is_known(resource: str, action: str, vocabulary: Permissions) -> bool:
 
 def _scopes_of(grant: Grant) -> Iterable[str]:
     if isinstance(grant, str):
-        raise ValueError(f"Give the scopes as a list: [{grant!r}].")
+        raise BrokenRule(_("Give the scopes as a list: [%(given)r]."), given=grant)
     if not isinstance(grant, Iterable):
-        raise ValueError(f"Give the scopes as a list, not {grant!r}.")
+        raise BrokenRule(_("Give the scopes as a list, not %(given)r."), given=grant)
     if not isinstance(grant, Mapping):
         yield from grant
         return
     for resource, actions in grant.items():
         if isinstance(actions, str):
-            raise ValueError(f"Give the actions of {resource!r} as a list: [{actions!r}].")
+            raise BrokenRule(
+                _("Give the actions of %(resource)r as a list: [%(given)r]."),
+                resource=resource,
+                given=actions,
+            )
         if not isinstance(actions, Iterable):
-            raise ValueError(f"Give the actions of {resource!r} as a list, not {actions!r}.")
+            raise BrokenRule(
+                _("Give the actions of %(resource)r as a list, not %(given)r."),
+                resource=resource,
+                given=actions,
+            )
         for action in actions:
             if not (isinstance(resource, str) and isinstance(action, str)):
-                raise ValueError(f"{resource!r} and {action!r} are not both words.")
+                raise BrokenRule(
+                    _("%(resource)r and %(action)r are not both words."),
+                    resource=resource,
+                    action=action,
+                )
             yield _ANY if resource == action == _ANY else f"{resource}:{action}"

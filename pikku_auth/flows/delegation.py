@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.models import ServiceUser
 
@@ -23,6 +25,9 @@ def require_covers(staff: Any, service_user: ServiceUser) -> None:
         some = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
         raise InvalidInput(
             "service_user",
-            f"{service_user} may do what you may not ({some}), and its secret would let you: "
-            "ask somebody who may.",
+            _(
+                "%(name)s may do what you may not (%(some)s), and its secret would let you: "
+                "ask somebody who may."
+            )
+            % {"name": service_user, "some": some},
         )

@@ -8,12 +8,16 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from django.utils import translation
+from django.utils.translation import gettext as _
+
 from pikku_auth.conf import conf
 from pikku_auth.core.durations import format_duration, require_positive
 from pikku_auth.core.limits import MAX_COUNT, Rate
 from pikku_auth.core.metadata import check_metadata
 from pikku_auth.core.networks import normalise_networks
 from pikku_auth.core.permissions import Grant, normalise, scope_strings, unknown
+from pikku_auth.core.wording import BrokenRule
 from pikku_auth.exceptions import InvalidInput
 
 Lifetime = timedelta | None | Literal["default"]
@@ -58,7 +62,14 @@ def named(field: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise InvalidInput(field, str(error)) from None
+        raise InvalidInput(field, told(error)) from None
+
+
+def told(error: ValueError) -> str:
+    """What a rule says, in the reader's language."""
+    if not isinstance(error, BrokenRule):
+        return str(error)
+    return translation.gettext(error.template) % error.values
 
 
 def expiry(lifetime: timedelta | None, now: datetime) -> datetime | None:
@@ -80,7 +91,7 @@ def check_name(name: str) -> str:
     :raises InvalidInput: when it is too long or not printable.
     """
     if len(name) > 200 or not name.isprintable():
-        raise InvalidInput("name", "A name has at most 200 printable characters.")
+        raise InvalidInput("name", _("A name has at most 200 printable characters."))
     return name
 
 
@@ -90,7 +101,7 @@ def check_reason(reason: str) -> None:
     :raises InvalidInput: when it is too long or not printable.
     """
     if len(reason) > 200 or not reason.isprintable():
-        raise InvalidInput("reason", "A reason has at most 200 printable characters.")
+        raise InvalidInput("reason", _("A reason has at most 200 printable characters."))
 
 
 def _permissions(grant: Grant) -> dict[str, list[str]]:
@@ -109,8 +120,11 @@ def known_scopes(permissions: dict[str, list[str]]) -> dict[str, list[str]]:
         nearest = get_close_matches(strange[0], known) or known
         raise InvalidInput(
             "permissions",
-            f"Unknown scope {strange[0]!r}: did you mean {' or '.join(nearest)}? "
-            "PIKKU_AUTH['SCOPES'] declares them.",
+            _(
+                "Unknown scope %(scope)r: did you mean %(nearest)s? "
+                "PIKKU_AUTH['SCOPES'] declares them."
+            )
+            % {"scope": strange[0], "nearest": _(" or ").join(nearest)},
         )
     return permissions
 
@@ -125,16 +139,17 @@ def _lifetime(lifetime: Lifetime) -> timedelta | None:
     if cap is not None and (lifetime is None or lifetime > cap):
         raise InvalidInput(
             "lifetime",
-            f"A key may live at most {format_duration(cap)} here (PIKKU_AUTH['MAX_KEY_LIFETIME']).",
+            _("A key may live at most %(most)s here (PIKKU_AUTH['MAX_KEY_LIFETIME']).")
+            % {"most": format_duration(cap)},
         )
     return lifetime
 
 
 def _quota(quota: int | None, refill: Rate | None) -> dict[str, Any]:
     if quota is None and refill is not None:
-        raise InvalidInput("refill", "A refill needs a quota to fill: give both.")
+        raise InvalidInput("refill", _("A refill needs a quota to fill: give both."))
     if quota is not None and not 0 < quota <= MAX_COUNT:
-        raise InvalidInput("quota", f"A quota must be from 1 to {MAX_COUNT}.")
+        raise InvalidInput("quota", _("A quota must be from 1 to %(most)d.") % {"most": MAX_COUNT})
     return {
         "remaining": quota,
         "refill_count": refill and refill.count,

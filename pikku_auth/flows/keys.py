@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from pikku_auth import signals
 from pikku_auth.core.secrets import DIGEST
@@ -76,9 +77,10 @@ def delete_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = Non
     subject, service_user = f"{key} of {key.service_user}", key.service_user
     with transaction.atomic(using=using):
         over = Q(revoked_at__isnull=False) | Q(expires_at__lte=now)
-        deleted, _ = APIKey.objects.using(using).filter(over, pk=key.pk).delete()
+        deleted, _rows = APIKey.objects.using(using).filter(over, pk=key.pk).delete()
         if not deleted:
-            raise InvalidInput("key", f"The key {key} is still alive: revoke it first.")
+            alive = _("The key %(key)s is still alive: revoke it first.") % {"key": key}
+            raise InvalidInput("key", alive)
         record(
             AuditEvent.Action.KEY_DELETED,
             origin=origin,
@@ -97,12 +99,14 @@ def find_key(reference: str) -> APIKey:
     if len(reference) > _LONGEST_START and not DIGEST.fullmatch(reference):
         raise KeyNotFound(
             "key",
-            "That is neither an id, nor a start, nor a digest. If it is a secret, it may now be in "
-            "your shell's history: name the key by its start, as list_keys shows it, and consider "
-            "rotating it.",
+            _(
+                "That is neither an id, nor a start, nor a digest. If it is a secret, it may now "
+                "be in your shell's history: name the key by its start, as list_keys shows it, and "
+                "consider rotating it."
+            ),
         )
     if not reference.isprintable():
-        raise KeyNotFound("key", f"There is no key {reference!r}: list_keys shows them all.")
+        raise KeyNotFound("key", _no_key(reference))
     match = Q(start=reference) | Q(digest=reference)
     if reference.isascii() and reference.isdigit() and len(reference) < 19:
         match |= Q(pk=int(reference))
@@ -113,9 +117,14 @@ def find_key(reference: str) -> APIKey:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise KeyNotFound("key", f"There is no key {reference!r}: list_keys shows them all.")
+        raise KeyNotFound("key", _no_key(reference))
     ids = ", ".join(str(key.pk) for key in found)
-    raise KeyNotFound("key", f"{reference!r} is ambiguous: name one by its id ({ids}).")
+    ambiguous = _("%(reference)r is ambiguous: name one by its id (%(ids)s).")
+    raise KeyNotFound("key", ambiguous % {"reference": reference, "ids": ids})
+
+
+def _no_key(reference: str) -> str:
+    return _("There is no key %(reference)r: list_keys shows them all.") % {"reference": reference}
 
 
 def tell_revoked(key: APIKey, reason: str, origin: Origin, now: datetime, using: str) -> None:

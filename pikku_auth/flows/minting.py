@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from pikku_auth import signals
 from pikku_auth.conf import conf
@@ -104,9 +105,9 @@ def import_key(
     using, now = primary(), now or timezone.now()
     owner = _active_owner(service_user)
     if not DIGEST.fullmatch(digest):
-        raise InvalidInput("digest", "A digest is the SHA-256 in 64 lower-case hex digits.")
+        raise InvalidInput("digest", _("A digest is the SHA-256 in 64 lower-case hex digits."))
     if not (start.isprintable() and 0 < len(start) <= 32):
-        raise InvalidInput("start", "A start has 1 to 32 printable characters.")
+        raise InvalidInput("start", _("A start has 1 to 32 printable characters."))
     values = fields.of_key(now=now, **options)
     with transaction.atomic(using=using):
         key, made = APIKey.objects.using(using).get_or_create(
@@ -120,7 +121,8 @@ def import_key(
             },
         )
         if not made:
-            raise InvalidInput("digest", f"That key is here already, with the id {key.pk}.")
+            known = _("That key is here already, with the id %(pk)s.") % {"pk": key.pk}
+            raise InvalidInput("digest", known)
         record(AuditEvent.Action.KEY_IMPORTED, origin=origin, now=now, using=using, key=key)
         announce(signals.key_minted, APIKey, using, key=key, origin=origin)
     return key
@@ -147,7 +149,10 @@ def _active_owner(service_user: ServiceUser | str) -> ServiceUser:
     if not service_user.can_act:
         raise InvalidInput(
             "service_user",
-            f"The service user {service_user} is inactive, so its key would be dead: activate "
-            "it first, and see that its Django user is active and no superuser.",
+            _(
+                "The service user %(name)s is inactive, so its key would be dead: activate "
+                "it first, and see that its Django user is active and no superuser."
+            )
+            % {"name": service_user},
         )
     return service_user

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from pikku_auth import signals
 from pikku_auth.conf import conf
@@ -123,8 +124,14 @@ def mint_or_rotate(
         ids = ", ".join(str(key.pk) for key in live)
         raise InvalidInput(
             "name",
-            f"{owner} has {len(live)} live keys {f'named {name!r}' if name else 'without a name'}: "
-            f"rotate one by its id ({ids}).",
+            (
+                _("%(owner)s has %(n)d live keys named %(name)r: rotate one by its id (%(ids)s).")
+                if name
+                else _(
+                    "%(owner)s has %(n)d live keys without a name: rotate one by its id (%(ids)s)."
+                )
+            )
+            % {"owner": owner, "n": len(live), "name": name, "ids": ids},
         )
     _require_same(live[0], options)
     return rotate_key(live[0], overlap=overlap, origin=origin, now=now)
@@ -143,8 +150,10 @@ def _why_not_rotated(key: APIKey, now: datetime) -> str:
     state = key.state(now)
     if state is KeyState.ACTIVE or key.rotated_at is not None:
         successor = APIKey.objects.using(key._state.db).filter(rotated_from=key).first()
-        return f"The key {key} was rotated already: its successor is {successor}."
-    return f"The key {key} is {state.label}, and only a live key can be rotated: mint a new one."
+        rotated = _("The key %(key)s was rotated already: its successor is %(successor)s.")
+        return rotated % {"key": key, "successor": successor}
+    dead = _("The key %(key)s is %(state)s, and only a live key can be rotated: mint a new one.")
+    return dead % {"key": key, "state": state.label}
 
 
 def _require_same(key: APIKey, options: dict[str, Any]) -> None:
@@ -153,9 +162,12 @@ def _require_same(key: APIKey, options: dict[str, Any]) -> None:
         if any(asked[column] != getattr(key, column) for column in _COLUMNS.get(option, ())):
             raise InvalidInput(
                 option,
-                f"The live key {key} has other {option}, and a rotation changes nothing of what "
-                "a key may do: leave that option out, or mint a key of another name and revoke "
-                "this one.",
+                _(
+                    "The live key %(key)s has other %(option)s, and a rotation changes nothing of "
+                    "what a key may do: leave that option out, or mint a key of another name and "
+                    "revoke this one."
+                )
+                % {"key": key, "option": option},
             )
 
 

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from pikku_auth import signals
 from pikku_auth.conf import conf
@@ -81,9 +82,11 @@ def create_user(name: str) -> Any:
     except ValidationError as error:
         raise InvalidInput(
             "user",
-            f"{model.__name__} can't be made from the name {name!r} alone "
-            f"({'; '.join(error.messages)}): set PIKKU_AUTH['CREATE_USER'] to a function "
-            "that makes one, or adopt an existing user.",
+            _(
+                "%(model)s can't be made from the name %(name)r alone (%(problems)s): set "
+                "PIKKU_AUTH['CREATE_USER'] to a function that makes one, or adopt an existing user."
+            )
+            % {"model": model.__name__, "name": name, "problems": "; ".join(error.messages)},
         ) from None
     user.save()
     return user
@@ -146,7 +149,8 @@ def delete_service_user(
     except ProtectedError:
         raise InvalidInput(
             "service_user",
-            f"{service_user} has keys, which are its history: deactivate it instead.",
+            _("%(name)s has keys, which are its history: deactivate it instead.")
+            % {"name": service_user},
         ) from None
 
 
@@ -202,8 +206,11 @@ def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise InvalidInput(
             "name",
-            f"{name!r} can't name a service user: use up to 100 lower-case letters, digits, "
-            "'-' and '_', for example sandbox-runtime.",
+            _(
+                "%(name)r can't name a service user: use up to 100 lower-case letters, digits, "
+                "'-' and '_', for example sandbox-runtime."
+            )
+            % {"name": name},
         )
 
 
@@ -213,19 +220,25 @@ def check_description(description: str) -> None:
     :raises InvalidInput: when it is too long or not printable.
     """
     if len(description) > 500 or not description.isprintable():
-        raise InvalidInput("description", "A description has at most 500 printable characters.")
+        wrong = _("A description has at most 500 printable characters.")
+        raise InvalidInput("description", wrong)
 
 
 def _adopted(user: Any) -> Any:
     if getattr(user, "is_superuser", False) or getattr(user, "is_staff", False):
         raise InvalidInput(
             "user",
-            f"{user.get_username()!r} is staff or a superuser, and a machine must not be: "
-            "take those rights away first, or let a new user be made.",
+            _(
+                "%(user)r is staff or a superuser, and a machine must not be: "
+                "take those rights away first, or let a new user be made."
+            )
+            % {"user": user.get_username()},
         )
     if is_service_user(user):
         raise InvalidInput(
-            "user", f"{user.get_username()!r} belongs to a service user already: adopt another."
+            "user",
+            _("%(user)r belongs to a service user already: adopt another.")
+            % {"user": user.get_username()},
         )
     user.set_unusable_password()
     user.save(update_fields=["password"])
@@ -233,7 +246,7 @@ def _adopted(user: Any) -> Any:
 
 
 def _taken(name: str) -> str:
-    return (
-        f"The name {name!r} is taken, by a service user or by another user: choose another, "
+    return _(
+        "The name %(name)r is taken, by a service user or by another user: choose another, "
         "or adopt that user."
-    )
+    ) % {"name": name}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.crypto import salted_hmac
 
 from pikku_auth.conf import conf
@@ -72,7 +72,8 @@ def parse_scope_parameter(scope: str) -> dict[str, list[str]] | None:
     if not wanted:
         return None
     try:
-        return known_scopes(normalise(wanted))
+        with translation.override(None):  # the protocol speaks ASCII (RFC 6749, 5.2)
+            return known_scopes(normalise(wanted))
     except (InvalidInput, ValueError) as error:
         raise DeviceFlowError("invalid_scope", str(error)) from None
 

@@ -13,7 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    no_translations,
+)
 from django.db import DatabaseError, InterfaceError, transaction
 
 from pikku_auth.core.durations import format_duration
@@ -31,8 +36,9 @@ class PikkuCommand(BaseCommand):
 
     requires_migrations_checks = True
 
+    @no_translations
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run, and turn what the operator can mend into one line."""
+        """Run, in English throughout, and turn what the operator can mend into one line."""
         try:
             return super().execute(*args, **options)
         except InvalidInput as error:

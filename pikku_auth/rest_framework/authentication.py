@@ -9,7 +9,6 @@ from rest_framework import exceptions, status
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from pikku_auth.conf import conf
 from pikku_auth.exceptions import (
     InvalidKey,
     InvalidToken,
@@ -19,7 +18,8 @@ from pikku_auth.exceptions import (
 )
 from pikku_auth.flows import resolve
 from pikku_auth.principal import Principal
-from pikku_auth.refusals import REALM, challenge_of
+from pikku_auth.refusals import REALM, body_of, challenge_of
+from pikku_auth.rest_framework.answers import tell, tell_why, vary_by_credential
 
 
 class ServiceUnavailable(exceptions.APIException):
@@ -46,37 +46,36 @@ class PikkuAuthentication(BaseAuthentication):
 
         :raises rest_framework.exceptions.APIException: 401, 403, 429 or 503.
         """
-        _vary_by_credential(request)
+        vary_by_credential(request)
         try:
             principal = resolve(request._request)
         except Refused as refusal:
+            tell_why(request, refusal, self.www_authenticate_realm)
             raise _translated(refusal) from None
         return None if principal is None else (principal.user, principal)
 
     def authenticate_header(self, request: Request) -> str:
-        """The challenge of a 401."""
+        """The challenge of a 401; DRF asks for it when it sends one."""
+        tell(request, {"Cache-Control": "no-store"})
         return challenge_of(request._request, self.www_authenticate_realm)
 
 
 def _translated(refusal: Refused) -> exceptions.APIException:
-    error: exceptions.APIException
-    match refusal:
-        case InvalidKey() | InvalidToken():
-            return exceptions.AuthenticationFailed(str(refusal), refusal.code)
-        case LimitExceeded():
-            error = exceptions.Throttled(refusal.retry_after, str(refusal), refusal.code)
-        case Unavailable():
-            error = ServiceUnavailable(str(refusal), refusal.code)
-            error.wait = refusal.retry_after
-        case _:
-            error = exceptions.PermissionDenied(str(refusal), refusal.code)
+    """The same as DRF has it: its class, and ``detail`` and ``code`` in the body."""
+    error = _counterpart_of(refusal)
+    error.detail = exceptions.APIException(body_of(refusal), refusal.code).detail
     return error
 
 
-def _vary_by_credential(request: Request) -> None:
-    """Keep Django's cache middleware from serving one caller's answer to another."""
-    view = (request.parser_context or {}).get("view")
-    headers = getattr(view, "headers", None)
-    if headers is not None:
-        told = [headers["Vary"]] if "Vary" in headers else []
-        headers["Vary"] = ", ".join([*told, conf.key_header, "Authorization"])
+def _counterpart_of(refusal: Refused) -> exceptions.APIException:
+    match refusal:
+        case InvalidKey() | InvalidToken():
+            return exceptions.AuthenticationFailed()
+        case LimitExceeded():
+            return exceptions.Throttled(refusal.retry_after)
+        case Unavailable():
+            unavailable = ServiceUnavailable()
+            unavailable.wait = refusal.retry_after
+            return unavailable
+        case _:
+            return exceptions.PermissionDenied()

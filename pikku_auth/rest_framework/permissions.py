@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -14,6 +15,8 @@ from rest_framework.views import APIView
 from pikku_auth.core.permissions import missing, parse_scope
 from pikku_auth.exceptions import InsufficientScope
 from pikku_auth.principal import Principal
+from pikku_auth.refusals import REALM
+from pikku_auth.rest_framework.answers import tell_why
 
 
 class _Composable:
@@ -52,22 +55,59 @@ def _negate(operand: Any) -> Any:
     return permissions.SingleOperandHolder(negation, operand)
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a request is refused, and for want of which scopes."""
+
+    request: Request
+    words: str
+    lacking: Sequence[str] = ()
+
+
 class _Telling:
+    """Says why it has refused."""
+
+    code = InsufficientScope.code
+
+    def refusals(self) -> list[_Refusal]:
+        """What has refused, of what it is made of."""
+        raise NotImplementedError
+
+    @property
+    def message(self) -> dict[str, str] | None:
+        """The body of the refusal: DRF asks for it when it answers with one, and only then.
+
+        So this is the moment for what goes into the headers, too.
+        """
+        refusals = self.refusals()
+        if not refusals:
+            return None
+        _tell_lacking(refusals)
+        return {"detail": " ".join(refusal.words for refusal in refusals), "code": self.code}
+
+
+def _tell_lacking(refusals: Sequence[_Refusal]) -> None:
+    request, lacking = refusals[0].request, [s for refusal in refusals for s in refusal.lacking]
+    # OPTIONS asks what other methods would be answered, and is answered 200 itself.
+    if lacking and request.method == request._request.method:
+        realm = getattr(request.successful_authenticator, "www_authenticate_realm", REALM)
+        tell_why(request, InsufficientScope(lacking), realm)
+
+
+class _Composed(_Telling):
     op1: Any
     op2: Any
 
-    @property
-    def message(self) -> str | None:
-        """What the scope operands said when they refused."""
-        asked = [op for op in (self.op1, self.op2) if isinstance(op, (HasScope, _Telling))]
-        return " ".join(op.message for op in asked if op.message) or None
+    def refusals(self) -> list[_Refusal]:
+        asked = [op for op in (self.op1, self.op2) if isinstance(op, _Telling)]
+        return [refusal for op in asked for refusal in op.refusals()]
 
 
-class _And(_Telling, permissions.AND):
+class _And(_Composed, permissions.AND):
     pass
 
 
-class _Or(_Telling, permissions.OR):
+class _Or(_Composed, permissions.OR):
     pass
 
 
@@ -81,7 +121,7 @@ class _ScopeMeta(_Composable, permissions.BasePermissionMetaclass):
         return _ScopeMeta(cls.__name__, (cls,), {"scopes": scopes, "__doc__": cls.__doc__})
 
 
-class HasScope(permissions.BasePermission, metaclass=_ScopeMeta):
+class HasScope(_Telling, permissions.BasePermission, metaclass=_ScopeMeta):
     """Lets a principal pass that has every scope named.
 
     ``HasScope("sandbox:read")``, or ``HasScope`` and on the view ``required_scopes``: a
@@ -95,23 +135,26 @@ class HasScope(permissions.BasePermission, metaclass=_ScopeMeta):
     """
 
     scopes: tuple[str, ...] = ()
-    message: str | None = None
-    code = InsufficientScope.code
+    _refusal: _Refusal | None = None
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Whether the request's principal has the scopes; else ``message`` names them."""
+        self._refusal = self._refusal_of(request, view)
+        return self._refusal is None
+
+    def refusals(self) -> list[_Refusal]:
+        """Its own, if it has refused."""
+        return [self._refusal] if self._refusal else []
+
+    def _refusal_of(self, request: Request, view: APIView) -> _Refusal | None:
         principal = request.auth
         if not isinstance(principal, Principal):
-            self.message = _("This needs an API key or a login.")
-            return False
+            return _Refusal(request, _("This needs an API key or a login."))
         required = self.required_scopes(request.method or "", view)
         if required is None:
-            self.message = _("No scope allows this.")
-            return False
+            return _Refusal(request, _("No scope allows this."))
         lacking = missing(principal.permissions, required)
-        if lacking:
-            self.message = str(InsufficientScope(lacking))
-        return not lacking
+        return _Refusal(request, str(InsufficientScope(lacking)), lacking) if lacking else None
 
     def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
         """As :meth:`has_permission`, so that DRF's ``~`` turns it around for objects too."""

@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pikku_auth.principal import Principal
 
 
 class Decision(NamedTuple):
-    """Who came in, or why not: ``status`` is that of HTTP."""
+    """Who came in, or why not: ``status`` is that of HTTP, and so are the headers of a refusal."""
 
     status: int
     detail: str = ""
+    code: str = ""
+    challenge: str = ""
+    comes_back: bool = False
+    """Whether it says when."""
+    is_stored: bool = True
+    """By caches."""
     user: str = ""
     via: str = ""
     scopes: tuple[str, ...] = ()
 
 
-NOBODY = Decision(401, "This needs an API key or a login.")
+def refused(status: int, detail: str, code: str, challenge: str = "") -> Decision:
+    return Decision(status, detail, code, challenge, is_stored=False)
+
+
+NOBODY = refused(
+    401,
+    "This needs an API key or a login.",
+    "not_authenticated",
+    'ApiKey realm="api", Bearer realm="api"',
+)
 """There is no credential of ours: others may be asked, or nobody comes in."""
 
-BAD_KEY = Decision(401, "Invalid API key.")
-BAD_TOKEN = Decision(401, "Invalid or expired login.")
-NOT_FROM_HERE = Decision(403, "This API key may not be used from this network.")
-USED_UP = Decision(429, "This API key's limit is used up.")
-OUTAGE = Decision(503, "Authentication is temporarily unavailable.")
+BAD_KEY = refused(401, "Invalid API key.", "invalid_key", 'ApiKey realm="api"')
+BAD_TOKEN = refused(
+    401,
+    "Invalid or expired login.",
+    "invalid_token",
+    'Bearer realm="api", error="invalid_token"',
+)
+NOT_FROM_HERE = refused(
+    403, "This API key may not be used from this network.", "network_not_allowed"
+)
+USED_UP = refused(429, "This API key's limit is used up.", "limit_exceeded")
+OVER_ITS_RATE = USED_UP._replace(comes_back=True)
+OUTAGE = refused(503, "Authentication is temporarily unavailable.", "unavailable")._replace(
+    comes_back=True
+)
+CRASH = Decision(500)
 
 
-def missing(scope: str) -> Decision:
-    return Decision(403, f"Missing scope: {scope}.")
+def missing(scope: str, scheme: str = "ApiKey") -> Decision:
+    challenge = f'{scheme} realm="api", error="insufficient_scope", scope="{scope}"'
+    return refused(403, f"Missing scope: {scope}.", "insufficient_scope", challenge)
 
 
 def told_of(principal: Principal | None) -> dict[str, Any]:
@@ -39,10 +67,18 @@ def told_of(principal: Principal | None) -> dict[str, Any]:
     return {"user": str(user.pk), "via": principal.via, "scopes": principal.scopes}
 
 
-def decision_of(status: int, told: dict[str, Any]) -> Decision:
+def decision_of(status: int, told: dict[str, Any], headers: Mapping[str, str]) -> Decision:
     """What a door's answer means; one that lets everybody in has said who came."""
-    if "detail" in told:
-        # DRF adds when to come back.
-        detail = told["detail"].partition(" Expected available in ")[0]
-        return Decision(NOBODY.status if status == 200 else status, detail)
-    return Decision(status, "", told["user"], told["via"], tuple(told["scopes"]))
+    if status == 200 and "detail" in told:
+        return NOBODY
+    if status == 200:
+        return Decision(status, user=told["user"], via=told["via"], scopes=tuple(told["scopes"]))
+    has = {name.lower(): value for name, value in headers.items()}
+    return Decision(
+        status,
+        told["detail"],
+        told["code"],
+        challenge=has.get("www-authenticate", ""),
+        comes_back=int(has.get("retry-after", 0)) > 0,
+        is_stored=has.get("cache-control") != "no-store",
+    )

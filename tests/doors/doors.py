@@ -7,7 +7,7 @@ ones through ASGI, which hands them on as they came.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -15,7 +15,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.test import Client, override_settings
 
 from pikku_auth.contrib.channels import PikkuAuthMiddleware
-from tests.doors.decision import Decision, decision_of
+from tests.doors.decision import CRASH, Decision, decision_of
 from tests.doors.urls import WANTED, Telling
 from tests.sockets.wire import Application, calling, scope_of
 
@@ -33,11 +33,16 @@ def joined(headers: Headers) -> dict[str, str]:
     return {name: ",".join(values) for name, values in together.items()}
 
 
+def http_decision(status: int, body: bytes, headers: Mapping[str, str]) -> Decision:
+    return CRASH if status == 500 else decision_of(status, json.loads(body), headers)
+
+
 def over_wsgi(path: str, *, middleware: bool = False) -> Door:
     def ask(headers: Headers) -> Decision:
         with host(middleware=middleware):
-            answer = Client(enforce_csrf_checks=True).get(path, headers=joined(headers))
-        return decision_of(answer.status_code, answer.json())
+            client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+            answer = client.get(path, headers=joined(headers))
+        return http_decision(answer.status_code, answer.content, answer.headers)
 
     return ask
 
@@ -49,7 +54,8 @@ def over_asgi(path: str, *, middleware: bool = False) -> Door:
         await application.told.put({"type": "http.request", "body": b""})
         start, body = await application.next(), await application.next()
         await application.end()
-        return decision_of(start["status"], json.loads(body["body"]))
+        told = {name.decode(): value.decode() for name, value in start["headers"]}
+        return http_decision(start["status"], body["body"], told)
 
     def ask(headers: Headers) -> Decision:
         with host(middleware=middleware):
@@ -66,10 +72,10 @@ def over_websocket(scopes: Sequence[str] = ()) -> Door:
         origin = [("Origin", "http://testserver")] if "Cookie" in dict(headers) else []
         async with calling(app, [*headers, *origin]) as call:
             if not call.opened:
-                return decision_of(call.status or 0, call.body)
+                return decision_of(call.status or 0, call.body, call.headers)
             told = await call.says()
             await call.hang_up()
-            return decision_of(200, told)
+            return decision_of(200, told, {})
 
     return async_to_sync(go)
 
@@ -83,8 +89,9 @@ def host(*, middleware: bool) -> override_settings:
     )
 
 
-DOORS: dict[str, Door] = {
+HTTP_DOORS: dict[str, Door] = {
     "REST framework": over_wsgi("/drf/"),
+    "REST framework, under ASGI": over_asgi("/drf/"),
     "REST framework behind the middleware": over_wsgi("/drf/", middleware=True),
     "the middleware": over_wsgi("/known/", middleware=True),
     "the async middleware": over_asgi("/aknown/", middleware=True),
@@ -93,8 +100,8 @@ DOORS: dict[str, Door] = {
     "ninja": over_wsgi("/ninja/sync/"),
     "async ninja": over_asgi("/ninja/async/"),
     "ninja behind the middleware": over_asgi("/ninja/sync/", middleware=True),
-    "Channels": over_websocket(),
 }
+DOORS: dict[str, Door] = {**HTTP_DOORS, "Channels": over_websocket()}
 
 SCOPED_DOORS: dict[str, Door] = {
     "REST framework": over_wsgi("/drf/scoped/"),

@@ -1,7 +1,7 @@
 """The same request gets the same decision, whichever door it comes to.
 
-A table of requests; each is sent through every door. What the doors answer is compared whole, so
-that one which differs is named.
+A table of requests; each is sent through every door. What the doors answer is compared whole, with
+the headers of a refusal, so that one which differs is named.
 """
 
 from __future__ import annotations
@@ -37,14 +37,16 @@ from tests.conftest import pikku_settings
 from tests.doors.decision import (
     BAD_KEY,
     BAD_TOKEN,
+    CRASH,
     NOBODY,
     NOT_FROM_HERE,
     OUTAGE,
+    OVER_ITS_RATE,
     USED_UP,
     Decision,
     missing,
 )
-from tests.doors.doors import DOORS, SCOPED_DOORS, Door, Headers
+from tests.doors.doors import DOORS, HTTP_DOORS, SCOPED_DOORS, Door, Headers
 from tests.logins import browser_of, logged_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -67,11 +69,12 @@ def login_header(issued: IssuedLogin) -> tuple[str, str]:
 
 def key_decision(issued: IssuedKey) -> Decision:
     user = str(issued.key.service_user.user_id)
-    return Decision(200, "", user, "api_key", tuple(issued.key.scopes))
+    return Decision(200, user=user, via="api_key", scopes=tuple(issued.key.scopes))
 
 
 def login_decision(issued: IssuedLogin) -> Decision:
-    return Decision(200, "", str(issued.login.user_id), "login", tuple(issued.login.scopes))
+    user = str(issued.login.user_id)
+    return Decision(200, user=user, via="login", scopes=tuple(issued.login.scopes))
 
 
 @dataclass
@@ -200,6 +203,14 @@ def test_who_the_mapping_narrows_is_narrowed(kind: str, world: World) -> None:
         everywhere([world.bearer], narrowed)
 
 
+@pytest.mark.parametrize("mistake", ["widen", "fail", "mistake"])
+def test_a_mistake_in_the_mapping_is_an_error_and_no_decision(mistake: str, world: World) -> None:
+    name = f"tests.mappings.{mistake}"
+    with pikku_settings(MAP_KEY=name, MAP_SESSION=name):
+        everywhere([key_header(world.key)], CRASH, HTTP_DOORS)
+        everywhere([login_header(logged_in(world.ada, scope="sandbox:read"))], CRASH, HTTP_DOORS)
+
+
 # --- T20: a bad key header never falls through ------------------------------------------------
 
 
@@ -321,7 +332,7 @@ KEY_STATES: dict[str, tuple[Callable[[World], IssuedKey], Decision | None]] = {
     "rotated, in the overlap": (after(lambda issued: rotate_key(issued.key)), GOOD),
     "rotated at once": (after(lambda issued: rotate_key(issued.key, overlap=None)), BAD_KEY),
     "its successor": (lambda w: rotate_key(w.key.key, overlap=None), GOOD),
-    "over its rate": (lambda w: spent(w, rate=parse_rate("1/d")), USED_UP),
+    "over its rate": (lambda w: spent(w, rate=parse_rate("1/d")), OVER_ITS_RATE),
     "over its quota": (lambda w: spent(w, quota=1), USED_UP),
     "from a network that it may not": (
         lambda w: mint_key(w.machine, networks=["192.0.2.0/24"]),
@@ -428,7 +439,7 @@ def test_a_scope_that_is_wanted(held: str, world: World) -> None:
 def test_an_unrestricted_login_has_every_scope(world: World) -> None:
     everywhere([world.bearer], login_decision(world.login), SCOPED_DOORS)
     narrow = logged_in(world.ada, scope="sandbox:read")
-    everywhere([login_header(narrow)], missing("sandbox:write"), SCOPED_DOORS)
+    everywhere([login_header(narrow)], missing("sandbox:write", "Bearer"), SCOPED_DOORS)
 
 
 def test_a_missing_scope_costs_no_secret_its_refusal(world: World) -> None:

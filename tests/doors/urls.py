@@ -9,14 +9,13 @@ from asgiref.sync import iscoroutinefunction
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
-from ninja import NinjaAPI
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from pikku_auth.contrib.ninja import PikkuAuth, handle_refusals
+from pikku_auth.contrib.ninja import PikkuAuth, PikkuNinjaAPI
 from pikku_auth.decorators import require_principal
 from pikku_auth.principal import Principal
 from pikku_auth.rest_framework import HasScope, PikkuAuthentication
@@ -69,10 +68,9 @@ async def awith_scope(request: HttpRequest) -> JsonResponse:
     return known(request)
 
 
-def ninja_api(scopes: Sequence[str]) -> NinjaAPI:
+def ninja_api(scopes: Sequence[str]) -> PikkuNinjaAPI:
     """The door of django-ninja, for sync and for async operations."""
-    api = NinjaAPI(auth=PikkuAuth(scopes=scopes), urls_namespace=f"doors{len(scopes)}")
-    handle_refusals(api)
+    api = PikkuNinjaAPI(auth=PikkuAuth(scopes=scopes), urls_namespace=f"doors{len(scopes)}")
 
     @api.get("sync/")
     def told(request: Any) -> dict[str, Any]:

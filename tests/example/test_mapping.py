@@ -49,7 +49,7 @@ def test_a_stopped_sandboxs_key_is_refused_until_it_runs_again(its_key: Any) -> 
     Sandbox.objects.update(status=Status.STOPPED)
     refusal = its_key.get(WHOAMI)
     assert refusal.status_code == 401
-    assert refusal.json() == {"detail": "Invalid API key."}
+    assert refusal.json() == {"detail": "Invalid API key.", "code": "invalid_key"}
     Sandbox.objects.update(status=Status.RUNNING)
     assert status_of(its_key) == 200
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from pikku_auth.core.secrets import Secret
 from pikku_auth.exceptions import DeviceFlowError, TooManyAttempts, Unavailable
@@ -118,6 +119,12 @@ class TestStarting:
     def test_a_scope_outside_the_grammar_or_the_vocabulary_is_invalid(self, scope: str) -> None:
         assert refusal(start_login, CLIENT, scope)[0] == "invalid_scope"
         assert not DeviceCode.objects.exists()
+
+    @pytest.mark.parametrize("scope", ["nonsense", "sandbox:fly"])
+    def test_what_is_wrong_with_a_scope_is_said_in_the_protocols_english(self, scope: str) -> None:
+        said = refusal(start_login, CLIENT, scope)
+        with translation.override("de"):
+            assert refusal(start_login, CLIENT, scope) == said
 
     def test_a_scope_longer_than_its_column_is_invalid_and_no_crash(self) -> None:
         longest = "sandbox:read" + " " * (2_000 - len("sandbox:read"))

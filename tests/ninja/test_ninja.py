@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model
+from django.db import connection
 from django.test import AsyncClient, Client
 from django.urls import path
 from ninja import NinjaAPI
+from ninja.errors import AuthenticationError
 from ninja.security import django_auth
 
-from pikku_auth.contrib.ninja import LoginScheme, PikkuAuth, handle_refusals
+from pikku_auth.contrib.ninja import PikkuAuth, PikkuNinjaAPI
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.secrets import generate
 from pikku_auth.exceptions import WidenedPermissions
@@ -28,8 +32,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Mint = Callable[..., IssuedKey]
 
 
-def api_of(name: str, **options: Any) -> NinjaAPI:
-    api = NinjaAPI(urls_namespace=name, **options)
+def api_of(name: str, kind: type[NinjaAPI] = PikkuNinjaAPI, **options: Any) -> NinjaAPI:
+    api = kind(urls_namespace=name, **options)
 
     @api.api_operation(["GET", "POST"], "sync")
     def told(request: Any) -> dict[str, Any]:
@@ -43,16 +47,15 @@ def api_of(name: str, **options: Any) -> NinjaAPI:
     return api
 
 
-guarded = api_of("guarded", auth=[PikkuAuth(), LoginScheme()])
-handle_refusals(guarded)
-bare = api_of("bare", auth=PikkuAuth(scopes=["sandbox:write"]))
-shared = api_of("shared", auth=[PikkuAuth(), django_auth])
-
-urlpatterns = [
-    path("guarded/", guarded.urls),
-    path("bare/", bare.urls),
-    path("shared/", shared.urls),
+APIS = [
+    api_of("guarded", auth=PikkuAuth()),
+    api_of("scoped", auth=PikkuAuth(scopes=["sandbox:write"])),
+    api_of("shared", auth=[PikkuAuth(), django_auth]),
+    api_of("cookies", auth=django_auth),
+    api_of("bare", NinjaAPI, auth=PikkuAuth(scopes=["sandbox:write"])),
 ]
+
+urlpatterns = [path(f"{api.urls_namespace}/", api.urls) for api in APIS]
 
 Ask = Callable[..., Any]
 
@@ -120,17 +123,52 @@ class TestRefusals:
         assert (answer.status_code, int(answer["Retry-After"]) > 0) == (429, True)
 
     def test_without_the_scope(self, ask: Ask, mint: Mint) -> None:
-        answer = ask("bare", key_headers(mint(permissions=["sandbox:read"])))
+        answer = ask("scoped", key_headers(mint(permissions=["sandbox:read"])))
         assert (answer.status_code, answer.json()) == (
             403,
-            {"detail": "Missing scope: sandbox:write."},
+            {"detail": "Missing scope: sandbox:write.", "code": "insufficient_scope"},
         )
-        assert ask("bare", key_headers(mint(permissions=["sandbox:write"]))).status_code == 200
+        assert 'scope="sandbox:write"' in answer["WWW-Authenticate"]
+        assert ask("scoped", key_headers(mint(permissions=["sandbox:write"]))).status_code == 200
 
-    def test_where_nobody_handles_them_they_have_their_status(self, ask: Ask) -> None:
+    def test_an_api_of_ninjas_own_has_their_status_and_words(self, ask: Ask) -> None:
         answer = ask("bare", {"x-api-key": "nonsense"})
         assert (answer.status_code, answer.json()) == (401, {"detail": "Invalid API key."})
         assert ask("bare").status_code == 401
+
+    def test_where_pikku_auth_is_not_asked_ninja_has_its_own_words(self, ask: Ask) -> None:
+        answer = ask("cookies")
+        assert (answer.status_code, answer.json()) == (401, {"detail": "Unauthorized"})
+        assert "WWW-Authenticate" not in answer
+
+    def test_what_a_view_refuses_itself_is_left_as_it_is(self, mint: Mint, settings: Any) -> None:
+        api = PikkuNinjaAPI(auth=PikkuAuth(), urls_namespace="refusing")
+
+        @api.get("/")
+        def refuses(request: Any) -> None:
+            raise AuthenticationError(message="Sign again.")
+
+        settings.ROOT_URLCONF = (path("", api.urls),)
+        answer = Client().get("/", headers=key_headers(mint()))
+        assert (answer.status_code, answer.json()) == (401, {"detail": "Sign again."})
+
+    def test_it_commits_nothing(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As in REST framework; and a lost connection must not make a 500 of a 503."""
+
+        def writing(run: Any) -> Any:
+            def written(request: Any) -> Any:
+                get_user_model()._default_manager.create()
+                return run(request)
+
+            return written
+
+        api = PikkuNinjaAPI(auth=PikkuAuth(), urls_namespace="writing")
+        api.add_decorator(writing, mode="view")
+        api.get("/")(lambda request: None)
+        settings.ROOT_URLCONF = (path("", api.urls),)
+        monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+        assert Client().get("/").status_code == 401
+        assert not get_user_model()._default_manager.exists()
 
 
 class TestBesideAnother:
@@ -165,20 +203,50 @@ def test_a_misspelt_scope_is_found_at_start() -> None:
         PikkuAuth(scopes=["sandbox write"])
 
 
-def test_the_openapi_document_shows_both_credentials() -> None:
-    schema: Any = guarded.get_openapi_schema(path_prefix="/")
-    assert schema["components"]["securitySchemes"] == {
-        "PikkuAuth": {
-            "type": "apiKey",
-            "in": "header",
-            "name": "x-api-key",
-            "description": "A machine's API key. When present, it alone decides.",
-        },
-        "LoginScheme": {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "A human's login token, from `pikku-auth login`.",
-        },
-    }
-    (operation, *_) = schema["paths"]["/sync"].values()
-    assert operation["security"] == [{"PikkuAuth": []}, {"LoginScheme": []}]
+class TestOnTheEventLoop:
+    """An async operation."""
+
+    def test_pikku_auth_is_asked_without_a_thread(self, mint: Mint, settings: Any) -> None:
+        threads = []
+
+        class Noting(PikkuAuth):
+            def __call__(self, request: Any) -> Any:
+                threads.append(get_ident())
+                return super().__call__(request)
+
+        api = PikkuNinjaAPI(auth=Noting(), urls_namespace="noting")
+
+        @api.get("/")
+        async def told(request: Any) -> None:
+            threads.append(get_ident())
+
+        settings.ROOT_URLCONF = (path("", api.urls),)
+        async_to_sync(AsyncClient().get)("/", headers=key_headers(mint()))
+        assert threads[0] == threads[1]
+
+
+class TestBehindLoginRequiredMiddleware:
+    """Django's, which sends whoever is not signed in to a page."""
+
+    @pytest.fixture(autouse=True)
+    def _required(self, settings: Any) -> None:
+        required = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, required]
+        settings.LOGIN_URL = "/sign-in/"
+
+    def test_a_key_gets_in(self, ask: Ask, mint: Mint) -> None:
+        assert ask("guarded", key_headers(mint())).status_code == 200
+
+    def test_nobody_is_refused_as_ever(self, ask: Ask) -> None:
+        assert ask("guarded").status_code == 401
+
+    def test_what_pikku_auth_does_not_guard_is_left_to_it(self, ask: Ask) -> None:
+        assert ask("cookies").status_code == 302
+
+    def test_a_path_that_it_guards_in_part_is_left_to_it(self, mint: Mint, settings: Any) -> None:
+        api = PikkuNinjaAPI(auth=PikkuAuth(), urls_namespace="in part")
+        api.get("/")(in_part := lambda request: "told")
+        api.post("/", auth=None)(in_part)
+        settings.ROOT_URLCONF = (path("", api.urls),)
+        assert Client().post("/").status_code == 302
+        assert Client().get("/", headers=key_headers(mint())).status_code == 302

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
 from django.db import OperationalError, connection
+from django.http import JsonResponse
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import cache_page
+from django.views.decorators.vary import vary_on_headers
 from rest_framework.authtoken.models import Token
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,6 +28,7 @@ from pikku_auth.models import APIKey
 from pikku_auth.rest_framework import PikkuAuthentication
 from pikku_auth.testing import key_headers
 from tests.conftest import pikku_settings
+from tests.host_views import WhoAmI
 
 pytestmark = pytest.mark.django_db
 
@@ -130,7 +136,7 @@ def test_a_bad_key_is_refused_whatever_good_credential_is_beside_it(
     for path in (WHOAMI, "/test/public/"):
         response = get(api, bad_keys[bad], path, **credentials[beside])
         assert response.status_code == 401
-        assert response.json() == {"detail": "Invalid API key."}
+        assert response.json() == {"detail": "Invalid API key.", "code": "invalid_key"}
         assert response["WWW-Authenticate"] == 'ApiKey realm="api"'
 
 
@@ -180,16 +186,24 @@ class TestBearer:
     def test_a_token_of_our_format_that_nobody_has_is_refused(self, api: APIClient) -> None:
         response = get(api, None, Authorization="Bearer pks_" + "0" * 49)
         assert response.status_code == 401
-        assert response.json() == {"detail": "Invalid or expired login."}
+        assert response.json() == {"detail": "Invalid or expired login.", "code": "invalid_token"}
+
+    @pytest.mark.parametrize("header", ["pka_", "Token pks_1", "Basic cGth,Bearer pks_1"])
+    def test_ours_anywhere_but_in_a_lone_bearer_is_refused(
+        self, api: APIClient, header: str
+    ) -> None:
+        response = get(api, None, "/test/public/", Authorization=header)
+        assert (response.status_code, response.json()["detail"]) == (
+            401,
+            "Invalid or expired login.",
+        )
 
     def test_a_good_key_beside_a_bad_one_of_ours_decides(self, api: APIClient, mint: Mint) -> None:
         issued = mint()
         headers = {"Authorization": "Bearer pks_" + "0" * 49}
         assert get(api, issued.secret.reveal(), **headers).status_code == 200
 
-    @pytest.mark.parametrize(
-        "header", ["", "Bearer", "Bearer ", "Basic cGthXzox", "pka_", "Bearerpks_1", "Token pks_1"]
-    )
+    @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic cGthXzox", "Bearerpks_1"])
     def test_what_is_not_of_our_format_is_left_to_others(self, api: APIClient, header: str) -> None:
         response = get(api, None, "/test/public/", Authorization=header)
         assert response.json()["detail"] if response.status_code == 401 else response.json()
@@ -202,6 +216,16 @@ def test_without_any_credential_the_challenge_names_both_schemes_and_no_error(
     response = get(api, None)
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == 'ApiKey realm="api", Bearer realm="api"'
+    assert response["Cache-Control"] == "no-store"
+
+
+def test_a_subclass_may_name_the_realm() -> None:
+    class Ours(PikkuAuthentication):
+        www_authenticate_realm = "sandboxes"
+
+    view = type("View", (WhoAmI,), {"authentication_classes": [Ours]})
+    request = APIRequestFactory().get("/", headers={"x-api-key": "nonsense"})
+    assert view.as_view()(request)["WWW-Authenticate"] == 'ApiKey realm="sandboxes"'
 
 
 class TestOtherStatuses:
@@ -211,7 +235,10 @@ class TestOtherStatuses:
         issued = mint(networks=["192.0.2.0/24"])
         response = get(api, issued.secret.reveal())
         assert response.status_code == 403
-        assert response.json() == {"detail": "This API key may not be used from this network."}
+        assert response.json() == {
+            "detail": "This API key may not be used from this network.",
+            "code": "network_not_allowed",
+        }
 
     def test_the_peer_of_the_connection_is_the_caller(self, api: APIClient, mint: Mint) -> None:
         issued = mint(networks=["192.0.2.0/24"])
@@ -243,6 +270,10 @@ class TestOtherStatuses:
         response = get(api, issued.secret.reveal())
         assert response.status_code == 429
         assert 0 < int(response["Retry-After"]) <= timedelta(weeks=1000).total_seconds()
+        assert response.json() == {
+            "detail": "This API key's limit is used up.",
+            "code": "limit_exceeded",
+        }
 
     def test_a_used_up_quota_is_429_without_a_time_to_wait(
         self, api: APIClient, mint: Mint
@@ -263,7 +294,10 @@ class TestOtherStatuses:
             response = get(api, issued.secret.reveal())
         assert response.status_code == 503
         assert response["Retry-After"] == "5"
-        assert response.json() == {"detail": "Authentication is temporarily unavailable."}
+        assert response.json() == {
+            "detail": "Authentication is temporarily unavailable.",
+            "code": "unavailable",
+        }
         assert get(api, issued.secret.reveal()).status_code == 200
 
     def test_a_service_user_that_is_deactivated_is_refused_at_the_next_request(
@@ -301,6 +335,40 @@ class TestUnderDjangosCacheMiddleware:
         assert get(api, issued.secret.reveal()).status_code == 200
         assert get(api, None).status_code == 401
         assert get(api, UNKNOWN).status_code == 401
+
+
+class TestAMethodInCachePage:
+    """The host caches what one method of a view answers."""
+
+    @pytest.mark.parametrize(
+        ("kind", "decorators"),
+        [
+            (Response, [cache_page(60)]),
+            (JsonResponse, [cache_page(60), vary_on_headers("x-api-key", "Authorization")]),
+        ],
+    )
+    def test_one_caller_never_gets_the_answer_of_another(
+        self, mint: Mint, kind: Any, decorators: list[Any]
+    ) -> None:
+        class Cached(WhoAmI):
+            permission_classes: ClassVar = []
+
+            @method_decorator(decorators)
+            def get(self, request: Request) -> Any:
+                return kind({"who": str(request.auth)})
+
+        def who(issued: IssuedKey | None) -> str:
+            headers = key_headers(issued) if issued else {}
+            request = APIRequestFactory().get("/", headers=headers)
+            answer = Cached.as_view()(request)
+            if isinstance(answer, Response):
+                answer.render()
+            return str(json.loads(answer.content)["who"])
+
+        first, second = mint(), mint()
+        assert who(first) == f"api_key:{first.key.pk}"
+        assert who(second) == f"api_key:{second.key.pk}"
+        assert who(None) == "None"
 
 
 class TestUnderAtomicRequests:

@@ -178,7 +178,7 @@ def test_a_dead_login_is_401_in_the_same_words_whatever_it_died_of(
     for path in (WHOAMI, "/test/public/"):
         response = get(api, bearer(issued), path)
         assert response.status_code == 401
-        assert response.json() == {"detail": "Invalid or expired login."}
+        assert response.json() == {"detail": "Invalid or expired login.", "code": "invalid_token"}
         assert response["WWW-Authenticate"] == INVALID
 
 
@@ -205,7 +205,10 @@ def test_6750_3_1_a_missing_scope_is_403_and_named(api: APIClient, ada: Any) -> 
     assert get(api, headers, "/api/sandboxes/").status_code == 200
     response = api.post("/api/sandboxes/", {"name": "mine"}, headers=headers)
     assert response.status_code == 403
-    assert response.json() == {"detail": "Missing scope: sandbox:write."}
+    assert response.json() == {
+        "detail": "Missing scope: sandbox:write.",
+        "code": "insufficient_scope",
+    }
 
 
 def test_6750_2_a_token_in_the_query_or_the_body_is_not_looked_at(
@@ -280,7 +283,10 @@ def test_an_outage_is_503_with_a_time_to_wait(api: APIClient, issued: IssuedLogi
     with connection.execute_wrapper(outage):
         response = get(api, bearer(issued))
     assert (response.status_code, response["Retry-After"]) == (503, "5")
-    assert response.json() == {"detail": "Authentication is temporarily unavailable."}
+    assert response.json() == {
+        "detail": "Authentication is temporarily unavailable.",
+        "code": "unavailable",
+    }
     assert get(api, bearer(issued)).status_code == 200
 
 

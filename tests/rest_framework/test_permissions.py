@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework.authentication import SessionAuthentication
+from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import AllowAny, BasePermission, IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.test import APIRequestFactory, force_authenticate
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
@@ -155,6 +157,60 @@ class TestComposition:
         request = APIRequestFactory().get("/")
         request.META["HTTP_X_API_KEY"] = mint_test_key(["sandbox:read"]).secret.reveal()
         assert view.as_view()(request).data["detail"] == "Never."
+
+
+class TestTheHeadersOfARefusal:
+    """RFC 6750, 3.1, as at every other door."""
+
+    @pytest.mark.parametrize(
+        ("permission", "scopes"),
+        [
+            (READ, "sandbox:read"),
+            (HasScope("sandbox:read", "sandbox:write"), "sandbox:read sandbox:write"),
+            (READ & WRITE, "sandbox:read"),
+            (READ | WRITE, "sandbox:read sandbox:write"),
+            ((IsAdminUser | READ) & WRITE, "sandbox:read"),
+        ],
+    )
+    def test_the_challenge_names_the_scopes(self, permission: Any, scopes: str) -> None:
+        response = ask(permission, [])
+        challenge = f'ApiKey realm="api", error="insufficient_scope", scope="{scopes}"'
+        assert (response.status_code, response["WWW-Authenticate"]) == (403, challenge)
+        assert response.data["code"] == "insufficient_scope"
+        assert response["Cache-Control"] == "no-store"
+
+    def test_a_subclass_may_name_the_realm(self) -> None:
+        ours = type("Ours", (PikkuAuthentication,), {"www_authenticate_realm": "sandboxes"})
+        response = ask(READ, [], authentication_classes=[ours])
+        assert response["WWW-Authenticate"].startswith('ApiKey realm="sandboxes", error=')
+
+    @pytest.mark.parametrize("permission", [READ | AllowAny, ~READ])
+    def test_who_passes_in_the_end_is_not_challenged(self, permission: Any) -> None:
+        response = ask(permission, [])
+        assert (response.status_code, response.get("WWW-Authenticate")) == (200, None)
+        assert "Cache-Control" not in response
+
+    def test_another_rules_refusal_has_no_challenge(self) -> None:
+        response = ask(IsAdminUser & READ, [])
+        assert (response.status_code, response.get("WWW-Authenticate")) == (403, None)
+
+    def test_who_has_no_scopes_at_all_is_not_told_to_bring_more(self, make_user: Any) -> None:
+        assert "WWW-Authenticate" not in ask_as_admin(READ, make_user)
+
+    def test_options_of_what_may_not_be_done_is_not_challenged(self) -> None:
+        class Form(GenericAPIView):
+            authentication_classes = [PikkuAuthentication]
+            permission_classes = [HasScope]
+            required_scopes = {"POST": ["sandbox:write"]}
+            serializer_class = Serializer
+
+            def post(self, request: Request) -> Response:
+                raise NotImplementedError
+
+        request = APIRequestFactory().options("/")
+        request.META["HTTP_X_API_KEY"] = mint_test_key([]).secret.reveal()
+        response = Form.as_view()(request)
+        assert (response.status_code, response.get("WWW-Authenticate")) == (200, None)
 
 
 class TestRequiredScopesOfTheView:

@@ -1,0 +1,8 @@
+"""The door for django-ninja: ``PikkuNinjaAPI(auth=PikkuAuth())``."""
+
+from __future__ import annotations
+
+from pikku_auth.contrib.ninja.api import PikkuNinjaAPI
+from pikku_auth.contrib.ninja.auth import PikkuAuth, RefusedByPikkuAuth
+
+__all__ = ["PikkuAuth", "PikkuNinjaAPI", "RefusedByPikkuAuth"]

@@ -1,0 +1,36 @@
+"""What an answer says in headers, by way of the view's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework.request import Request
+
+from pikku_auth.conf import conf
+from pikku_auth.exceptions import Refused
+from pikku_auth.refusals import REALM, headers_of
+
+
+def vary_by_credential(request: Request) -> None:
+    """Keep Django's cache middleware from serving one caller's answer to another."""
+    headers = _headers_of_view(request)
+    told = [headers["Vary"]] if "Vary" in headers else []
+    headers["Vary"] = ", ".join([*told, conf.key_header, "Authorization"])
+
+
+def tell(request: Request, headers: Mapping[str, str]) -> None:
+    """Add to the answer."""
+    _headers_of_view(request).update(headers)
+
+
+def tell_why(request: Request, refusal: Refused, realm: str = REALM) -> None:
+    """Add what a refusal says in headers at every door."""
+    tell(request, headers_of(refusal, request._request, realm))
+
+
+def _headers_of_view(request: Request) -> dict[str, str]:
+    """What DRF adds to whatever becomes of the request; outside of a view, nothing does."""
+    view = (request.parser_context or {}).get("view")
+    headers: dict[str, Any] = getattr(view, "headers", {})
+    return headers
