@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,8 +14,8 @@ import django
 import rest_framework
 from django.db import connection
 
-ROUNDS = 30
-CALLS = 40
+ROUNDS = int(os.environ.get("ROUNDS", "30"))
+CALLS = int(os.environ.get("CALLS", "40"))
 
 
 @dataclass

@@ -15,6 +15,7 @@ from unittest import mock
 from django.db import connection, connections, transaction
 
 from benchmarks.harness import (
+    ROUNDS,
     TIMING_COLUMNS,
     p10,
     print_setting,
@@ -39,7 +40,7 @@ LIMITS: dict[str, dict[str, Any]] = {
 
 THREADS = 8
 VIEW_SECONDS = 0.05
-REVOCATIONS = 10
+REVOCATIONS = max(1, ROUNDS // 3)
 
 Call = Callable[[], object]
 

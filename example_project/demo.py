@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def _prepare() -> None:
-    _title("A fresh project: its tables, and ada, who is staff")
+    _title("A fresh project: its tables, and ada, a superuser")
     _manage("migrate", "--verbosity", "0")
     os.environ["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
     _manage("createsuperuser", "--no-input", "--username", "ada", "--email", "ada@example.com")
@@ -88,10 +88,10 @@ def _tell_of_a_machine(url: str) -> None:
     _manage("revoke_key", successor[:12], "--reason", "found in a log", "--no-input")
     _expect(401, "GET", f"{url}/api/sandboxes/", successor)
 
-    _title("6. A bad key never falls through to a good login in the same request")
+    _title("6. A bad key never falls through to a good session in the same request")
     cookies = _signed_in(url).session
-    _expect(200, "GET", f"{url}/api/whoami/", None, cookies, why="ada's login")
-    _expect(401, "GET", f"{url}/api/whoami/", UNKNOWN, cookies, why="ada's login, and a wrong key")
+    _expect(200, "GET", f"{url}/api/whoami/", None, cookies, why="ada's session")
+    _expect(401, "GET", f"{url}/api/whoami/", UNKNOWN, cookies, why="her session, and a wrong key")
 
     _title("7. What is on record")
     _manage("list_keys")

@@ -87,7 +87,7 @@ def _bad_value(name: str, value: object) -> Iterator[CheckMessage]:
     except (ValueError, TypeError, AttributeError, ImportError) as error:
         yield Error(
             f"PIKKU_AUTH[{name!r}] has an unsafe or impossible value: {error}",
-            hint=f"The default is {DEFAULTS[name]!r}.",
+            hint=f"{_HINTS.get(name, '')}The default is {DEFAULTS[name]!r}.",
             id="pikku_auth.E003",
         )
 
@@ -135,8 +135,6 @@ def _naive_time() -> Iterator[CheckMessage]:
 
 
 def _header_shown_in_debug() -> Iterator[CheckMessage]:
-    if not isinstance(_given(), dict):
-        return  # E001 says so
     if not SafeExceptionReporterFilter.hidden_settings.search(conf.key_header_meta):
         yield CheckWarning(
             f"Django's error reports would show the value of {conf.key_header!r}: they hide only "
@@ -235,6 +233,8 @@ def _is_vocabulary(value: Any) -> None:
     if "*" in vocabulary or any("*" in actions for actions in vocabulary.values()):
         raise ValueError("a wildcard can't be declared: name each action.")
 
+
+_HINTS = {"SCOPES": 'Write {"resource": ["action", …], …}, without wildcards. '}
 
 _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "ACCEPT_FOREIGN_KEYS": _is_bool,

@@ -85,6 +85,9 @@ class Settings:
 
     @property
     def key_header(self) -> str:
+        """Read when a host's URLs are imported, where E001 has not yet been told."""
+        if not isinstance(getattr(settings, "PIKKU_AUTH", {}), dict):
+            return str(DEFAULTS["KEY_HEADER"])
         return str(self._get("KEY_HEADER"))
 
     @property

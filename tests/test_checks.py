@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ from django.core.checks import CheckMessage, Error, run_checks
 from django.core.checks import Warning as CheckWarning
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.test import RequestFactory
 from pytest_django import Settings
 
 from pikku_auth import checks
-from pikku_auth.conf import DEFAULTS
+from pikku_auth.conf import DEFAULTS, conf
+from pikku_auth.flows import IssuedKey, resolve
 from pikku_auth.rest_framework import PikkuAuthentication
+from pikku_auth.testing import key_headers
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs" / "checks.md"
@@ -101,6 +105,25 @@ def test_settings_that_are_no_dict_are_an_error_and_not_a_crash(
 ) -> None:
     settings.PIKKU_AUTH = value
     assert [message.id for message in own_messages()] == ["pikku_auth.E001"]
+
+
+@pytest.mark.django_db
+def test_settings_that_are_no_dict_can_be_told_by_a_project_whose_urls_ask_for_the_header(
+    settings: Settings,
+) -> None:
+    """As django-ninja's do, when they are imported."""
+    settings.PIKKU_AUTH = []
+    assert conf.key_header == DEFAULTS["KEY_HEADER"]
+
+
+@pytest.mark.django_db
+def test_settings_that_are_no_dict_let_nobody_in(
+    settings: Settings, mint: Callable[..., IssuedKey]
+) -> None:
+    headers = key_headers(mint())
+    settings.PIKKU_AUTH = []
+    with pytest.raises(AttributeError):
+        resolve(RequestFactory().get("/", headers=headers))
 
 
 @pytest.mark.django_db
@@ -312,7 +335,13 @@ def test_an_unsafe_or_impossible_value_is_an_error_that_names_the_default(
     (message,) = checks.check_settings()
     assert message.id == "pikku_auth.E003"
     assert message.msg.startswith(f"PIKKU_AUTH['{name}'] has an unsafe or impossible value: ")
-    assert message.hint == f"The default is {DEFAULTS[name]!r}."
+    assert str(message.hint).endswith(f"The default is {DEFAULTS[name]!r}.")
+
+
+def test_a_bad_vocabulary_hints_at_its_shape(settings: Settings) -> None:
+    settings.PIKKU_AUTH = {"SCOPES": ["sandbox"]}
+    (message,) = checks.check_settings()
+    assert str(message.hint).startswith('Write {"resource": ["action", …], …}')
 
 
 @pytest.mark.parametrize(("name", "value"), rows(GOOD_VALUES))

@@ -8,16 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+from configparser import ConfigParser
 from contextlib import suppress
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-BLOCK = re.compile(r"```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL)
-
-
-def blocks(language: str) -> list[str]:
-    return [match["text"] for match in BLOCK.finditer(README) if match["language"] == language]
+from tests.docs.pages import ROOT, examples, text_of
 
 
 def free_port() -> int:
@@ -29,13 +24,11 @@ def free_port() -> int:
 
 def paste(project: Path) -> None:
     """Append the README's Python blocks to the files that they name."""
-    pasted = 0
-    for text in blocks("python"):
-        name = text.splitlines()[0].removeprefix("# ").removesuffix(", at the end")
+    settings, urls = examples("README.md")
+    for name, text in (("settings.py", settings), ("urls.py", urls)):
+        assert text.startswith(f"# {name}, at the end\n")
         with (project / "site_" / name).open("a") as file:
             file.write(f"\n{text}")
-        pasted += 1
-    assert pasted == 2
 
 
 CURL = f"""#!{sys.executable}
@@ -81,7 +74,7 @@ def test_the_example_works_as_pasted(tmp_path: Path) -> None:
     run("python -m django startproject site_ .", tmp_path)
     paste(tmp_path)
     make_curl(tmp_path)
-    console = blocks("console")[0]
+    console, _, _ = examples("README.md", "console")
     port = str(free_port())
     commands = [line[2:] for line in console.splitlines() if line.startswith("$ ")]
     script = "\n".join(commands).replace("8000", port)
@@ -90,12 +83,23 @@ def test_the_example_works_as_pasted(tmp_path: Path) -> None:
     assert console.splitlines()[-1] in output
 
 
+def test_what_it_says_of_installing_is_so() -> None:
+    _, install, see = examples("README.md", "console")
+    config = ConfigParser(interpolation=None)
+    config.read(ROOT / "setup.cfg")
+    assert install == f"$ pip install {config['metadata']['name']}\n"
+    makefile, ci = ((ROOT / name).read_text() for name in ("Makefile", ".ci/run"))
+    for command in re.findall(r"^\$ (make \w+)", see, re.MULTILINE):
+        assert f"\n{command.removeprefix('make ')}:" in makefile
+        assert re.search(rf"^step .*{command}$", ci, re.MULTILINE)
+
+
 def test_the_example_is_short() -> None:
-    lines = [line for text in blocks("python") for line in text.splitlines()]
+    lines = [line for text in examples("README.md") for line in text.splitlines()]
     assert len([line for line in lines if line and not line.startswith("#")]) <= 12
 
 
 def test_every_page_that_it_names_exists() -> None:
-    pages = re.findall(r"\]\(([\w./-]+\.md)\)", README)
+    pages = re.findall(r"\]\(([\w./-]+\.md)\)", text_of("README.md"))
     assert pages
     assert [page for page in pages if not (ROOT / page).is_file()] == []

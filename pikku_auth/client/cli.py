@@ -34,7 +34,11 @@ exit status:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return 2
     terminal = Terminal()
     try:
         _run(options, terminal)
@@ -99,15 +103,21 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    login = _add(commands, "login", "log in, and keep the login for other programs")
-    login.add_argument("--client-id", "--clientId", default="pikku-cli", metavar="ID")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    login = _add(
+        commands, "login", "log in, and keep the login for other programs", f", else {LOCAL_URL}"
+    )
+    login.add_argument(
+        "--client-id", "--clientId", default="pikku-cli", metavar="ID",
+        help="what the human is told is asking; default: pikku-cli",
+    )  # fmt: skip
     login.add_argument(
         "--scope", action="append", default=[], help="what the login may do; repeatable"
     )
     login.add_argument(
-        "--no-browser", "--no-open", dest="browser", action="store_false", help="only print"
-    )
+        "--no-browser", "--no-open", dest="browser", action="store_false",
+        help="open no browser, only print the address",
+    )  # fmt: skip
     login.add_argument("--copy", action="store_true", help="put the code into the clipboard")
     whoami = _add(commands, "whoami", "say whose credential is used, and where it came from")
     _add(commands, "logout", "end the login on the server, and forget it")
@@ -120,7 +130,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    last_resort: str = "",
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(
         name,
@@ -131,7 +144,9 @@ def _add(
         allow_abbrev=False,
     )
     command.add_argument(
-        "-u", "--url", help=f"the server; default: {URL_VARIABLE}, else the last login"
+        "-u",
+        "--url",
+        help=f"the server; default: {URL_VARIABLE}, else the last login{last_resort}",
     )
     command.add_argument(
         "--auth-path", "--authPath", default="/auth", metavar="PATH", help="default: /auth"
@@ -144,7 +159,10 @@ def _add(
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("write a number of seconds") from None
     if not (math.isfinite(number) and number > 0):
         raise argparse.ArgumentTypeError("it has to be more than 0")
     return number

@@ -69,6 +69,8 @@ def print_token(url: str | None, *, store: Store, terminal: Terminal) -> None:
     :raises NotLoggedIn: when there is none that is still good.
     """
     login = _stored(url, store)
+    if login is None and os.environ.get(API_KEY_VARIABLE):
+        raise NotLoggedIn(f"{API_KEY_VARIABLE} is a key, not a login: there is no token to print.")
     if login is None:
         raise NotLoggedIn(f"Not logged in. {how_to_log_in(url or 'URL')}")
     terminal.answer(live_token_of(login))
@@ -86,11 +88,13 @@ def _sendable_token(login: Login) -> str:
 
 
 def _tell_of_the_key(as_json: bool, terminal: Terminal) -> None:
-    """Servers don't say whose a key is."""
+    """Without asking: servers don't say whose a key is."""
     if as_json:
         terminal.answer(json.dumps({"url": None, "user": None, "source": API_KEY_VARIABLE}))
     else:
-        terminal.answer(f"an API key from {API_KEY_VARIABLE}")
+        terminal.answer(
+            f"an API key from {API_KEY_VARIABLE} (not checked: servers don't say whose a key is)"
+        )
 
 
 def _tell_who(who: Who, login: Login, as_json: bool, store: Store, terminal: Terminal) -> None:

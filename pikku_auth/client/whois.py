@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 
 from pikku_auth.client.calls import AuthServer
 from pikku_auth.client.errors import NotLoggedIn
@@ -44,6 +45,6 @@ def who_is(server: AuthServer, token: str) -> Who:
 
 
 def until(expires_at: str | None) -> str:
-    """`` (expires 2026-12-23)`` in the zone of who reads it, or nothing."""
+    """`` (expires 2026-12-23 09:00 UTC)``, as the server's commands write it, or nothing."""
     moment = parse_time(expires_at)
-    return "" if moment is None else f" (expires {moment.astimezone():%Y-%m-%d %H:%M})"
+    return "" if moment is None else f" (expires {moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC)"

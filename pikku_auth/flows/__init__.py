@@ -1,7 +1,8 @@
 """The verbs: the only writers of state.
 
-Each change is one guarded UPDATE whose row count is the decision, the first statement
-of its transaction; its audit row is in the same transaction, its signal after commit.
+Each change of a credential's state is one guarded UPDATE whose row count is the decision,
+the first statement of its transaction; its audit row is in the same transaction, its signal
+after commit.
 """
 
 from __future__ import annotations

@@ -104,8 +104,8 @@ def find_key(reference: str) -> APIKey:
             "key",
             _(
                 "That is neither an id, nor a start, nor a digest. If it is a secret, it may now "
-                "be in your shell's history: name the key by its first characters, and consider "
-                "rotating it."
+                "be in your shell's history: name the key by its start, as list_keys shows it, and "
+                "consider rotating it."
             ),
         )
     if not reference.isprintable():

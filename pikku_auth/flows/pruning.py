@@ -1,4 +1,4 @@
-"""Forgetting what is long over. Nothing else deletes a row."""
+"""Forgetting what is long over."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Pruned:
     keys: int
     logins: int
     codes: int
+    tickets: int
     events: int
 
 
@@ -58,8 +59,8 @@ def prune(
     codes = _delete_in_batches(DeviceCode.objects.using(using).filter(expires_at__lt=now - DAY))
     _delete_in_batches(Attempts.objects.using(using).filter(window_started_at__lt=now - DAY))
     session_over = Q(session_expires_at=None) | Q(session_expires_at__lt=now)
-    tickets = SocketTicket.objects.using(using).filter(session_over, redeem_by__lt=now - DAY)
-    _delete_in_batches(tickets)
+    past = SocketTicket.objects.using(using).filter(session_over, redeem_by__lt=now - DAY)
+    tickets = _delete_in_batches(past)
     old = AuditEvent.objects.using(using).filter(at__lt=now - events_older_than)
     events = _delete_in_batches(old)
     if keys or logins or events:
@@ -73,7 +74,7 @@ def prune(
                 logins=logins,
                 events=events,
             )
-    return Pruned(keys, logins, codes, events)
+    return Pruned(keys, logins, codes, tickets, events)
 
 
 def _delete_in_batches(rows: QuerySet[Any]) -> int:

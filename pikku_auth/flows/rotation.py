@@ -124,7 +124,13 @@ def mint_or_rotate(
         ids = ", ".join(str(key.pk) for key in live)
         raise InvalidInput(
             "name",
-            _("%(owner)s has %(n)d live keys named %(name)r: rotate one by its id (%(ids)s).")
+            (
+                _("%(owner)s has %(n)d live keys named %(name)r: rotate one by its id (%(ids)s).")
+                if name
+                else _(
+                    "%(owner)s has %(n)d live keys without a name: rotate one by its id (%(ids)s)."
+                )
+            )
             % {"owner": owner, "n": len(live), "name": name, "ids": ids},
         )
     _require_same(live[0], options)
@@ -158,8 +164,8 @@ def _require_same(key: APIKey, options: dict[str, Any]) -> None:
                 option,
                 _(
                     "The live key %(key)s has other %(option)s, and a rotation changes nothing of "
-                    "what a key may do: leave that out, or mint a key of another name and revoke "
-                    "this one."
+                    "what a key may do: leave that option out, or mint a key of another name and "
+                    "revoke this one."
                 )
                 % {"key": key, "option": option},
             )

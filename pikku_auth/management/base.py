@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from django.core.management.base import (
 )
 from django.db import DatabaseError, InterfaceError, transaction
 
+from pikku_auth.core.durations import format_duration
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import IssuedKey, Origin
 from pikku_auth.flows.database import primary
@@ -122,7 +123,7 @@ class IssuingCommand(PikkuCommand):
             help="Write to a new file that only you can read, instead of stdout.",
         )
 
-    def issue(self, make: Callable[[], IssuedKey], options: dict[str, Any]) -> None:
+    def issue(self, make: Callable[[], IssuedKey], options: dict[str, Any]) -> APIKey:
         """Make a key and hand it over in one transaction, so that nobody's key stays behind.
 
         Either it was handed over and is committed, or it never was: a killed rotation has
@@ -148,6 +149,14 @@ class IssuingCommand(PikkuCommand):
         self.note(f"Key {key.pk}, {key} of {key.service_user}: {scopes}; {ends}.", options)
         where = f"It is in {options['output']}" if options["output"] else "Copy it now"
         self.note(f"{where}: it is stored only as a digest and cannot be shown again.", options)
+        return key
+
+    def tell_of_the_old_key(
+        self, key: APIKey, overlap: timedelta | None, options: dict[str, Any]
+    ) -> None:
+        """Say how a rotated key ends; ``None`` for at once."""
+        ending = "is revoked" if overlap is None else f"ends within {format_duration(overlap)}"
+        self.note(f"The old key {key} {ending}.", options)
 
     def _print(self, text: str) -> None:
         try:

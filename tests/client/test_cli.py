@@ -59,7 +59,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         code = cli.main(arguments)
         done = Done(code, *capsys.readouterr())
         assert DEVICE_CODE not in done.out + done.err
-        assert arguments[0] == "token" or TOKEN not in done.out + done.err
+        assert arguments[:1] == ("token",) or TOKEN not in done.out + done.err
         assert KEY not in done.out + done.err
         return done
 
@@ -89,7 +89,9 @@ def test_a_login_without_a_terminal_is_plain_lines(
         USER_CODE,
         "Waiting for approval…",
     ]
-    assert last.startswith(f"✓ Logged in to {server.url} as ada@example.com (expires 2100-01-0")
+    assert last.startswith(
+        f"✓ Logged in to {server.url} as ada@example.com (expires 2100-01-02 03:04 UTC)."
+    )
     assert last.endswith(f". Saved to {store.path}")
 
 
@@ -294,7 +296,7 @@ def test_whoami_says_who_where_and_by_what(run: Run, server: DeviceServer, store
     store.save(a_login(server.url))
     done = run("whoami")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith(f"ada@example.com on {server.url} (expires 2100-01-0")
+    assert done.out.startswith(f"ada@example.com on {server.url} (expires 2100-01-02 03:04 UTC),")
     assert done.out.endswith(f"), by the login in {store.path}\n")
 
 
@@ -334,7 +336,9 @@ def test_whoami_with_a_key_asks_nobody(
     run: Run, server: DeviceServer, store: Store, with_key: None
 ) -> None:
     store.save(a_login(server.url))
-    assert run("whoami") == Done(0, "an API key from PIKKU_API_KEY\n", "")
+    assert run("whoami") == Done(
+        0, "an API key from PIKKU_API_KEY (not checked: servers don't say whose a key is)\n", ""
+    )
     assert events(run("whoami", "--json"))[0]["source"] == "PIKKU_API_KEY"
     assert server.seen == []
 
@@ -471,6 +475,19 @@ def test_token_prints_the_token_alone(run: Run, store: Store) -> None:
     assert run("token", "--url", "https://APP.example.com/").out == f"{TOKEN}\n"
 
 
+def test_token_with_a_key_and_no_login_says_that_there_is_none(run: Run, with_key: None) -> None:
+    assert run("token") == Done(
+        4, "", "pikku-auth: PIKKU_API_KEY is a key, not a login: there is no token to print.\n"
+    )
+
+
+def test_token_of_a_stored_login_is_printed_whatever_key_is_set(
+    run: Run, store: Store, with_key: None
+) -> None:
+    store.save(a_login("https://app.example.com"))
+    assert run("token").out == f"{TOKEN}\n"
+
+
 def test_token_of_an_expired_login_ends_with_4(run: Run, store: Store) -> None:
     store.save(a_login("https://app.example.com", expires_at="2026-01-01T00:00:00.000Z"))
     done = run("token")
@@ -508,7 +525,6 @@ def test_ctrl_c_says_so_and_ends_with_130(
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["fly"],
         ["login", "--timeout", "0"],
         ["login", "--timeout", "nan"],
@@ -523,6 +539,29 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
         cli.main(arguments)
     assert caught.value.code == 2
     assert capsys.readouterr().out == ""
+
+
+def test_alone_it_shows_the_help_and_ends_with_2(run: Run) -> None:
+    done = run()
+    assert (done.code, done.out) == (2, "")
+    assert all(f"    {command} " in done.err for command in ("login", "whoami", "logout", "token"))
+
+
+def test_a_timeout_that_is_no_number_is_told_what_to_write(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["login", "--timeout", "soon"])
+    assert "argument --timeout: write a number of seconds\n" in capsys.readouterr().err
+
+
+def test_the_help_of_login_has_every_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["login", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "default: PIKKU_URL, else the last login, else http://localhost:3000" in out
+    assert "what the human is told is asking; default: pikku-cli" in out
+    assert "open no browser, only print the address" in out
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["login", "--help"], ["token", "--help"]])

@@ -175,7 +175,8 @@ BAD_INPUT = [
     (["--rate", "100"], "'100' is not a rate: write for example 100/m"),
     (["--rate", "0/m"], "must be from 1 to"),
     (["--quota", "0"], "must be from 1 to"),
-    (["--quota", "many"], "invalid int value: 'many'"),
+    (["--quota", "many"], "'many' is not a number of calls: write for example 1000"),
+    (["--quota", "-5"], "'-5' is not a number of calls"),
     (["--refill", "5/d"], "needs a quota to fill: give both"),
     (["--network", "192.0.2.0/33"], "write CIDR, for example 192.0.2.0/24"),
     (["--network", "192.0.2.1/24"], "did you mean 192.0.2.0/24"),
@@ -247,6 +248,22 @@ def test_rotate_mints_the_first_key_and_replaces_it_from_then_on(
     ]
 
 
+def test_a_rotation_is_told_and_a_first_key_is_no_rotation(
+    service_user: ServiceUser, capsys: Output
+) -> None:
+    mint_key("--name", "ci", "--rotate", "--overlap", "1h30m")
+    assert "The old key" not in capsys.readouterr().err
+    old = APIKey.objects.get()
+    mint_key("--name", "ci", "--rotate", "--overlap", "1h30m")
+    assert capsys.readouterr().err.endswith(f"The old key {old} ends within 1h30m.\n")
+
+
+def test_several_keys_without_a_name_are_called_that(mint: Callable[..., IssuedKey]) -> None:
+    mint(), mint()
+    with pytest.raises(CommandError, match="2 live keys without a name: rotate one by its id"):
+        mint_key("--rotate")
+
+
 def test_the_overlap_of_a_rotation_can_be_chosen(service_user: ServiceUser) -> None:
     with freeze_time(NOW):
         for _ in range(2):
@@ -258,7 +275,7 @@ def test_a_rotation_of_another_shape_is_refused(
     mint: Callable[..., IssuedKey], capsys: Output
 ) -> None:
     key = mint(name="ci", permissions=["sandbox:read"]).key
-    with pytest.raises(CommandError, match="has other permissions"):
+    with pytest.raises(CommandError, match=r"^--scope: .* has other permissions, .* option out"):
         mint_key("--name", "ci", "--rotate", "--scope", "sandbox:write")
     assert capsys.readouterr().out == ""
     assert APIKey.objects.get() == key

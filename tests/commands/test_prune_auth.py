@@ -10,8 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from freezegun import freeze_time
 
-from pikku_auth.flows import IssuedKey, create_service_user
-from pikku_auth.models import APIKey, AuditEvent
+from pikku_auth.flows import IssuedKey, create_service_user, issue_ticket, verify_key
+from pikku_auth.models import APIKey, AuditEvent, SocketTicket
 from tests.logins import logged_in
 
 pytestmark = pytest.mark.django_db
@@ -32,9 +32,10 @@ def names() -> list[str]:
     return list(APIKey.objects.order_by("pk").values_list("name", flat=True))
 
 
-def told(keys: int = 0, logins: int = 0, codes: int = 0, events: int = 0) -> str:
+def told(keys: int = 0, logins: int = 0, codes: int = 0, tickets: int = 0, events: int = 0) -> str:
     return (
-        f"Deleted {keys} keys, {logins} logins, {codes} device codes and {events} audit events.\n"
+        f"Deleted {keys} keys, {logins} logins, {codes} device codes, {tickets} tickets and "
+        f"{events} audit events.\n"
     )
 
 
@@ -72,6 +73,14 @@ def test_logins_that_ended_180_days_ago_and_codes_of_yesterday_are_deleted(
     logged_in(make_user(), now=NOW - 188 * DAY)
     call_command("prune_auth")
     assert capsys.readouterr().err == told(logins=1, codes=1)
+
+
+def test_tickets_of_yesterday_are_deleted(mint: Callable[..., IssuedKey], capsys: Output) -> None:
+    principal = verify_key(mint(now=NOW - 2 * DAY).secret.reveal())
+    issue_ticket(principal, now=NOW - 2 * DAY)
+    call_command("prune_auth")
+    assert not SocketTicket.objects.exists()
+    assert capsys.readouterr().err == told(tickets=1)
 
 
 def test_with_nothing_to_delete_nothing_happens(db: None, capsys: Output) -> None:

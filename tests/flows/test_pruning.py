@@ -70,9 +70,9 @@ def test_a_successor_outlives_the_key_it_came_from(mint: Callable[..., IssuedKey
 
 def test_audit_events_are_deleted_when_they_are_so_old() -> None:
     create_service_user("builder", now=NOW)
-    assert prune(keys_older_than=DAY, events_older_than=DAY, now=NOW + DAY) == Pruned(0, 0, 0, 0)
+    assert prune(keys_older_than=DAY, events_older_than=DAY, now=NOW + DAY) == Pruned(0, 0, 0, 0, 0)
     pruned = prune(keys_older_than=DAY, events_older_than=DAY, now=NOW + DAY + MICROSECOND)
-    assert pruned == Pruned(0, 0, 0, 1)
+    assert pruned == Pruned(0, 0, 0, 0, 1)
     assert AuditEvent.objects.get().action == "pruned"
 
 

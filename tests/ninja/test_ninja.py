@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from threading import get_ident
 from typing import Any
 
@@ -31,7 +30,6 @@ from tests.logins import bearer, browser_of, logged_in
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Mint = Callable[..., IssuedKey]
-DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
 def api_of(name: str, kind: type[NinjaAPI] = PikkuNinjaAPI, **options: Any) -> NinjaAPI:
@@ -252,13 +250,3 @@ class TestBehindLoginRequiredMiddleware:
         settings.ROOT_URLCONF = (path("", api.urls),)
         assert Client().post("/").status_code == 302
         assert Client().get("/", headers=key_headers(mint())).status_code == 302
-
-
-def test_the_documentation_does_what_it_says(mint: Mint, settings: Any) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", (DOCS / "ninja.md").read_text(), re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(example, names)  # noqa: S102  # the documentation is the thing under test
-    settings.ROOT_URLCONF = (path("api/", names["api"].urls),)
-    headers = key_headers(mint(permissions=["sandbox:read"]))
-    assert Client().get("/api/whoami", headers=headers).json()["via"] == "api_key"
-    assert Client().post("/api/sandboxes", headers=headers).status_code == 403

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.metadata import parse_metadata
-from pikku_auth.exceptions import UnknownServiceUser
+from pikku_auth.exceptions import InvalidInput, UnknownServiceUser
 from pikku_auth.flows import (
     IssuedKey,
     create_service_user,
@@ -52,7 +53,9 @@ class Command(IssuingCommand):
         parser.add_argument(
             "--rate", type=argument(parse_rate), metavar="100/m", help="Calls in each window."
         )
-        parser.add_argument("--quota", type=int, metavar="N", help="Calls in all.")
+        parser.add_argument(
+            "--quota", type=argument(_count), metavar="N", help="Calls in all, such as 1000."
+        )
         parser.add_argument(
             "--refill",
             type=argument(parse_rate),
@@ -82,9 +85,12 @@ class Command(IssuingCommand):
         """Mint it, or rotate the one there is."""
         if options["overlap"] and not options["rotate"]:
             raise CommandError("--overlap says how long a rotated key lives on: add --rotate.")
-        self.issue(partial(self._make, options), options)
+        overlap = options["overlap"] or DEFAULT_OVERLAP
+        key = self.issue(partial(self._make, options, overlap), options)
+        if key.rotated_from is not None:
+            self.tell_of_the_old_key(key.rotated_from, overlap, options)
 
-    def _make(self, options: dict[str, Any]) -> IssuedKey:
+    def _make(self, options: dict[str, Any], overlap: timedelta) -> IssuedKey:
         try:
             owner = get_service_user(options["service"])
         except UnknownServiceUser as unknown:
@@ -96,8 +102,24 @@ class Command(IssuingCommand):
             owner = create_service_user(options["service"], origin=self.origin)
         verb = mint_key
         if options["rotate"]:
-            verb = partial(mint_or_rotate, overlap=options["overlap"] or DEFAULT_OVERLAP)
-        return verb(owner, name=options["name"], origin=self.origin, **_given(options))
+            verb = partial(mint_or_rotate, overlap=overlap)
+        try:
+            return verb(owner, name=options["name"], origin=self.origin, **_given(options))
+        except InvalidInput as error:
+            option = _OPTIONS.get(error.field)
+            raise CommandError(f"{option}: {error}" if option else str(error)) from None
+
+
+_OPTIONS = {
+    "lifetime": "--expires-in",
+    "metadata": "--metadata",
+    "networks": "--network",
+    "permissions": "--scope",
+    "quota": "--quota",
+    "rate": "--rate",
+    "refill": "--refill",
+}
+"""What is typed for a field of the verb, where the message may not say it."""
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -114,6 +136,12 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     if options["expires_in"] is not None:
         given["lifetime"] = None if options["expires_in"] == "never" else options["expires_in"]
     return given
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValueError(f"{text!r} is not a number of calls: write for example 1000.")
+    return int(text)
 
 
 def _lifetime(text: str) -> Any:

@@ -14,7 +14,10 @@ from pikku_auth.management.base import PikkuCommand, argument
 class Command(PikkuCommand):
     """Delete what is long over."""
 
-    help = "Delete keys that ended long ago, and old audit events. Run it daily, say from cron."
+    help = (
+        "Delete keys and logins that ended long ago, old audit events, and device codes and "
+        "WebSocket tickets of yesterday. Run it daily, say from cron."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """How long the record is kept."""
@@ -41,7 +44,7 @@ class Command(PikkuCommand):
             origin=self.origin,
         )
         self.note(
-            f"Deleted {pruned.keys} keys, {pruned.logins} logins, {pruned.codes} device codes and "
-            f"{pruned.events} audit events.",
+            f"Deleted {pruned.keys} keys, {pruned.logins} logins, {pruned.codes} device codes, "
+            f"{pruned.tickets} tickets and {pruned.events} audit events.",
             options,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from pikku_auth.core.durations import format_duration, parse_duration
+from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import find_key, rotate_key
 from pikku_auth.flows.rotation import DEFAULT_OVERLAP
 from pikku_auth.management.base import IssuingCommand, argument
@@ -40,5 +40,4 @@ class Command(IssuingCommand):
         key = find_key(options["key"])
         overlap = None if options["now"] else options["overlap"]
         self.issue(partial(rotate_key, key, overlap=overlap, origin=self.origin), options)
-        ending = "is revoked" if overlap is None else f"ends within {format_duration(overlap)}"
-        self.note(f"The old key {key} {ending}.", options)
+        self.tell_of_the_old_key(key, overlap, options)

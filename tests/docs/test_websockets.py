@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,21 +12,19 @@ from channels.layers import get_channel_layer
 from channels_redis.core import RedisChannelLayer
 
 from pikku_auth.flows import IssuedKey, revoke_key
+from tests.client.test_websockets import SocketServer
+from tests.docs.pages import names_of
 from tests.sockets.wire import Headers, calling
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "websockets.md"
 Mint = Callable[..., IssuedKey]
 
 
 @pytest.fixture(scope="module")
 def names() -> dict[str, Any]:
     """What the page's examples define."""
-    found: dict[str, Any] = {}
-    for example in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
-        exec(example, found)  # noqa: S102  # the documentation is the thing under test
-    return found
+    return names_of("websockets.md")
 
 
 def first_of(app: Any, path: str, headers: Headers) -> Any:
@@ -50,6 +47,12 @@ def test_the_application_is_as_it_says(names: dict[str, Any], mint: Mint) -> Non
     assert first_of(app, "/ws/events/", headers) == {"hello": user.get_username()}
     assert first_of(app, "/ws/sandboxes/", headers) == 403
     assert first_of(app, "/ws/events/", []) == 401
+
+
+def test_a_program_hears_the_first_event(names: dict[str, Any], key: str) -> None:
+    with SocketServer() as server:
+        assert asyncio.run(names["first_event"](server.url)) == "hello"
+    assert server.seen[0]["x-api-key"] == key
 
 
 def test_a_careful_consumer_notices(names: dict[str, Any], mint: Mint) -> None:

@@ -1,0 +1,33 @@
+"""What docs/commands.md shows, typed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+from django.core.management import call_command
+
+from pikku_auth.models import APIKey, KeyState, ServiceUser
+from tests.docs.pages import examples, text_of
+
+
+@pytest.mark.django_db
+def test_mint_key_says_what_is_shown(
+    service_user: ServiceUser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (console,) = examples("commands.md", "console")
+    typed, _, shown = console.partition("\n")
+    found = re.fullmatch(r"\$ KEY=\$\(python manage\.py (.*)\)", typed)
+    assert found
+    call_command(*shlex.split(found[1]))
+    key = APIKey.objects.get()
+    assert key.expires_at is not None
+    shown = shown.replace("Key 7", f"Key {key.pk}").replace("pka_Ab12Cd34", key.start)
+    shown = re.sub(r"expires \S+ \S+ UTC", f"expires {key.expires_at:%Y-%m-%d %H:%M} UTC", shown)
+    assert capsys.readouterr().err == shown
+
+
+def test_each_state_that_list_keys_knows_is_told() -> None:
+    (states,) = re.findall(r"^`STATE` is (.*)\.$", text_of("commands.md"), re.MULTILINE)
+    assert re.findall(r"`(\w+)`", states) == KeyState.values

@@ -1,0 +1,75 @@
+"""What docs/django.md shows, asked over HTTP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient, Client
+from django.urls import path
+
+from pikku_auth import checks
+from pikku_auth.core.secrets import generate
+from pikku_auth.exceptions import Refused, TooManyAttempts
+from pikku_auth.flows import IssuedKey
+from pikku_auth.testing import key_headers
+from tests.docs.pages import names_of, text_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Mint = Callable[..., IssuedKey]
+
+
+@pytest.fixture(autouse=True)
+def _served(settings: Any) -> None:
+    names = names_of("django.md", MIDDLEWARE=[*settings.MIDDLEWARE])
+    settings.MIDDLEWARE = names["MIDDLEWARE"]
+    settings.ROOT_URLCONF = (
+        path("sync/", names["sandboxes"]),
+        path("async/", names["sandboxes_too"]),
+        path("class/", names["Sandboxes"].as_view()),
+    )
+
+
+@pytest.fixture
+def headers(mint: Mint) -> dict[str, str]:
+    return key_headers(mint(permissions=["sandbox:read"]))
+
+
+def test_the_middleware_is_where_the_check_wants_it() -> None:
+    assert checks.check_host() == []
+
+
+def test_the_middleware_refuses_before_any_view() -> None:
+    answer = Client().get("/nowhere/", headers={"x-api-key": generate("pka").reveal()})
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_key")
+
+
+@pytest.mark.parametrize("url", ["/sync/", "/async/", "/class/"])
+def test_the_views_answer_their_caller(url: str, headers: dict[str, str]) -> None:
+    assert "sandbox-runtime" in Client().get(url, headers=headers).json()["caller"]
+    answer = async_to_sync(AsyncClient().get)(url, headers=headers)
+    assert "sandbox-runtime" in answer.json()["caller"]
+
+
+@pytest.mark.parametrize("url", ["/sync/", "/async/"])
+def test_the_views_demand_their_scope(url: str, mint: Mint) -> None:
+    answer = Client().get(url, headers=key_headers(mint()))
+    assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope")
+
+
+def test_the_class_accepts_a_post_without_a_csrf_token(headers: dict[str, str]) -> None:
+    client = Client(enforce_csrf_checks=True)
+    assert client.post("/class/", headers=headers).status_code == 405
+
+
+def test_each_code_of_a_refusal_is_in_the_table() -> None:
+    told = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", text_of("django.md"), re.MULTILINE)
+    refusals = set(Refused.__subclasses__()) - {TooManyAttempts}  # of the login's page
+    assert {(int(status), code) for status, code in told} == {
+        (refusal.status, refusal.code) for refusal in refusals
+    }
+    assert len(told) == len(refusals)
