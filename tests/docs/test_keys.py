@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import inspect
+import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -12,9 +14,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.dispatch import Signal
+from django.test import Client
 from django.utils import timezone
 
 from pikku_auth import exceptions, signals
@@ -98,6 +102,21 @@ class TestVerifying:
         told = re.findall(r"^\| `(\w+)` \| (\d{3}) \|", text_of("keys.md"), re.MULTILINE)
         assert {name for name, _ in told} == set(raised)
         assert [getattr(exceptions, name).status for name, _ in told] == [int(s) for _, s in told]
+
+
+@pytest.mark.django_db
+def test_trying_a_key_tells_what_it_is(mint: Mint, client: Client) -> None:
+    (console,) = examples("keys.md", "console")
+    *typed, shown = console.splitlines()
+    (curl,) = [shlex.split(line) for line in typed if line.startswith("$ curl")]
+    name, _, value = curl[curl.index("-H") + 1].partition(": ")
+    assert (typed[0], value) == ("$ read -rs PIKKU_API_KEY", "$PIKKU_API_KEY")
+    issued = mint(permissions=["sandbox:read"])
+    answer = client.get(urlsplit(curl[-1]).path, headers={name: issued.secret.reveal()})
+    told, written = answer.json(), json.loads(shown)
+    assert told.keys() == written.keys()
+    varying = {"user": None, "expires_at": None}  # a host's users may be called otherwise
+    assert {**told, **varying} == {**written, **varying}
 
 
 class TestFindingSecrets:
