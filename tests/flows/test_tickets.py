@@ -71,7 +71,7 @@ def who(request: HttpRequest) -> Principal:
     return principal
 
 
-def signed_in(user: Any, *, seconds: int = 3600) -> SessionStore:
+def signed_in(user: Any, *, seconds: int = 10**9) -> SessionStore:
     session = SessionStore()
     session.set_expiry(seconds)
     session.create()
