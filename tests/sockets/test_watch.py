@@ -44,7 +44,6 @@ from tests.sockets.during import (
     key_of,
     still_answers,
 )
-from tests.sockets.layers import hang
 from tests.sockets.wire import Call, Headers, calling
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -234,8 +233,11 @@ class TestItStays:
         APIKey.objects.update(expires_at=timezone.now() + timedelta(milliseconds=400))
 
         async def scenario(call: Call) -> int:
-            monkeypatch.setattr(looks, "arecheck", hang)
-            return await call.closed_with()
+            answers = asyncio.Event()
+            monkeypatch.setattr(looks, "arecheck", lambda *_: answers.wait())
+            code = await call.closed_with()
+            answers.set()
+            return code
 
         with pikku_settings(SOCKET_RECHECK=MOMENT):
             assert during(key_of(issued), scenario) == 4401
