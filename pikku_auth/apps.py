@@ -28,6 +28,9 @@ class PikkuAuthConfig(AppConfig):
         register(checks.check_settings, Tags.security)
         register(checks.check_host, Tags.security)
         user_logged_in.connect(refuse_session, dispatch_uid="pikku_auth.refuse_session")
+        user_logged_in.connect(
+            tickets.end_tickets_of_left_session, dispatch_uid="pikku_auth.end_left_tickets"
+        )
         user_logged_out.connect(tickets.end_session_tickets, dispatch_uid="pikku_auth.end_tickets")
         request_finished.connect(usage.flush, dispatch_uid="pikku_auth.flush_usage")
         if find_spec("drf_spectacular") is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from django.contrib.auth.middleware import AuthenticationMiddleware
@@ -106,3 +107,17 @@ async def amistake(credential: Any, request: Any) -> Any:
 
 async def afail(credential: Any, request: Any) -> Mapped:
     raise Broken
+
+
+waiting: list[asyncio.Event] = []
+
+
+async def await_three(credential: Any, request: Any) -> Mapped:
+    """Answers when a third one asks."""
+    mine = asyncio.Event()
+    waiting.append(mine)
+    if len(waiting) == 3:
+        for event in waiting:
+            event.set()
+    await mine.wait()
+    return Mapped()

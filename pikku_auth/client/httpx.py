@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from itertools import takewhile
+from urllib.request import getproxies
 
 import httpx
 
 from pikku_auth.client.auth import PikkuAuth as _OfRequests
-from pikku_auth.client.auth import drop_credentials, refuse_a_proxy_for_loopback
-from pikku_auth.client.errors import BadUrl
-from pikku_auth.client.origins import origin_of
+from pikku_auth.client.auth import drop_credentials
+from pikku_auth.client.errors import BadUrl, InsecureUrl
+from pikku_auth.client.origins import origin_of, safe_origin_of
 from pikku_auth.client.store import Store
+
+_SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 class PikkuAuth(httpx.Auth):
     """The credential that belongs to the URL, by the rules of :class:`pikku_auth.client.PikkuAuth`.
 
-    Neither header follows a redirect to another origin. A redirect to the same one is asked
-    for a second time if need be, with the credential. The environment's proxies are
-    known here; a ``proxy`` that a client was given is not, so don't give it one for localhost.
+    Neither header follows a redirect to another origin, nor back from one. Where a redirect to
+    the same origin leads is asked for a second time, with the credential: at once for what is
+    safe to repeat, and for anything else when it is answered with 401. The environment's proxies
+    are known here; a ``proxy`` that a client was given is not, so don't give it one for localhost.
     """
 
     def __init__(
@@ -35,16 +40,15 @@ class PikkuAuth(httpx.Auth):
         :raises InsecureUrl: for plain ``http``, except to this machine without a proxy.
         :raises NotLoggedIn: when there is no credential and one is required.
         """
-        self._attach(request)
-        response = yield request
-        followed = response.request
-        if followed is not request and response.status_code == 401 and _is_same(followed, request):
-            self._attach(followed)
-            yield followed
+        asked: httpx.Request | None = request
+        while asked is not None:
+            self._attach(asked)
+            response = yield asked
+            asked = _to_ask_again(asked, response)
 
     def _attach(self, request: httpx.Request) -> None:
         url = str(request.url)
-        refuse_a_proxy_for_loopback(url)
+        _refuse_a_proxy_for_loopback(url)
         request.headers = _Carrying(request.headers, self._credentials.headers_for(url))
 
 
@@ -66,8 +70,37 @@ class _Carrying(httpx.Headers):
         return [*super().raw, *self._credential]
 
 
+def _to_ask_again(asked: httpx.Request, response: httpx.Response) -> httpx.Request | None:
+    """Where ``asked``, which had the credential, was redirected to without it, if it may have it.
+
+    Only its own redirect counts: what another origin has chosen is none of ours.
+    """
+    backwards = (answer.request for answer in (response, *reversed(response.history)))
+    after = [*takewhile(lambda request: request is not asked, backwards)]
+    if not after or not _is_same(after[-1], asked):
+        return None
+    may_repeat = after[-1].method in _SAFE or response.status_code == 401
+    return after[-1] if may_repeat else None
+
+
 def _is_same(one: httpx.Request, other: httpx.Request) -> bool:
     try:
         return origin_of(str(one.url)) == origin_of(str(other.url))
     except BadUrl:
         return False
+
+
+def _refuse_a_proxy_for_loopback(url: str) -> None:
+    """Stricter than for requests: only a host that is named as it is passes the proxy by.
+
+    httpx reads ``NO_PROXY`` by rules of its own, which know no networks.
+
+    :raises InsecureUrl: when the environment's proxy might see the credential.
+    """
+    origin, proxies = safe_origin_of(url), getproxies()
+    spared = {name.strip().lower() for name in proxies.get("no", "").split(",")}
+    if origin.is_loopback and {origin.scheme, "all"} & proxies.keys() and origin.host not in spared:
+        raise InsecureUrl(
+            "The proxy of this environment would see the credential: "
+            f"add {origin.host} to NO_PROXY, by that name."
+        )

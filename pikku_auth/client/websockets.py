@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import websockets.asyncio.client
+from websockets.datastructures import Headers, HeadersLike
 
-from pikku_auth.client.auth import PikkuAuth, http_url_of, refuse_a_proxy_for_loopback
+from pikku_auth.client.auth import BEARER_HEADER, KEY_HEADER, PikkuAuth, http_url_of
+from pikku_auth.client.errors import InsecureUrl
 from pikku_auth.client.origins import safe_origin_of
+
+_OURS = {KEY_HEADER.lower(), BEARER_HEADER.lower()}
 
 
 class connect(websockets.asyncio.client.connect):  # noqa: N801  # its name there
     """``websockets.asyncio.client.connect`` with the credential that belongs to the URL.
 
-    By the rules of :func:`~pikku_auth.client.websocket_headers`. A redirect to another origin is
-    not followed: websockets would take an API key along.
+    By the rules of :func:`~pikku_auth.client.websocket_headers`. To this machine it goes without
+    a proxy. A redirect to another origin is not followed: websockets would take an API key along.
 
-    :raises InsecureUrl: for plain ``ws``, except to this machine without a proxy.
+    :raises InsecureUrl: for plain ``ws``, except to this machine, and for that by a proxy.
     :raises NotLoggedIn: when there is no credential.
     """
 
     def __init__(
-        self, uri: str, *, additional_headers: Mapping[str, str] | None = None, **options: Any
+        self, uri: str, *, additional_headers: HeadersLike | None = None, **options: Any
     ) -> None:
-        url = http_url_of(uri)
-        if options.get("proxy", True) is True:
-            refuse_a_proxy_for_loopback(url)
-        headers = {**(additional_headers or {}), **PikkuAuth().headers_for(url)}
-        super().__init__(uri, additional_headers=headers, **options)
+        if safe_origin_of(http_url_of(uri)).is_loopback:
+            _refuse_a_proxy(options.get("proxy"))
+            options["proxy"] = None
+        self.uri = uri
+        self._theirs: HeadersLike | None = additional_headers
+        super().__init__(uri, additional_headers=self.additional_headers, **options)
+
+    @property
+    def additional_headers(self) -> Headers:
+        """What a handshake is sent with: the credential as it is now, which wins over theirs."""
+        theirs = Headers(self._theirs or {}).raw_items()
+        ours = PikkuAuth().headers_for(http_url_of(self.uri))
+        return Headers([pair for pair in theirs if pair[0].lower() not in _OURS], **ours)
+
+    @additional_headers.setter
+    def additional_headers(self, headers: HeadersLike | None) -> None:
+        self._theirs = headers
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         """Where to go next, if that is the same origin; else ``exc`` is raised."""
@@ -37,3 +52,12 @@ class connect(websockets.asyncio.client.connect):  # noqa: N801  # its name ther
         if isinstance(target, str) and safe_origin_of(http_url_of(target)) != here:
             return exc
         return target
+
+
+def _refuse_a_proxy(given: object) -> None:
+    """The environment's is passed over; to name one is a mistake.
+
+    :raises InsecureUrl: when the caller names one.
+    """
+    if given is not True and given is not None:
+        raise InsecureUrl("A proxy would see the credential: go to localhost without one.")

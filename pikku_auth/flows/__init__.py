@@ -21,7 +21,7 @@ from pikku_auth.flows.keys import (
 from pikku_auth.flows.logins import live_logins, revoke_login, revoke_logins, verify_login
 from pikku_auth.flows.minting import IssuedKey, import_key, mint_key
 from pikku_auth.flows.pruning import prune
-from pikku_auth.flows.recheck import recheck
+from pikku_auth.flows.recheck import arecheck, recheck
 from pikku_auth.flows.resolver import aresolve, resolve
 from pikku_auth.flows.rotation import mint_or_rotate, rotate_key
 from pikku_auth.flows.service_users import (
@@ -42,6 +42,7 @@ __all__ = [
     "Origin",
     "activate_service_user",
     "approve",
+    "arecheck",
     "aresolve",
     "averify_key",
     "claim",

@@ -11,11 +11,15 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NoReturn
 
+from django.conf import settings
+from django.db import transaction
 from django.db.models import QuerySet
+from django.dispatch import Signal
 from django.utils import timezone
 
 from pikku_auth.core.secrets import Secret, digest_of, generate
 from pikku_auth.exceptions import InvalidTicket, Refused
+from pikku_auth.flows.audit import announce
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.logins import EVERYTHING, reverify_login
 from pikku_auth.flows.outage import outage_is_not_a_refusal
@@ -31,6 +35,12 @@ PREFIX = "pkt"
 LIFETIME = timedelta(seconds=30)
 """From being issued to being redeemed: a page asks for a ticket when it is about to connect."""
 
+_LONGEST_WITHOUT_ROW = timedelta(hours=1)
+"""What a session lasts here whose stored end can't be read: the page asks for another ticket."""
+
+session_ended = Signal()
+"""``session_digest``: a browser has left its session. Not public: open sockets are told."""
+
 
 def issue_ticket(principal: Principal, *, now: datetime | None = None) -> Secret:
     """A ticket for who came with a key or a login."""
@@ -43,9 +53,9 @@ def issue_session_ticket(user: Any, session: Any, *, now: datetime | None = None
     return _issue(
         now,
         user=user,
-        session_digest=session_digest(session),
+        session_digest=session_digest(session.session_key),
         session_auth_hash=auth_hashes(user)[0],
-        session_expires_at=session.get_expiry_date(modification=now),
+        session_expires_at=_end_of(session, now),
     )
 
 
@@ -54,9 +64,9 @@ def ticket_digest(text: str) -> str | None:
     return digest_of(text, prefix=PREFIX)
 
 
-def session_digest(session: Any) -> str:
+def session_digest(session_key: str | None) -> str:
     """What is kept of a browser's session, to know it by."""
-    return sha256((session.session_key or "").encode()).hexdigest()
+    return sha256((session_key or "").encode()).hexdigest()
 
 
 def redeem_ticket(
@@ -122,8 +132,42 @@ def end_session_tickets(*, request: Any = None, **_kwargs: object) -> None:
     """
     session = getattr(request, "session", None)
     if session is not None and session.session_key:
-        rows = SocketTicket.objects.using(primary()).filter(session_ended_at=None)
-        rows.filter(session_digest=session_digest(session)).update(session_ended_at=timezone.now())
+        _end_tickets_of(session.session_key)
+
+
+def end_tickets_of_left_session(*, request: Any = None, **_kwargs: object) -> None:
+    """Let nothing stay open by the session that a browser has left for another by signing in.
+
+    Django flushes it then, and doesn't say so. Receives ``user_logged_in``.
+    """
+    session = getattr(request, "session", None)
+    if session is not None:
+        left = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+        if left and left != session.session_key:
+            _end_tickets_of(left)
+
+
+def _end_tickets_of(session_key: str) -> None:
+    using, digest = primary(), session_digest(session_key)
+    with transaction.atomic(using=using):
+        rows = SocketTicket.objects.using(using).filter(session_ended_at=None)
+        if rows.filter(session_digest=digest).update(session_ended_at=timezone.now()):
+            announce(session_ended, SocketTicket, using, session_digest=digest)
+
+
+def _end_of(session: Any, now: datetime) -> datetime:
+    """When the session ends: by its row, which says what it was when the session was last saved.
+
+    Others than those with a row, the cached and the signed ones, only know how long they last.
+    """
+    model = getattr(session, "model", None)
+    if model is not None:
+        rows = model.objects.filter(session_key=session.session_key)
+        end: datetime | None = rows.values_list("expire_date", flat=True).first()
+        if end is not None:
+            return end
+    known: datetime = session.get_expiry_date(modification=now)
+    return min(known, now + _LONGEST_WITHOUT_ROW)
 
 
 def _issue(now: datetime, **holder: Any) -> Secret:

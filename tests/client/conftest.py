@@ -12,11 +12,12 @@ from pikku_auth.client.store import Store
 from tests.client.servers import TOKEN, DeviceServer, Server
 
 KEY = "pka_KeyOfTheClientTests"
+KINDS_OF_PROXY = ("http", "https", "all", "ws", "wss", "socks", "no")
 UNSET = [
     *("PIKKU_API_KEY", "PIKKU_URL", "NETRC", "CI", "SSH_CONNECTION", "SSH_TTY"),
     *("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
-    *(f"{kind}_proxy" for kind in ("http", "https", "all", "no")),
-    *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL", "NO")),
+    *(f"{kind}_proxy" for kind in KINDS_OF_PROXY),
+    *(f"{kind}_proxy".upper() for kind in KINDS_OF_PROXY),
 ]
 
 

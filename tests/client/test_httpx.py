@@ -105,11 +105,37 @@ def test_it_is_not_shown_to_the_environments_proxy(
     ask: Get, here: Server, elsewhere: Server, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", elsewhere.url)
-    with pytest.raises(InsecureUrl, match="NO_PROXY"):
+    with pytest.raises(InsecureUrl, match="to NO_PROXY, by that name"):
         ask(here.url)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "localhost, 127.0.0.1")
     assert ask(here.url).status_code == 200
     assert elsewhere.seen == []
+
+
+@pytest.mark.parametrize("spared", ["127.0.0.0/8", "0.0.1", "*.0.0.1", "localhost"])
+@pytest.mark.parametrize("kind", ["http", "all"])
+def test_nor_where_httpx_may_read_the_exceptions_otherwise(
+    ask: Get,
+    here: Server,
+    elsewhere: Server,
+    key: str,
+    kind: str,
+    spared: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Requests knows networks, httpx doesn't; so only the host's own name counts."""
+    monkeypatch.setenv(f"{kind}_proxy", elsewhere.url)
+    monkeypatch.setenv("no_proxy", spared)
+    with pytest.raises(InsecureUrl):
+        ask(here.url)
+    assert elsewhere.seen == []
+
+
+def test_a_proxy_of_another_scheme_is_none(
+    ask: Get, here: Server, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example.com:3128")
+    assert ask(here.url).status_code == 200
 
 
 class TestRedirects:
@@ -143,6 +169,45 @@ class TestRedirects:
         elsewhere.answer("/there", Reply(200, body={}))
         ask(f"{here.url}/away")
         assert [credentials(elsewhere, place) for place in range(2)] == [{}, {}]
+
+    @pytest.mark.usefixtures("credential")
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_nor_does_the_first_origin_where_another_sends_back_to_it(
+        self, ask: Get, here: Server, elsewhere: Server, method: str
+    ) -> None:
+        here.answer("/away", Reply(307, headers={"Location": f"{elsewhere.url}/back"}))
+        elsewhere.answer("/back", Reply(307, headers={"Location": f"{here.url}/delete"}))
+        here.answer("/delete", Reply(401, body={}))
+        assert ask(f"{here.url}/away", method=method, content=b"all").status_code == 401
+        assert (len(here.to("/delete")), credentials(here)) == (1, {})
+
+    @pytest.mark.usefixtures("credential")
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_what_is_safe_to_repeat_gets_it_at_once(
+        self, ask: Get, here: Server, status: int
+    ) -> None:
+        """As of a host that appends a slash, whose page then answers anybody."""
+        here.answer("/page", Reply(status, headers={"Location": "/page/"}))
+        here.answer("/page/", Reply(200, body={"for": "nobody"}), Reply(200, body={"for": "ada"}))
+        assert ask(f"{here.url}/page").json() == {"for": "ada"}
+        assert credentials(here) != {}
+
+    @pytest.mark.usefixtures("credential")
+    def test_each_of_several_redirects_is_asked_with_it(self, ask: Get, here: Server) -> None:
+        """Nobody may be sent to a page to sign in at, and ada on."""
+        here.answer("/one", Reply(302, headers={"Location": "/two"}))
+        to_sign_in = Reply(302, headers={"Location": "/sign-in"})
+        here.answer("/two", to_sign_in, Reply(302, headers={"Location": "/three"}))
+        here.answer("/sign-in", Reply(200, body={}))
+        here.answer("/three", Reply(200, body={"for": "ada"}))
+        assert ask(f"{here.url}/one").json() == {"for": "ada"}
+
+    @pytest.mark.usefixtures("credential")
+    def test_what_may_have_acted_is_not_repeated(self, ask: Get, here: Server) -> None:
+        here.answer("/moved", Reply(307, headers={"Location": "/here"}))
+        here.answer("/here", Reply(200, body={}))
+        assert ask(f"{here.url}/moved", method="POST", content=b"once").status_code == 200
+        assert len(here.to("/here")) == 1
 
     @pytest.mark.usefixtures("credential")
     def test_the_same_origin_gets_it_when_it_asks(self, ask: Get, here: Server) -> None:

@@ -108,13 +108,66 @@ def test_it_is_not_sent_in_the_clear(key: str) -> None:
         connect("ws://app.example.com")
 
 
-def test_it_is_not_shown_to_the_environments_proxy(
-    here: SocketServer, key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("http_proxy", "http://proxy.example.com:3128")
-    with pytest.raises(InsecureUrl, match="NO_PROXY"):
-        connect(here.url)
-    assert hello(here.url, proxy=None) == "hello"
+class TestProxies:
+    """To this machine it goes without one, whatever the environment says."""
+
+    @pytest.mark.parametrize("spared", ["", "127.0.0.0/8", "127.0.0.1", "*"])
+    @pytest.mark.parametrize("kind", ["ws", "socks", "https", "http", "all"])
+    def test_the_environments_sees_nothing(
+        self,
+        kind: str,
+        spared: str,
+        here: SocketServer,
+        there: SocketServer,
+        key: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv(f"{kind}_proxy", there.http_url)
+        monkeypatch.setenv("no_proxy", spared)
+        assert hello(here.url) == "hello"
+        assert here.seen[0]["x-api-key"] == key
+        assert there.seen == []
+
+    def test_one_that_is_named_is_refused(self, here: SocketServer, key: str) -> None:
+        with pytest.raises(InsecureUrl, match="localhost without one"):
+            connect(here.url, proxy="http://proxy.example.com:3128")
+
+    def test_none_may_be_named(self, here: SocketServer, key: str) -> None:
+        assert hello(here.url, proxy=None) == "hello"
+
+    def test_the_environments_is_used_elsewhere(self, key: str) -> None:
+        assert connect("wss://app.example.com").proxy is True
+
+
+class TestHeaders:
+    """Ours wins, and is there once."""
+
+    @pytest.mark.parametrize(
+        "theirs",
+        [
+            {"X-API-KEY": "another", "authorization": "Basic another", "X-More": "1"},
+            [("x-Api-Key", "one"), ("x-api-key", "two"), ("X-More", "1")],
+        ],
+        ids=["a mapping", "pairs"],
+    )
+    def test_over_the_callers(self, theirs: Any, here: SocketServer, key: str) -> None:
+        assert hello(here.url, additional_headers=theirs) == "hello"
+        assert here.seen[0].get_all("x-api-key") == [key]
+        assert here.seen[0].get_all("authorization") == []
+        assert here.seen[0]["X-More"] == "1"
+
+    def test_as_it_is_at_each_attempt(
+        self, here: SocketServer, key: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def go() -> None:
+            async for socket in connect(here.url):
+                await socket.recv()
+                if len(here.seen) == 2:
+                    break
+                monkeypatch.setenv("PIKKU_API_KEY", "pka_TheNextOne")
+
+        asyncio.run(go())
+        assert [headers["x-api-key"] for headers in here.seen] == [key, "pka_TheNextOne"]
 
 
 def test_a_redirect_to_another_origin_is_not_followed(

@@ -7,13 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth import logout
+from asgiref.sync import async_to_sync
+from django.contrib.auth import logout, update_session_auth_hash
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.cache import SessionStore as CacheStore
 from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedStore
+from django.contrib.sessions.models import Session
 from django.db import IntegrityError, OperationalError, connection, connections, transaction
 from django.http import HttpRequest
-from django.test import RequestFactory
+from django.test import RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.secrets import Secret, generate
@@ -27,6 +32,7 @@ from pikku_auth.exceptions import (
 )
 from pikku_auth.flows import (
     IssuedKey,
+    arecheck,
     deactivate_service_user,
     disable_key,
     issue_session_ticket,
@@ -39,12 +45,17 @@ from pikku_auth.flows import (
     revoke_login,
     verify_login,
 )
-from pikku_auth.flows.tickets import LIFETIME, end_session_tickets, ticket_digest
+from pikku_auth.flows.tickets import (
+    LIFETIME,
+    end_session_tickets,
+    end_tickets_of_left_session,
+    ticket_digest,
+)
 from pikku_auth.models import APIKey, SocketTicket
 from pikku_auth.principal import Principal
 from tests.conftest import pikku_settings
 from tests.flows.test_concurrency import outcomes
-from tests.logins import bearer, logged_in
+from tests.logins import bearer, browser_of, logged_in
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -71,7 +82,7 @@ def who(request: HttpRequest) -> Principal:
     return principal
 
 
-def signed_in(user: Any, *, seconds: int = 3600) -> SessionStore:
+def signed_in(user: Any, *, seconds: int = 10**9) -> SessionStore:
     session = SessionStore()
     session.set_expiry(seconds)
     session.create()
@@ -181,6 +192,76 @@ class TestOfABrowsersSession:
         principal = redeem(issue_session_ticket(ada, signed_in(ada)))
         assert principal.expires_at == SocketTicket.objects.get().session_expires_at
 
+    def test_ends_when_the_session_was_stored_to_end(self, ada: Any) -> None:
+        """However long sessions last by the settings, and however late it was asked for."""
+        session = signed_in(ada)
+        end = timezone.now() + timedelta(hours=1)
+        Session.objects.update(expire_date=end)
+        issue_session_ticket(ada, SessionStore(session.session_key))
+        assert SocketTicket.objects.get().session_expires_at == end
+
+    @pytest.mark.parametrize(
+        "store", [CacheStore, SignedStore, SessionStore], ids=["cached", "signed", "not saved"]
+    )
+    def test_ends_after_an_hour_where_nothing_is_stored(self, store: Any, ada: Any) -> None:
+        issue_session_ticket(ada, store(), now=NOW)
+        assert SocketTicket.objects.get().session_expires_at == NOW + timedelta(hours=1)
+
+    def test_ends_before_that_if_the_session_is_shorter(self, ada: Any) -> None:
+        session = CacheStore()
+        session.set_expiry(60)
+        issue_session_ticket(ada, session, now=NOW)
+        assert SocketTicket.objects.get().session_expires_at == NOW + timedelta(minutes=1)
+
+    def test_is_refused_after_signing_in_as_somebody_else(
+        self, ada: Any, make_user: MakeUser
+    ) -> None:
+        """Django flushes the session, and tells nobody that ada has signed out."""
+        browser = browser_of(ada)
+        ticket = issue_session_ticket(ada, browser.session)
+        of_other = issue_session_ticket(ada, signed_in(ada))
+        grace = make_user("grace")
+        grace.set_password("correct-horse")
+        grace.save()
+        answer = browser.post(
+            "/accounts/login/", {"username": grace.get_username(), "password": "correct-horse"}
+        )
+        assert answer.status_code == 302
+        with pytest.raises(InvalidTicket):
+            redeem(ticket)
+        assert redeem(of_other).user == ada
+
+    def test_stays_when_the_same_human_signs_in_again(self, ada: Any) -> None:
+        session = signed_in(ada)
+        ticket = issue_session_ticket(ada, session)
+        end_tickets_of_left_session(request=request_of(session, session.session_key))
+        assert redeem(ticket).user == ada
+
+    @pytest.mark.parametrize("cookie", [None, ""])
+    def test_stays_when_a_browser_without_a_session_signs_in(self, cookie: Any, ada: Any) -> None:
+        ticket = issue_session_ticket(ada, signed_in(ada))
+        end_tickets_of_left_session(request=request_of(SessionStore(), cookie))
+        assert redeem(ticket).user == ada
+
+    def test_stays_when_somebody_signs_in_without_a_browser(self, ada: Any) -> None:
+        ticket = issue_session_ticket(ada, signed_in(ada))
+        end_tickets_of_left_session(request=None)
+        assert redeem(ticket).user == ada
+
+    def test_is_refused_after_a_change_of_password_that_keeps_the_browser_signed_in(
+        self, ada: Any
+    ) -> None:
+        """The session has another key then."""
+        session = signed_in(ada)
+        ticket = issue_session_ticket(ada, session)
+        request: Any = RequestFactory().post("/")
+        request.user, request.session = ada, session
+        ada.set_password("another")
+        ada.save()
+        update_session_auth_hash(request, ada)
+        with pytest.raises(InvalidTicket):
+            redeem(ticket)
+
     def test_is_refused_after_signing_out(self, ada: Any) -> None:
         mine, other = signed_in(ada), signed_in(ada)
         ticket, of_other = issue_session_ticket(ada, mine), issue_session_ticket(ada, other)
@@ -202,6 +283,15 @@ class TestOfABrowsersSession:
         ada.save()
         with pytest.raises(InvalidTicket):
             redeem(ticket)
+
+
+def request_of(session: Any, cookie: str | None) -> Any:
+    """The request of a browser with that cookie, which now has that session."""
+    request: Any = RequestFactory().post("/")
+    request.session = session
+    if cookie is not None:
+        request.COOKIES["sessionid"] = cookie
+    return request
 
 
 def sign_out(user: Any, session: Any) -> None:
@@ -272,6 +362,18 @@ def test_a_ticket_names_its_holder_and_not_itself(ada: Any) -> None:
     ticket = SocketTicket.objects.get()
     assert str(ticket) == f"{ada}, 2026-12-01 12:00:00"
     assert ticket.digest == secret.digest
+
+
+def test_a_ticket_is_read_where_it_is_written(ada: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never from a replica, which may not know yet that it is used."""
+    ticket = issue_session_ticket(ada, signed_in(ada))
+
+    class ReadsElsewhere:
+        def db_for_read(self, model: Any, **_: object) -> str:
+            return "a replica that does not exist"
+
+    with override_settings(DATABASE_ROUTERS=[ReadsElsewhere()]):
+        assert redeem(ticket).user == ada
 
 
 @pytest.mark.django_db(transaction=True)
@@ -360,6 +462,24 @@ class TestLookingAgain:
         nobody = Principal(user=ada, via="session", permissions={})
         with pytest.raises(ValueError, match="a key, a login or a ticket"):
             recheck(nobody, RequestFactory().get("/"))
+
+    def test_a_key_is_held_against_its_networks_again(self, mint: Mint) -> None:
+        issued = mint(networks=["127.0.0.0/8"])
+        request = with_key(issued)
+        assert recheck(who(request), request).key == issued.key
+        request.META["REMOTE_ADDR"] = "192.0.2.1"
+        with pytest.raises(NetworkNotAllowed):
+            recheck(who(with_key(issued)), request)
+
+    def test_it_is_the_same_without_blocking_an_event_loop(self, mint: Mint) -> None:
+        issued = mint()
+        request = with_key(issued)
+        principal = who(request)
+        with pikku_settings(MAP_KEY="tests.mappings.anote"):
+            assert async_to_sync(arecheck)(principal, request).claims["credential"]
+        revoke_key(issued.key)
+        with pytest.raises(InvalidKey):
+            async_to_sync(arecheck)(principal, request)
 
     def test_the_mapping_is_asked_again(self, mint: Mint, ada: Any) -> None:
         request = with_key(mint())

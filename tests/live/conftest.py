@@ -25,7 +25,10 @@ SECONDS = 30
 
 COMMANDS = {
     "uvicorn": ["uvicorn", "tests.live.asgi:application", "--lifespan", "off", "--port"],
-    "daphne": ["daphne", "tests.live.asgi:application", "--bind", "127.0.0.1", "--port"],
+    "daphne": [
+        *("daphne", "tests.live.asgi:application", "--bind", "127.0.0.1"),
+        *("--websocket_connect_timeout", "60", "--port"),
+    ],
 }
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, ClassVar
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from pikku_auth.contrib.channels import recheck
 from pikku_auth.exceptions import Refused
+
+WISHES = {"am I good?": [], "may I write?": ["sandbox:write"]}
 
 
 class WhoAmI(AsyncJsonWebsocketConsumer):
@@ -33,9 +36,9 @@ class WhoAmI(AsyncJsonWebsocketConsumer):
     async def receive_json(self, content: Any, **_: Any) -> None:
         if content == "die":
             raise RuntimeError("as it was told to")
-        if content == "am I good?":
+        if content in WISHES:
             try:
-                content = (await recheck(self.scope)).via
+                content = (await recheck(self.scope, *WISHES[content])).via
             except (Refused, ValueError) as error:
                 content = str(error)
         await self.send_json(content)
@@ -60,3 +63,21 @@ class Deaf(AsyncJsonWebsocketConsumer):
         while True:
             await receive()
             await send({"type": "websocket.send", "text": "still here"})
+
+
+class Closing(WhoAmI):
+    """Closes the socket when it is told to, and doesn't leave before the client has gone."""
+
+    async def receive_json(self, content: Any, **_: Any) -> None:
+        assert content == "close"
+        await self.close(4000)
+
+
+class Staying(AsyncJsonWebsocketConsumer):
+    """Stays for a moment when the client has gone."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        await asyncio.sleep(0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -105,6 +106,25 @@ class TestWhoComesIn:
             _, of_page = shake([(PROTOCOL, ", ".join(offer(ticket))), ("X-Tenant", "acme")])
         assert first["claims"] == {"tenant": "acme", "credential": issued.key.pk}
         assert of_page["claims"]["tenant"] == "acme"
+
+    def test_a_machine_with_a_ticket_comes_from_where_its_key_may_be_used(self, mint: Mint) -> None:
+        issued = mint(networks=["127.0.0.0/8"])
+        ticket = issue_ticket(verify_key(secret_of(issued), ip="127.0.0.1")).reveal()
+        assert shake([(PROTOCOL, ", ".join(offer(ticket)))])[0].opened
+
+    def test_async_mappings_wait_for_one_another_not(self, mint: Mint) -> None:
+        headers = [(KEY, secret_of(mint()))]
+
+        async def one() -> bool:
+            async with calling(guarded, headers) as call:
+                await call.hang_up()
+                return call.opened
+
+        async def go() -> list[bool]:
+            return await asyncio.gather(one(), one(), one())
+
+        with pikku_settings(MAP_KEY="tests.mappings.await_three"):
+            assert async_to_sync(go)() == [True, True, True]
 
     def test_a_use_is_noted(self, mint: Mint) -> None:
         shake([(KEY, secret_of(mint()))])
@@ -300,10 +320,30 @@ class TestOrigins:
         settings.CSRF_TRUSTED_ORIGINS = trusted
         assert shake(headers)[0].opened
 
-    def test_a_host_that_is_not_ours_has_no_page_of_ours(self, mint: Mint) -> None:
-        headers = [(KEY, secret_of(mint())), ("Origin", "http://evil.example")]
-        call, _ = shake(headers, host="evil.example")
+    @pytest.mark.parametrize("origin", [[("Origin", "http://evil.example")], []])
+    def test_a_host_that_is_not_ours_is_nobodys(self, origin: Headers, mint: Mint) -> None:
+        issued = mint(quota=1)
+        call, _ = shake([(KEY, secret_of(issued)), *origin], host="evil.example")
         assert (call.status, call.body["code"]) == (403, "origin_not_allowed")
+        assert APIKey.objects.get().remaining == 1
+
+    @pytest.mark.parametrize("credential", ["key", "bearer", "ticket"])
+    def test_a_credential_is_good_beside_a_cookie_without_an_origin(
+        self, credential: str, mint: Mint, ada: Any
+    ) -> None:
+        given = {
+            "key": [(KEY, secret_of(mint()))],
+            "bearer": [*bearer(logged_in(ada)).items()],
+            "ticket": [(PROTOCOL, ", ".join(offer(issue_again(ada))))],
+        }[credential]
+        assert shake([*given, ("Cookie", "sessionid=whatever")])[0].opened
+
+    @pytest.mark.parametrize(
+        "origins", ["https://app.example.com", ["app.example.com"], ["https://"], ["//x"], [""]]
+    )
+    def test_what_can_not_be_an_origin_is_found_at_start(self, origins: Any) -> None:
+        with pytest.raises(ValueError, match=r'\["https://app\.example\.com"\]'):
+            PikkuAuthMiddleware(WhoAmI.as_asgi(), allowed_origins=origins)
 
 
 class TestSubprotocols:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from channels.layers import InMemoryChannelLayer, get_channel_layer
 from django.contrib.auth import get_user_model
-from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import RequestFactory
 from django.utils import timezone
 
-from pikku_auth.contrib.channels import PikkuAuthMiddleware, middleware, nudges
-from pikku_auth.contrib.channels.nudges import Nudges
+from pikku_auth.contrib.channels import PikkuAuthMiddleware, looks, middleware, watch
+from pikku_auth.contrib.channels.looks import look_with_others
 from pikku_auth.core.subprotocols import offer
 from pikku_auth.exceptions import WidenedPermissions
 from pikku_auth.flows import (
     IssuedKey,
+    arecheck,
     deactivate_service_user,
     disable_key,
     issue_session_ticket,
@@ -30,106 +30,25 @@ from pikku_auth.flows import (
 )
 from pikku_auth.flows.verification import verify_digest
 from pikku_auth.models import APIKey
+from pikku_auth.principal import Principal
 from tests.conftest import pikku_settings
 from tests.flows.test_tickets import sign_out, signed_in
 from tests.logins import bearer, logged_in
-from tests.sockets.consumers import Deaf, WhoAmI
+from tests.sockets.consumers import Closing, Deaf, Staying, WhoAmI
+from tests.sockets.during import (
+    HOUR,
+    MOMENT,
+    down,
+    during,
+    in_the_database,
+    key_of,
+    still_answers,
+)
 from tests.sockets.wire import Call, Headers, calling
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Mint = Callable[..., IssuedKey]
-Scenario = Callable[[Call], Awaitable[Any]]
-HOUR = timedelta(hours=1)
-MOMENT = timedelta(milliseconds=30)
-
-guarded = PikkuAuthMiddleware(WhoAmI.as_asgi())
-
-
-class BrokenLayer(InMemoryChannelLayer):
-    """A layer whose server has gone."""
-
-    async def group_add(self, group: str, channel: str) -> None:
-        raise ConnectionError("gone")
-
-    group_send = group_discard = group_add
-
-
-class LayerThatDies(InMemoryChannelLayer):
-    """A layer whose server goes after the socket has opened."""
-
-    async def receive(self, channel: str) -> Any:
-        raise ConnectionError("gone")
-
-    async def group_discard(self, group: str, channel: str) -> None:
-        raise ConnectionError("gone")
-
-
-class LayerThatGivesUp(InMemoryChannelLayer):
-    """A layer that waits for a while only, as one does whose client has a timeout."""
-
-    gave_up: ClassVar[int] = 0
-
-    async def receive(self, channel: str) -> Any:
-        type(self).gave_up += 1
-        await asyncio.sleep(0.001)
-        raise TimeoutError
-
-
-@pytest.fixture
-def layer(settings: Any) -> Any:
-    use_layer(settings, "channels.layers.InMemoryChannelLayer")
-    return get_channel_layer()
-
-
-def use_layer(settings: Any, path: str) -> None:
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": path}}
-
-
-@pytest.fixture(autouse=True)
-def _nothing_has_ended() -> None:
-    WhoAmI.ended.clear()
-
-
-@pytest.fixture
-def ada(make_user: Callable[..., Any]) -> Any:
-    return make_user("ada")
-
-
-def during(headers: Headers, scenario: Scenario, app: Any = guarded, **changes: Any) -> Any:
-    """Run ``scenario`` while the socket is open; nothing may be left running afterwards."""
-
-    async def go() -> Any:
-        async with calling(app, headers, **changes) as call:
-            assert call.opened, call
-            await call.says()
-            result = await scenario(call)
-            await call.hang_up()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        assert not [task for task in others if "pikku_auth" in repr(task)]
-        return result
-
-    return async_to_sync(go)()
-
-
-def in_the_database(act: Callable[..., Any], *args: Any) -> Scenario:
-    """Do it while the socket is open, and wait for the close."""
-
-    async def scenario(call: Call) -> int:
-        await sync_to_async(act)(*args)
-        return await call.closed_with()
-
-    return scenario
-
-
-async def still_answers(call: Call) -> bool:
-    await call.tell("still here?")
-    answer: str = await call.says()
-    return answer == "still here?"
-
-
-def key_of(issued: IssuedKey) -> Headers:
-    return [("x-api-key", issued.secret.reveal())]
 
 
 Ending = Callable[[], Any]
@@ -201,37 +120,6 @@ class TestItCloses:
         with pikku_settings(SOCKET_RECHECK=HOUR):
             assert during(headers, in_the_database(end)) == 4401
 
-    @pytest.mark.parametrize("path", ["BrokenLayer", "LayerThatDies"])
-    def test_in_the_end_where_the_layer_is_broken(
-        self, path: str, mint: Mint, settings: Any, caplog: Any
-    ) -> None:
-        use_layer(settings, f"{__name__}.{path}")
-        issued = mint()
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
-            assert during(key_of(issued), in_the_database(revoke_key, issued.key)) == 4401
-        assert "ConnectionError('gone')" in caplog.text
-        assert APIKey.objects.get().revoked_at is not None
-
-    @pytest.mark.parametrize("long_read", [1, 0], ids=["at once", "after a while"])
-    def test_at_once_though_the_layer_gives_up_listening_now_and_then(
-        self, long_read: int, mint: Mint, settings: Any, monkeypatch: Any
-    ) -> None:
-        use_layer(settings, f"{__name__}.LayerThatGivesUp")
-        monkeypatch.setattr(nudges, "_SECONDS_OF_FIRST_PAUSE", 0.001)
-        monkeypatch.setattr(nudges, "_SECONDS_OF_A_LONG_READ", long_read)
-        monkeypatch.setattr(LayerThatGivesUp, "gave_up", 0)
-        issued = mint()
-
-        async def scenario(call: Call) -> int:
-            while LayerThatGivesUp.gave_up < 3:
-                await asyncio.sleep(0.001)
-            monkeypatch.setattr(LayerThatGivesUp, "receive", InMemoryChannelLayer.receive)
-            await sync_to_async(revoke_key)(issued.key)
-            return await call.closed_with()
-
-        with pikku_settings(SOCKET_RECHECK=HOUR):
-            assert during(key_of(issued), scenario) == 4401
-
     def test_when_the_key_expires(self, mint: Mint) -> None:
         issued = mint()
         APIKey.objects.update(expires_at=timezone.now() + timedelta(milliseconds=400))
@@ -253,25 +141,45 @@ class TestItCloses:
         settings.PIKKU_AUTH = {**settings.PIKKU_AUTH, "SOCKET_RECHECK": MOMENT}
         assert during(key_of(issued), scenario) == 4401
 
-    def test_before_anybody_listened(self, mint: Mint, layer: Any) -> None:
-        """Revoked after the handshake was judged, and before the socket could be told."""
-        issued, join = mint(), layer.group_add
+    @pytest.mark.parametrize("place", ["outer", "inner"])
+    def test_when_a_scope_that_was_wanted_has_gone(
+        self, place: str, mint: Mint, settings: Any
+    ) -> None:
+        issued = mint(permissions=["sandbox:*"])
+        outer, inner = (["sandbox:write"], []) if place == "outer" else ([], ["sandbox:write"])
+        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=inner)
+        app = PikkuAuthMiddleware(app, scopes=outer)
 
-        async def revoke_and_join(group: str, channel: str) -> None:
-            await sync_to_async(revoke_key)(issued.key)
-            await join(group, channel)
+        async def scenario(call: Call) -> int:
+            settings.PIKKU_AUTH = {**settings.PIKKU_AUTH, "MAP_KEY": "tests.mappings.narrow"}
+            return await call.closed_with()
 
-        async def go() -> int:
-            layer.group_add = revoke_and_join
-            async with calling(guarded, key_of(issued)) as call:
-                while (message := await call.app.next())["type"] != "websocket.close":
-                    pass
-                code: int = message["code"]
-                await call.hang_up()
-                return code
+        settings.PIKKU_AUTH = {**settings.PIKKU_AUTH, "SOCKET_RECHECK": MOMENT}
+        assert during(key_of(issued), scenario, app) == 4403
+
+    @pytest.mark.usefixtures("layer")
+    def test_at_the_earlier_end_of_a_key_that_is_rotated_away(self, mint: Mint) -> None:
+        issued, soon = mint(), timedelta(milliseconds=400)
+
+        async def scenario(call: Call) -> int:
+            await sync_to_async(rotate_key)(issued.key, overlap=soon)
+            assert await still_answers(call)
+            return await call.closed_with()
 
         with pikku_settings(SOCKET_RECHECK=HOUR):
-            assert async_to_sync(go)() == 4401
+            assert during(key_of(issued), scenario) == 4401
+
+    def test_when_the_key_may_not_be_used_from_there_any_more(self, mint: Mint) -> None:
+        issued = mint(networks=["127.0.0.0/8"])
+
+        async def scenario(call: Call) -> int:
+            await asyncio.sleep(3 * MOMENT.total_seconds())
+            assert await still_answers(call)
+            await sync_to_async(APIKey.objects.update)(networks=["192.0.2.0/24"])
+            return await call.closed_with()
+
+        with pikku_settings(SOCKET_RECHECK=MOMENT):
+            assert during(key_of(issued), scenario) == 4403
 
 
 class TestItStays:
@@ -317,14 +225,27 @@ class TestItStays:
         with pikku_settings(SOCKET_RECHECK=HOUR):
             assert during(key_of(issued), scenario) == 4401
 
+    def test_not_beyond_its_expiry_though_the_database_hangs(
+        self, mint: Mint, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(watch, "_SECONDS_TO_ANSWER", 0.05)
+        issued = mint()
+        APIKey.objects.update(expires_at=timezone.now() + timedelta(milliseconds=400))
+
+        async def scenario(call: Call) -> int:
+            answers = asyncio.Event()
+            monkeypatch.setattr(looks, "arecheck", lambda *_: answers.wait())
+            code = await call.closed_with()
+            answers.set()
+            return code
+
+        with pikku_settings(SOCKET_RECHECK=MOMENT):
+            assert during(key_of(issued), scenario) == 4401
+
     def test_where_nobody_came_with_a_credential(self) -> None:
         app = PikkuAuthMiddleware(WhoAmI.as_asgi(), allow_anonymous=True)
         with pikku_settings(SOCKET_RECHECK=MOMENT):
             assert during([], still_answers, app)
-
-
-def down(*_: object, **__: object) -> None:
-    raise OperationalError("gone")
 
 
 class TestTheApplication:
@@ -341,6 +262,32 @@ class TestTheApplication:
         with pikku_settings(SOCKET_RECHECK=MOMENT):
             during(key_of(issued), scenario)
         assert WhoAmI.ended == [4401]
+
+    def test_may_close_by_itself_and_is_closed_once(self, mint: Mint) -> None:
+        issued = mint()
+
+        async def scenario(call: Call) -> list[int]:
+            await call.tell("close")
+            codes = [await call.closed_with()]
+            await sync_to_async(revoke_key)(issued.key)
+            await asyncio.sleep(3 * MOMENT.total_seconds())
+            return codes
+
+        app = PikkuAuthMiddleware(Closing.as_asgi())
+        with pikku_settings(SOCKET_RECHECK=MOMENT):
+            assert during(key_of(issued), scenario, app) == [4000]
+
+    def test_is_not_closed_when_the_client_has_gone(self, mint: Mint) -> None:
+        issued = mint()
+
+        async def go() -> Any:
+            async with calling(PikkuAuthMiddleware(Staying()), key_of(issued)) as call:
+                await call.app.told.put({"type": "websocket.disconnect", "code": 1001})
+                await sync_to_async(revoke_key)(issued.key)
+                return await call.app.next()
+
+        with pikku_settings(SOCKET_RECHECK=MOMENT):
+            assert async_to_sync(go)() is None
 
     def test_may_die_by_itself(self, mint: Mint) -> None:
         async def scenario(call: Call) -> None:
@@ -407,6 +354,19 @@ class TestTheApplication:
         with pikku_settings(SOCKET_RECHECK=HOUR):
             assert during(key_of(issued), scenario) == ["api_key", "Invalid API key."]
 
+    def test_may_ask_for_a_scope_that_may_have_gone(self, mint: Mint, settings: Any) -> None:
+        issued = mint(permissions=["sandbox:*"])
+
+        async def scenario(call: Call) -> list[str]:
+            await call.tell("may I write?")
+            before = await call.says()
+            settings.PIKKU_AUTH = {**settings.PIKKU_AUTH, "MAP_KEY": "tests.mappings.narrow"}
+            await call.tell("may I write?")
+            return [before, await call.says()]
+
+        with pikku_settings(SOCKET_RECHECK=HOUR):
+            assert during(key_of(issued), scenario) == ["api_key", "Missing scope: sandbox:write."]
+
     def test_can_not_ask_about_nobody(self) -> None:
         async def scenario(call: Call) -> str:
             await call.tell("am I good?")
@@ -417,61 +377,55 @@ class TestTheApplication:
         assert during([], scenario, app) == "This socket was opened without a credential."
 
 
-class TestNudges:
-    """What is sent, and what is not."""
+class TestLooks:
+    """What the database is asked for many sockets."""
 
     @pytest.fixture
-    def sent(self, layer: Any) -> list[str]:
-        groups: list[str] = []
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[Principal]:
+        seen: list[Principal] = []
 
-        async def remember(group: str, message: Any) -> None:
-            groups.append(group)
-            assert message == {"type": "pikku_auth.look_again"}
+        async def remember(principal: Principal, request: Any) -> Principal:
+            seen.append(principal)
+            return await arecheck(principal, request)
 
-        layer.group_send = remember
-        return groups
+        monkeypatch.setattr(looks, "arecheck", remember)
+        return seen
 
-    def test_signing_in_nudges_nobody(self, ada: Any, sent: list[str]) -> None:
-        sent.clear()
-        ada.last_login = timezone.now()
-        ada.save(update_fields=["last_login"])
-        assert sent == []
+    def look_thrice(self, key: APIKey) -> list[Any]:
+        async def go() -> list[Any]:
+            principal = await sync_to_async(verify_digest)(key.digest, ip="127.0.0.1")
+            request = RequestFactory().get("/")
+            return await asyncio.gather(
+                *(look_with_others(principal, request) for _ in range(3)), return_exceptions=True
+            )
 
-    def test_another_change_of_a_user_does(self, ada: Any, sent: list[str]) -> None:
-        sent.clear()
-        ada.save(update_fields=["is_active"])
-        assert len(set(sent)) == 1
+        return async_to_sync(go)()
 
-    def test_signing_out_of_no_session_nudges_nobody(self, sent: list[str]) -> None:
-        sent.clear()
-        nudges._session_ended(request=None)
-        assert sent == []
-
-    def test_a_layer_that_hangs_holds_no_revocation_up(
-        self, mint: Mint, layer: Any, monkeypatch: Any, caplog: Any
+    def test_who_asks_for_the_same_at_once_is_answered_together(
+        self, mint: Mint, asked: list[Principal]
     ) -> None:
-        async def hang(*_: object) -> None:
-            await asyncio.Event().wait()
-
         issued = mint()
-        layer.group_send = hang
-        monkeypatch.setattr(nudges, "_SECONDS_TO_TELL", 0.01)
-        assert revoke_key(issued.key)
-        assert "Open sockets were not told of a change: TimeoutError()" in caplog.text
+        answers = self.look_thrice(issued.key)
+        assert [answer.key for answer in answers] == 3 * [issued.key]
+        assert len(asked) == 1
 
-    def test_a_socket_stays_in_its_groups(self, mint: Mint, layer: Any, monkeypatch: Any) -> None:
-        """A layer forgets its members after a day."""
-        issued = mint()
-        principal = verify_digest(issued.key.digest)
-        monkeypatch.setattr(nudges, "_SECONDS_OF_MEMBERSHIP", -1)
+    def test_a_mapping_is_asked_for_each(self, mint: Mint, asked: list[Principal]) -> None:
+        with pikku_settings(MAP_KEY="tests.mappings.narrow"):
+            self.look_thrice(mint(permissions=["sandbox:*"]).key)
+        assert len(asked) == 3
+
+    def test_a_look_that_has_begun_is_joined_by_nobody(
+        self, mint: Mint, asked: list[Principal]
+    ) -> None:
+        key = mint().key
 
         async def go() -> None:
-            async with Nudges(principal) as told:
-                layer.groups.clear()
-                waiting = asyncio.ensure_future(told.wait(HOUR.total_seconds()))
-                while len(layer.groups) < 3:
-                    await asyncio.sleep(0)
-                await sync_to_async(revoke_key)(issued.key)
-                await waiting
+            principal = await sync_to_async(verify_digest)(key.digest)
+            request = RequestFactory().get("/")
+            first = look_with_others(principal, request)
+            while not asked:
+                await asyncio.sleep(0)
+            await asyncio.gather(first, look_with_others(principal, request))
 
         async_to_sync(go)()
+        assert len(asked) == 2

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
-from typing import Any
 
-from channels.db import database_sync_to_async
+from asgiref.sync import sync_to_async
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
+from pikku_auth.contrib.channels.database import as_in_a_request
+from pikku_auth.contrib.channels.scope import Scope
 from pikku_auth.core.subprotocols import tickets_in
 from pikku_auth.exceptions import InvalidTicket, OriginNotAllowed
-from pikku_auth.flows import redeem_ticket, resolve, usage
-from pikku_auth.flows.mapping import mapped
+from pikku_auth.flows import aresolve, redeem_ticket
+from pikku_auth.flows.mapping import amapped
 from pikku_auth.flows.presented import address_of
 from pikku_auth.flows.tickets import ticket_digest
 from pikku_auth.origins import is_trusted
 from pikku_auth.principal import Principal
-
-Scope = dict[str, Any]
 
 _SCHEMES = {"ws": "http", "wss": "https"}
 
@@ -42,33 +41,34 @@ async def decide(
 
     A header decides alone, as everywhere; only where there is none, a ticket does.
 
-    :raises OriginNotAllowed: when a page of another site does.
+    :raises OriginNotAllowed: when a page of another site does, or the ``Host`` is not ours.
     :raises Refused: when there is a credential and it is not good.
     """
-    _check_origin(request, origins)
+    _check_site(request, origins)
     presented = tickets_in(subprotocols)
     digests = [ticket_digest(ticket) for ticket in presented]
-    principal = await database_sync_to_async(_principal)(request, digests)
+    async with as_in_a_request():
+        principal = await aresolve(request) or await _holder_of(digests, request)
     if principal is None and "HTTP_ORIGIN" not in request.META and request.META.get("HTTP_COOKIE"):
         # Browsers always say where they are: what has a cookie and hides that is nobody's friend.
         raise OriginNotAllowed("cookie_without_origin")
     return principal
 
 
-def _principal(request: HttpRequest, tickets: Sequence[str | None]) -> Principal | None:
-    principal = resolve(request)
-    if principal is None and tickets:
-        if len(tickets) > 1:
-            raise InvalidTicket("repeated")
-        principal = mapped(redeem_ticket(tickets[0], ip=address_of(request)), request)
-    usage.flush_outside_transaction()
-    return principal
+async def _holder_of(tickets: Sequence[str | None], request: HttpRequest) -> Principal | None:
+    if not tickets:
+        return None
+    if len(tickets) > 1:
+        raise InvalidTicket("repeated")
+    principal = await sync_to_async(redeem_ticket)(tickets[0], ip=address_of(request))
+    return await amapped(principal, request)
 
 
-def _check_origin(request: HttpRequest, origins: Sequence[str]) -> None:
-    origin = request.META.get("HTTP_ORIGIN")
+def _check_site(request: HttpRequest, origins: Sequence[str]) -> None:
     try:
-        if origin is not None and not is_trusted(origin, request, origins):
-            raise OriginNotAllowed
+        request.get_host()
     except DisallowedHost:
         raise OriginNotAllowed("disallowed_host") from None
+    origin = request.META.get("HTTP_ORIGIN")
+    if origin is not None and not is_trusted(origin, request, origins):
+        raise OriginNotAllowed

@@ -11,11 +11,13 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 
 from pikku_auth.admission import require
-from pikku_auth.contrib.channels.handshake import Scope, decide, request_of
-from pikku_auth.contrib.channels.watch import REQUEST, until_dead
+from pikku_auth.contrib.channels.handshake import decide, request_of
+from pikku_auth.contrib.channels.scope import REQUEST, WANTED, Scope
+from pikku_auth.contrib.channels.watch import until_refused
 from pikku_auth.core.permissions import parse_scope
 from pikku_auth.core.subprotocols import NAME, without_ours
 from pikku_auth.exceptions import Refused
+from pikku_auth.origins import scheme_and_host
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import response_to
 
@@ -24,9 +26,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
-UNAUTHORIZED = 4401
-"""The close code of a socket whose credential is not good any more: 4000 + HTTP's 401."""
+_CLOSE_CODES = 4000
+"""And HTTP's status: 4401 for a credential that is not good any more, 4403 for a lost scope."""
 
+_ENDS = {"websocket.close", "websocket.http.response.start"}
 _SECONDS_TO_LEAVE = 10
 
 
@@ -42,7 +45,7 @@ class PikkuAuthMiddleware:
     is; a bad credential is refused all the same. ``allowed_origins`` are trusted besides the
     site's own origin and ``CSRF_TRUSTED_ORIGINS``.
 
-    :raises ValueError: when one of ``scopes`` is not of the grammar.
+    :raises ValueError: when one of ``scopes`` or ``allowed_origins`` can't be meant.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class PikkuAuthMiddleware:
     ) -> None:
         for scope in scopes:
             parse_scope(scope)
+        _check_origins(allowed_origins)
         self.app = app
         self.scopes = scopes
         self.allow_anonymous = allow_anonymous
@@ -78,10 +82,11 @@ class PikkuAuthMiddleware:
             await _refuse(response_to(refusal, request), scope, receive, send)
             return
         if is_inner:
+            scope[WANTED].extend(self.scopes)
             await self.app(scope, receive, send)
         else:
-            socket = _Socket(scope, receive, send)
-            await _serve(self.app, _scope_for(principal, scope, request), socket)
+            inside = {**_scope_for(principal, scope, request), WANTED: [*self.scopes]}
+            await _serve(self.app, inside, _Socket(scope, receive, send))
 
     async def _admitted(
         self, scope: Scope, request: HttpRequest, is_inner: bool
@@ -103,28 +108,36 @@ class _Socket:
         self._offers_ours = NAME in scope.get("subprotocols", ())
         self._receive = receive
         self._send = send
-        self._is_closed = False
+        self._is_over = False
+        self._code: int | None = None
 
     async def receive(self) -> Message:
         message = await self._receive()
-        if self._is_closed and message["type"] == "websocket.receive":
+        if self._code is not None and message["type"] == "websocket.receive":
             # It was on its way when the socket was closed.
-            return {"type": "websocket.disconnect", "code": UNAUTHORIZED}
+            return {"type": "websocket.disconnect", "code": self._code}
+        if message["type"] == "websocket.disconnect":
+            self._is_over = True
         return message
 
     async def send(self, message: Message) -> None:
-        if self._is_closed:
+        if self._code is not None:
             return
+        if message["type"] in _ENDS:
+            self._is_over = True
         if message["type"] == "websocket.accept" and self._offers_ours:
             # A browser wants one of those it has offered to be taken.
             message = {**message, "subprotocol": message.get("subprotocol") or NAME}
         await self._send(message)
 
-    async def close(self) -> None:
-        self._is_closed = True
+    async def close(self, status: int) -> None:
+        """Unless it has been closed: some servers raise at a second time."""
+        if self._is_over:
+            return
+        self._code = _CLOSE_CODES + status
         with suppress(OSError):  # it has gone by itself
             await self._send(
-                {"type": "websocket.close", "code": UNAUTHORIZED, "reason": "Credential is over"}
+                {"type": "websocket.close", "code": self._code, "reason": "Not let in any more"}
             )
 
 
@@ -135,12 +148,11 @@ async def _serve(app: App, scope: Scope, socket: _Socket) -> None:
         await app(scope, socket.receive, socket.send)
         return
     serving = asyncio.ensure_future(app(scope, socket.receive, socket.send))
-    watching = asyncio.ensure_future(until_dead(principal, request))
+    watching = asyncio.ensure_future(until_refused(principal, request, scope[WANTED]))
     try:
         await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
-            watching.result()  # or what the host's mapping has raised
-            await socket.close()
+            await socket.close(watching.result())  # or what the host's mapping has raised
             await asyncio.wait({serving}, timeout=_SECONDS_TO_LEAVE)
     finally:
         serving.cancel()
@@ -148,6 +160,13 @@ async def _serve(app: App, scope: Scope, socket: _Socket) -> None:
         await asyncio.gather(serving, watching, return_exceptions=True)
     if not serving.cancelled():
         serving.result()
+
+
+def _check_origins(origins: Sequence[str]) -> None:
+    if isinstance(origins, str) or not all(all(scheme_and_host(origin)) for origin in origins):
+        raise ValueError(
+            f'allowed_origins is {origins!r}: write a list such as ["https://app.example.com"].'
+        )
 
 
 def _scope_for(principal: Principal | None, scope: Scope, request: HttpRequest) -> Scope:
@@ -176,7 +195,8 @@ async def _refuse(response: HttpResponse, scope: Scope, receive: Receive, send: 
     if message["type"] != "websocket.connect":
         return
     if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": 4000 + response.status_code})
+        code = _CLOSE_CODES + response.status_code
+        await send({"type": "websocket.close", "code": code})
         return
     headers = [
         (name.lower().encode("latin1"), value.encode("latin1")) for name, value in response.items()
