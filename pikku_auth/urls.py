@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from pikku_auth.views import device, page, sessions, tickets
+from pikku_auth.views import device, page, sessions, tickets, whoami
 
 app_name = "pikku_auth"
 
@@ -21,5 +21,6 @@ urlpatterns = [
     path("revoke-session", sessions.revoke_session, name="revoke_session"),
     path("revoke-sessions", sessions.revoke_sessions, name="revoke_sessions"),
     path("revoke-other-sessions", sessions.revoke_other_sessions, name="revoke_other_sessions"),
+    path("whoami", whoami.whoami, name="whoami"),
     path("ws-ticket", tickets.ws_ticket, name="ws_ticket"),
 ]

@@ -13,16 +13,19 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import AdminSite
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path
+from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
-from pikku_auth.admin.base import WatchingAdmin, may, origin_of
+from pikku_auth.admin.base import may, origin_of
+from pikku_auth.admin.finding import FindingAdmin
 from pikku_auth.exceptions import InvalidInput
 
 MOST = 1_000
@@ -53,7 +56,8 @@ class ReasonForm(ActForm):
 @dataclass(frozen=True)
 class Act:
     """``run`` gets the request, the rows and what the form asked; it answers with how many
-    it changed, or with a page. ``question`` and ``done`` are ``ngettext_lazy`` of ``n``."""
+    it changed, or with a page. ``question`` and ``done`` are ``ngettext_lazy`` of ``n``.
+    ``widen`` makes of the rows that were chosen those that will change."""
 
     name: str
     label: Text
@@ -64,7 +68,14 @@ class Act:
     meaning: Text = ""
     form: type[ActForm] = ActForm
     is_for: Callable[[Any], bool] = field(default=lambda row: True)
+    widen: Callable[[Sequence[Any]], Sequence[Any]] | None = None
     is_dangerous: bool = False
+
+    def concerned(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """Those that will change."""
+        if self.widen is not None:
+            return self.widen(rows)
+        return [row for row in rows if self.is_for(row)]
 
 
 def each(verb: Callable[..., bool], told: Text) -> Callable[..., int]:
@@ -75,14 +86,13 @@ def each(verb: Callable[..., bool], told: Text) -> Callable[..., int]:
     ) -> int:
         origin = origin_of(request)
         changed = [row for row in rows if verb(row, origin=origin, **given)]
-        for row in changed:
-            modeladmin.log_change(request, row, str(told))
+        modeladmin.log_acts(request, changed, str(told))
         return len(changed)
 
     return run
 
 
-class ActingAdmin(WatchingAdmin):
+class ActingAdmin(FindingAdmin):
     """Offers ``acts`` to whom they are permitted."""
 
     acts: Sequence[Act] = ()
@@ -122,30 +132,41 @@ class ActingAdmin(WatchingAdmin):
 
     def go_on(self, request: HttpRequest, act: Act, chosen: QuerySet[Any]) -> HttpResponse:
         """Ask about the rows, or do it to them if that was confirmed."""
-        rows = list(chosen.order_by("pk")[: MOST + 1])
+        related: Any = self.list_select_related
+        rows = list(chosen.select_related(*related).order_by("pk")[: MOST + 1])
         if not 0 < len(rows) <= MOST:
-            problem = _("Choose from 1 to %(n)d rows.") % {"n": MOST}
-            self.message_user(request, problem, messages.ERROR)
-            return self._back_to_list()
+            return self._turn_back(request, _too_many(chosen) if rows else _("Choose a row."))
         if request.method == "POST" and "confirm" in request.POST:
             return self._do(request, act, rows)
+        if act.widen is None and not act.concerned(rows):
+            told = _("That can't be done to any of the rows that you chose.")
+            return self._turn_back(request, told)
         return self._ask(request, act, rows, act.form(request))
 
     def _ask(
         self, request: HttpRequest, act: Act, rows: Sequence[Any], form: ActForm
     ) -> HttpResponse:
         """The page that says what the act means, for which rows."""
+        concerned = act.concerned(rows)
+        columns = self.permitted(request, self.act_columns)
         return self.page(
             request,
             "act.html",
-            title=act.question % {"n": len(rows)},
+            title=act.question % {"n": len(concerned)},
             act=act,
             form=form,
-            ids=",".join(str(row.pk) for row in rows),
+            ids=",".join(str(row.pk) for row in (rows if act.widen else concerned or rows)),
+            left_out=0 if act.widen else len(rows) - len(concerned),
+            back=_query_of_list(request),
             action_url=self.url_of(self.model, "act", act.name),
-            headings=[getattr(self, column).short_description for column in self.act_columns],
-            table=[[getattr(self, column)(row) for column in self.act_columns] for row in rows],
+            headings=[getattr(self, column).short_description for column in columns],
+            table=[[getattr(self, column)(row) for column in columns] for row in concerned],
         )
+
+    def log_acts(self, request: HttpRequest, rows: Sequence[Any], told: str) -> None:
+        """Django's own log of what staff do, an entry for each row."""
+        who: Any = request.user.pk
+        LogEntry.objects.log_actions(who, rows, CHANGE, told)
 
     def changeform_view(
         self,
@@ -174,10 +195,17 @@ class ActingAdmin(WatchingAdmin):
         if isinstance(outcome, HttpResponse):
             return outcome
         self.message_user(request, act.done % {"n": outcome}, messages.SUCCESS)
-        return self._back_to_list()
+        return self._back_to_list(request)
 
-    def _back_to_list(self) -> HttpResponse:
-        return HttpResponseRedirect(self.url_of(self.model, "changelist"))
+    def _turn_back(self, request: HttpRequest, problem: str) -> HttpResponse:
+        self.message_user(request, problem, messages.ERROR)
+        return self._back_to_list(request)
+
+    def _back_to_list(self, request: HttpRequest) -> HttpResponse:
+        """To the list as it was filtered."""
+        query = _query_of_list(request)
+        path = self.url_of(self.model, "changelist")
+        return HttpResponseRedirect(f"{path}?{query}" if query else path)
 
 
 def _ids(request: HttpRequest) -> list[int]:
@@ -186,6 +214,27 @@ def _ids(request: HttpRequest) -> list[int]:
     if not all(word.isdecimal() and len(word) < 19 for word in given):
         raise Http404
     return [int(word) for word in given[: MOST + 1]]
+
+
+def _query_of_list(request: HttpRequest) -> str:
+    """How the list was filtered where the rows were chosen."""
+    if "action" in request.POST:
+        return request.GET.urlencode()
+    return QueryDict(request.POST.get("back", "")).urlencode()
+
+
+def _too_many(chosen: QuerySet[Any]) -> str:
+    count = chosen.count()
+    return ngettext(
+        "You chose %(count)s row, and at most %(most)s go at once: narrow the list by its "
+        "filters, or choose page by page.",
+        "You chose %(count)s rows, and at most %(most)s go at once: narrow the list by its "
+        "filters, or choose page by page.",
+        count,
+    ) % {
+        name: number_format(n, force_grouping=True)
+        for name, n in {"count": count, "most": MOST}.items()
+    }
 
 
 def _action_of(act: Act) -> Callable[[ActingAdmin, HttpRequest, QuerySet[Any]], HttpResponse]:

@@ -7,13 +7,21 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.base import WatchingAdmin
+from pikku_auth.admin.finding import FindingAdmin
 from pikku_auth.admin.issuing import plain
 from pikku_auth.admin.stories import told
 from pikku_auth.models import AuditEvent
@@ -30,7 +38,7 @@ class _Echo:
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(WatchingAdmin):
+class AuditEventAdmin(FindingAdmin):
     """What was done, by whom, from where."""
 
     list_display = ("at", "what", "subject", "actor_name", "door", "ip")
@@ -50,11 +58,25 @@ class AuditEventAdmin(WatchingAdmin):
             return True
         return super().lookup_allowed(lookup, value, request)
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Django's, with what the export has to know: the filters, and not the page."""
+        query = request.GET.copy()
+        query.pop(PAGE_VAR, None)
+        context = {"export_query": query.urlencode(), **(extra_context or {})}
+        response: HttpResponse = super().changelist_view(request, context)
+        return response
+
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """The events of the list as it is filtered, as a CSV file, the newest first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        events = self.get_changelist_instance(request).get_queryset(request)
+        try:
+            events = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters:
+            path = self.url_of(AuditEvent, "changelist")
+            return HttpResponseRedirect(f"{path}?{ERROR_FLAG}=1")
         lines = _lines(events.iterator(chunk_size=_CHUNK))
         response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
         name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.csv"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -12,9 +13,10 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from pikku_auth.admin.stories import MOST_TOLD, story_of, told
+from pikku_auth.admin.stories import MOST_TOLD, link_of, story_of, told
 from pikku_auth.flows import Origin
 from pikku_auth.flows.presented import address_of
+from pikku_auth.models import AuditEvent
 
 _SECRET = ("digest", "auth_hash")
 
@@ -25,6 +27,8 @@ class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
     list_per_page = 50
     show_full_result_count = False
     actions_selection_counter = True
+    linked: Mapping[str, type[Model]] = {}
+    """Columns that link, and to the pages of what. Who may not see those gets ``…_name``."""
 
     class Media:
         css = {"all": ["pikku_auth/admin.css"]}  # as Django has it
@@ -55,9 +59,44 @@ class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
     ) -> HttpResponse:
         """The audit trail of a row in words, whichever door each act came through."""
         row = self.get_object(request, unquote(object_id))
-        story = [(event, told(event)) for event in story_of(row)]
-        context = {"story": story, "most_told": MOST_TOLD, **(extra_context or {})}
+        context = {
+            "story": [(event, told(event)) for event in story_of(row)],
+            "most_told": MOST_TOLD,
+            "media": self.media,
+            "trail": self._trail_of(row, request),
+            **(extra_context or {}),
+        }
         return super().history_view(request, object_id, context)
+
+    def _trail_of(self, row: Model | None, request: HttpRequest) -> str:
+        """The address of all events of ``row``, where the viewer may see it."""
+        link = link_of(row)
+        if row is None or not link or not may_see(self.admin_site, AuditEvent, request):
+            return ""
+        return f"{self.url_of(AuditEvent, 'changelist')}?{link}__id__exact={row.pk}"
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return self.permitted(request, super().get_list_display(request))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [
+            (name, {**options, "fields": self.permitted(request, options["fields"])})
+            for name, options in super().get_fieldsets(request, obj)
+        ]
+
+    def permitted(self, request: HttpRequest, columns: Sequence[Any]) -> list[Any]:
+        """``columns`` without the links that would lead the viewer to a refusal."""
+        return [
+            tuple(self.permitted(request, column))
+            if isinstance(column, (list, tuple))
+            else self._permitted(request, column)
+            for column in columns
+        ]
+
+    def _permitted(self, request: HttpRequest, column: str) -> str:
+        model = self.linked.get(column)
+        links = model is None or may_see(self.admin_site, model, request)
+        return column if links else f"{column}_name"
 
     def page(self, request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
         """A page of this site's, with what its templates expect."""
@@ -66,6 +105,7 @@ class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "media": self.media,
+            "way_back": self.way_back(request),
         }
         return TemplateResponse(request, f"admin/pikku_auth/{template}", common | context)
 
@@ -74,6 +114,12 @@ class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
         meta, site = model._meta, self.admin_site.name
         path = f"admin:{meta.app_label}_{meta.model_name}_{name}"
         return reverse(path, args=args, current_app=site)
+
+    def way_back(self, request: HttpRequest) -> str:
+        """The list, or the front page for who may not see it."""
+        if self.has_view_permission(request):
+            return self.url_of(self.model, "changelist")
+        return reverse("admin:index", current_app=self.admin_site.name)
 
     def link_to(self, row: Model | None) -> str:
         """A link to the page of ``row``, where this site has one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,12 +35,29 @@ IN_OR_AGO: dict[str, Any] = {
 """The same where “in” or “ago” stands beside it: German has “3 Tage”, but “in 3 Tagen”."""
 
 
+_FEW = 3
+
+
 def state_of(key: APIKey, now: datetime) -> SafeString:
     """The state of a key as a coloured word."""
     state = key.state(now)
     if state is KeyState.ACTIVE and _ends_soon(key, now):
         return badge("expiring", _("expiring soon"))
     return badge(state.value, str(state.label))
+
+
+def key_of(key: APIKey) -> SafeString:
+    """What people know a key by: its name if it has one, and its first characters."""
+    start = format_html("<code>{}…</code>", key.start)
+    return format_html("{}<br>{}", key.name, start) if key.name else start
+
+
+def some_of(scopes: Sequence[str]) -> SafeString | str:
+    """The first scopes; all of them are there for who asks."""
+    if len(scopes) <= _FEW:
+        return ", ".join(scopes)
+    some, more = ", ".join(scopes[:_FEW]), len(scopes) - _FEW
+    return format_html('<span title="{}">{} +{}</span>', ", ".join(scopes), some, more)
 
 
 def badge(kind: str, label: str) -> SafeString:

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import re
+from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path
-from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 
-from pikku_auth.admin.acts import ActingAdmin
-from pikku_auth.admin.base import may_see
+from pikku_auth.admin.base import WatchingAdmin, may_see
+from pikku_auth.core.secrets import found_in
 from pikku_auth.flows.leaks import digests_of, find_leaked
 
-_SECRET = re.compile(r"[a-z][a-z0-9]{1,15}_[0-9A-Za-z]{49}")
 
-
-def looks_like_a_secret(text: str) -> bool:
-    """Whether ``text`` has the form of a key or a token of ours, of any prefix."""
-    return _SECRET.fullmatch(text.strip()) is not None
-
-
-class FindingAdmin(ActingAdmin):
+class FindingAdmin(WatchingAdmin):
     """A box to paste a secret into. It comes by POST, is digested, and is never shown again."""
 
     def get_urls(self) -> list[URLPattern]:
-        find = self.admin_site.admin_view(self.find_view)
+        # Outermost: asking who it is may fail already, and the report would have the secret.
+        find = sensitive_post_parameters("secret")(self.admin_site.admin_view(self.find_view))
         name = f"{self.opts.app_label}_{self.opts.model_name}_find"
         return [path("find/", find, name=name), *super().get_urls()]
 
-    @method_decorator(sensitive_post_parameters("secret"))
     def find_view(self, request: HttpRequest) -> HttpResponse:
         """Lead to the key or the login that has the secret; ``secret`` may be its SHA-256, too."""
         if request.method != "POST":
@@ -46,3 +39,17 @@ class FindingAdmin(ActingAdmin):
             return HttpResponseRedirect(self.url_of(self.model, "changelist"))
         self.message_user(request, _("This is what the secret belongs to."), messages.SUCCESS)
         return HttpResponseRedirect(self.url_of(type(found), "change", found.pk))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Nothing, and a warning, for a secret: here it has become part of an address."""
+        if not found_in(search_term):
+            return super().get_search_results(request, queryset, search_term)
+        warning = _(
+            "That looks like a secret, and it is now in this page's address: in your browser's "
+            "history, and perhaps in a log. Rotate that key. To find a key by its secret, use "
+            "the box below."
+        )
+        self.message_user(request, warning, messages.WARNING)
+        return queryset.none(), False

@@ -37,6 +37,7 @@ class RotateForm(ActForm):
         ],
         widget=AdminRadioSelect({"class": "radiolist"}),
         initial="page",
+        help_text=_("A file goes to your downloads while this page stays, and comes once, too."),
     )
 
     def __init__(self, request: HttpRequest, data: Any = None) -> None:

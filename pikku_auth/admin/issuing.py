@@ -6,20 +6,31 @@ Not in a message, a cookie, the session or a cache; and no cache may keep the an
 from __future__ import annotations
 
 import csv
-import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
+from django.conf import settings
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.http import HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from pikku_auth.admin.base import WatchingAdmin
 from pikku_auth.conf import conf
 from pikku_auth.flows import IssuedKey
+from pikku_auth.models import APIKey
 
-_USED_FORMS = "pikku_auth_used_forms"
-_MOST_REMEMBERED = 50
+
+@dataclass(frozen=True)
+class Shown:
+    """A new key as the template gets it: ``mark`` stands where its secret will be."""
+
+    key: APIKey
+    mark: str
 
 
 def page_with(
@@ -29,20 +40,38 @@ def page_with(
     issued: Sequence[IssuedKey],
     problems: Sequence[str] = (),
 ) -> HttpResponse:
-    """The page that shows new secrets. It is rendered here, so that a failure undoes the keys."""
+    """The page that shows new secrets. It is rendered here, so that a failure undoes the keys.
+
+    The secrets are put in last: no frame of a template that fails holds one.
+    """
+    path = _path_to_try()
+    shown = [Shown(one.key, f"secret-{uuid4().hex}") for one in issued]
     response = modeladmin.page(
         request,
         "issued.html",
         title=title,
-        issued=issued,
+        issued=shown,
         problems=problems,
         header=conf.key_header,
-        try_url=request.build_absolute_uri("/"),
-    )
-    return _unstored(response.render())
+        try_path=path,
+        try_url=request.build_absolute_uri(path or "/"),
+    ).render()
+    _save_session(request)
+    for one, place in zip(issued, shown, strict=True):
+        mark = place.mark.encode()
+        response.content = response.content.replace(mark, one.secret.reveal().encode())
+    return _unstored(response)
 
 
-def file_with(issued: Sequence[IssuedKey]) -> HttpResponse:
+def _path_to_try() -> str:
+    """Where any key may ask who it is; empty if the host has not mounted our URLs."""
+    try:
+        return reverse("pikku_auth:whoami")
+    except NoReverseMatch:
+        return ""
+
+
+def file_with(request: HttpRequest, issued: Sequence[IssuedKey]) -> HttpResponse:
     """New secrets as a CSV file."""
     text = StringIO()
     rows = csv.writer(text)
@@ -51,6 +80,7 @@ def file_with(issued: Sequence[IssuedKey]) -> HttpResponse:
         key = one.key
         row = [key.service_user.name, plain(key.name), key.pk, key.rotated_from_id]
         rows.writerow([*row, one.secret.reveal()])
+    _save_session(request)
     name = f"keys-{timezone.now():%Y%m%d-%H%M%S}.csv"
     response = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -62,18 +92,13 @@ def plain(text: str) -> str:
     return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else text
 
 
-def new_form_id() -> str:
-    """What tells one filled-in form from another."""
-    return uuid.uuid4().hex
-
-
-def use_once(request: HttpRequest, form_id: str) -> bool:
-    """Whether a form comes for the first time: reloading the answer would send it again."""
-    used = request.session.get(_USED_FORMS, [])
-    if form_id in used:
-        return False
-    request.session[_USED_FORMS] = [*used, form_id][-_MOST_REMEMBERED:]
-    return True
+def _save_session(request: HttpRequest) -> None:
+    """Save what the middleware would after the commit: if it can't be, nothing was issued."""
+    if request.session.modified or settings.SESSION_SAVE_EVERY_REQUEST:
+        try:
+            request.session.save()
+        except UpdateError:
+            raise SessionInterrupted("The session ended meanwhile: sign in again.") from None
 
 
 def _unstored(response: HttpResponse) -> HttpResponse:

@@ -42,7 +42,7 @@ def rotate(
         if not issued:
             raise InvalidInput("key", " ".join(problems))
         if given["delivery"] == "file" and not problems:
-            return file_with(issued)
+            return file_with(request, issued)
         return page_with(modeladmin, request, gettext("The new secrets"), issued, problems)
 
 
@@ -63,7 +63,7 @@ ACTS = [
         label=_("Revoke"),
         question=ngettext_lazy("Revoke %(n)d API key?", "Revoke %(n)d API keys?", "n"),
         done=ngettext_lazy("Revoked %(n)d key.", "Revoked %(n)d keys.", "n"),
-        meaning=_("It is refused from the next request on, for good. This can't be undone."),
+        meaning=_("Refused from the next request on, for good. This can't be undone."),
         permission="revoke_apikey",
         run=each(revoke_key, _("Revoked.")),
         form=ReasonForm,
@@ -75,7 +75,7 @@ ACTS = [
         label=_("Disable"),
         question=ngettext_lazy("Disable %(n)d API key?", "Disable %(n)d API keys?", "n"),
         done=ngettext_lazy("Disabled %(n)d key.", "Disabled %(n)d keys.", "n"),
-        meaning=_("It is refused from the next request on, until somebody enables it."),
+        meaning=_("Refused from the next request on, until somebody enables it again."),
         permission="revoke_apikey",
         run=each(disable_key, _("Disabled.")),
         is_for=lambda key: key.enabled and key.revoked_at is None,
@@ -85,7 +85,7 @@ ACTS = [
         label=_("Enable"),
         question=ngettext_lazy("Enable %(n)d API key?", "Enable %(n)d API keys?", "n"),
         done=ngettext_lazy("Enabled %(n)d key.", "Enabled %(n)d keys.", "n"),
-        meaning=_("It works again, unless it is revoked or has expired."),
+        meaning=_("Let in again, unless revoked or expired."),
         permission="mint_apikey",
         run=each(enable_key, _("Enabled.")),
         is_for=lambda key: not key.enabled and key.revoked_at is None,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.contrib import admin, messages
-from django.db.models import QuerySet, TextField
+from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
 from django.db.models.functions import Cast
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +19,8 @@ from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin import key_acts, minting
 from pikku_auth.admin.base import may, origin_of
-from pikku_auth.admin.cells import ago, ahead, state_of
+from pikku_auth.admin.cells import ago, ahead, key_of, some_of, state_of
+from pikku_auth.admin.deleting import DeletingAdmin
 from pikku_auth.admin.filters import (
     ExpiryFilter,
     ServiceUserFilter,
@@ -25,30 +28,23 @@ from pikku_auth.admin.filters import (
     UseFilter,
     media_of,
 )
-from pikku_auth.admin.finding import FindingAdmin, looks_like_a_secret
 from pikku_auth.admin.forms import KeyForm
+from pikku_auth.admin.metadata import MetadataText
 from pikku_auth.flows import delete_key, rename_key
-from pikku_auth.models import APIKey, KeyState
+from pikku_auth.models import APIKey, KeyState, ServiceUser
 
 _OVER = {KeyState.REVOKED, KeyState.EXPIRED}
 
 
 @admin.register(APIKey)
-class APIKeyAdmin(FindingAdmin):
+class APIKeyAdmin(DeletingAdmin):
     """Which keys there are and what they are now; mint, rotate, revoke."""
 
     form = KeyForm
     acts = key_acts.ACTS
-    act_columns = ("key", "owner", "coloured_state", "last_used")
-    list_display = (
-        "start",
-        "name",
-        "owner",
-        "coloured_state",
-        "last_used",
-        "expires",
-        "scope_list",
-    )
+    act_columns = ("key", "coloured_state", "owner", "last_used")
+    list_display = ("key", "coloured_state", "owner", "some_scopes", "last_used", "expires")
+    linked = {"owner": ServiceUser, "creator": get_user_model()}
     list_select_related = ("service_user__user",)
     list_filter = (
         StateFilter,
@@ -65,7 +61,7 @@ class APIKeyAdmin(FindingAdmin):
             _("Life"),
             {
                 "fields": [
-                    ("created_at", "created_by"),
+                    ("created_at", "creator"),
                     "expires_at",
                     ("last_used_at", "last_used_ip"),
                     ("predecessor", "successor_link"),
@@ -97,20 +93,21 @@ class APIKeyAdmin(FindingAdmin):
         return is_over and may(request, "delete_apikey")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        names: list[Any] = [name for _, options in self.fieldsets for name in options["fields"]]
-        flat = [n for name in names for n in (name if isinstance(name, tuple) else [name])]
-        return [name for name in flat if name != "name"]
+        return [name for name in flatten_fieldsets(self.get_fieldsets(request)) if name != "name"]
+
+    def why_kept(self, rows: Any) -> str:
+        states = [state.value for state in _OVER]
+        alive = rows.with_state(timezone.now()).exclude(current_state__in=states).first()
+        told = gettext("%(row)s is still alive: revoke it first.")
+        return told % {"row": alive} if alive else ""
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        if looks_like_a_secret(search_term):
-            self.warn_of_secret(request)
-            return queryset.none(), False
-        if search_term:
-            queryset = queryset.annotate(metadata_text=Cast("metadata", TextField()))
-        rows, duplicates = super().get_search_results(request, queryset, search_term)
-        return rows, duplicates
+        text = Cast("metadata", MetadataText())
+        return super().get_search_results(
+            request, queryset.annotate(metadata_text=text), search_term
+        )
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         return [*self.search_fields, "metadata_text"]
@@ -132,13 +129,29 @@ class APIKeyAdmin(FindingAdmin):
         for key in queryset:
             delete_key(key, origin=origin_of(request))
 
-    @admin.display(description=_("key"))
+    @admin.display(description=_("key"), ordering="name")
     def key(self, key: APIKey) -> str:
-        return str(key)
+        return key_of(key)
 
     @admin.display(description=_("service user"), ordering="service_user__name")
     def owner(self, key: APIKey) -> str:
         return self.link_to(key.service_user)
+
+    @admin.display(description=_("service user"), ordering="service_user__name")
+    def owner_name(self, key: APIKey) -> str:
+        return str(key.service_user)
+
+    @admin.display(description=_("created by"))
+    def creator(self, key: APIKey) -> str:
+        return self.link_to(key.created_by)
+
+    @admin.display(description=_("created by"))
+    def creator_name(self, key: APIKey) -> str:
+        return str(key.created_by or "-")
+
+    @admin.display(description=_("scopes"))
+    def some_scopes(self, key: APIKey) -> str:
+        return some_of(key.scopes) or gettext("none")
 
     @admin.display(description=_("scopes"))
     def scope_list(self, key: APIKey) -> str:
@@ -180,12 +193,3 @@ class APIKeyAdmin(FindingAdmin):
     def metadata_text(self, key: APIKey) -> str:
         text = json.dumps(key.metadata, indent=2, ensure_ascii=False)
         return format_html("<pre>{}</pre>", text)
-
-    def warn_of_secret(self, request: HttpRequest) -> None:
-        """Somebody has typed a secret where it became part of an address."""
-        warning = gettext(
-            "That looks like a secret, and it is now in this page's address: in your browser's "
-            "history, and perhaps in a log. Rotate that key. To find a key by its secret, use "
-            "the box below."
-        )
-        self.message_user(request, warning, messages.WARNING)

@@ -13,19 +13,26 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.acts import Act, ReasonForm, each
+from pikku_auth.admin.acts import Act, ActingAdmin, ReasonForm, each
 from pikku_auth.admin.base import origin_of
 from pikku_auth.admin.cells import ago, ahead, badge
-from pikku_auth.admin.finding import FindingAdmin
-from pikku_auth.flows import revoke_login, revoke_logins
+from pikku_auth.flows import revoke_login
+from pikku_auth.flows.logins import end_logins, open_logins
 from pikku_auth.models import LoginSession
 
 
 def _revoke_all(
     modeladmin: Any, request: HttpRequest, rows: Sequence[LoginSession], given: dict[str, Any]
 ) -> int:
-    users, origin = {row.user for row in rows}, origin_of(request)
-    return sum(revoke_logins(user, origin=origin, **given) for user in users)
+    origin = origin_of(request)
+    users = {row.user for row in rows}
+    ended = [login for user in users for login in end_logins(user, origin=origin, **given)]
+    modeladmin.log_acts(request, ended, gettext("Revoked."))
+    return len(ended)
+
+
+def _all_of_theirs(rows: Sequence[LoginSession]) -> list[LoginSession]:
+    return list(open_logins({row.user for row in rows}))
 
 
 ACTS = [
@@ -45,8 +52,8 @@ ACTS = [
         name="revoke-all",
         label=_("Revoke all of the user's"),
         question=ngettext_lazy(
-            "Revoke every login of the user of %(n)d login?",
-            "Revoke every login of the users of %(n)d logins?",
+            "Revoke all logins of the user, %(n)d in all?",
+            "Revoke all logins of the user, %(n)d in all?",
             "n",
         ),
         done=ngettext_lazy("Ended %(n)d login.", "Ended %(n)d logins.", "n"),
@@ -54,6 +61,7 @@ ACTS = [
         permission="change_loginsession",
         run=_revoke_all,
         form=ReasonForm,
+        widen=_all_of_theirs,
         is_dangerous=True,
     ),
 ]
@@ -79,7 +87,7 @@ class LoginStateFilter(admin.SimpleListFilter):
 
 
 @admin.register(LoginSession)
-class LoginSessionAdmin(FindingAdmin):
+class LoginSessionAdmin(ActingAdmin):
     """Which humans are logged in from where.
 
     Who may change logins may end them; the permission changes nothing else.
@@ -97,6 +105,7 @@ class LoginSessionAdmin(FindingAdmin):
         "last_used",
         "expires",
     )
+    linked = {"human": get_user_model()}
     list_select_related = ("user",)
     list_filter = (LoginStateFilter, "client_id")
     ordering = ("-pk",)
@@ -118,6 +127,10 @@ class LoginSessionAdmin(FindingAdmin):
     @admin.display(description=_("user"))
     def human(self, login: LoginSession) -> str:
         return self.link_to(login.user)
+
+    @admin.display(description=_("user"))
+    def human_name(self, login: LoginSession) -> str:
+        return str(login.user)
 
     @admin.display(description=_("login"))
     def login(self, login: LoginSession) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from django import forms
 from django.contrib.admin import AdminSite
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -19,7 +20,7 @@ from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.metadata import parse_metadata
 from pikku_auth.core.permissions import scope_strings
 from pikku_auth.exceptions import InvalidInput
-from pikku_auth.flows.fields import capped, told
+from pikku_auth.flows.fields import capped, of_key, told
 from pikku_auth.models import APIKey, ServiceUser
 
 T = TypeVar("T")
@@ -27,6 +28,15 @@ T = TypeVar("T")
 _NEVER, _CUSTOM = "never", "custom"
 _LIFETIMES = ["1d", "7d", "30d", "90d", "365d"]
 _FIELD_OF = {"permissions": "more_scopes", "lifetime": "expires_in"}
+_RULES: list[tuple[list[str], list[str]]] = [
+    (["name"], ["name"]),
+    (["scopes", "more_scopes"], ["permissions"]),
+    (["expires_in", "custom_lifetime"], ["lifetime"]),
+    (["networks"], ["networks"]),
+    (["quota", "refill"], ["quota", "refill"]),
+]
+"""Fields that a rule is about, and what the verb calls them."""
+
 _LONG = {"class": "vTextField"}
 _LINES = {"class": "vLargeTextField", "rows": 3}
 
@@ -125,18 +135,28 @@ class MintForm(forms.Form):
             raise forms.ValidationError(gettext("Say how long, for example 12h or 45d."))
         return _parsed(parse_duration, text)
 
+    def clean(self) -> None:
+        """Ask the verb's rules about each field, so that all that is wrong is said at once."""
+        options = self.options()
+        for fields, names in _RULES:
+            if self.errors.keys().isdisjoint(fields):
+                try:
+                    of_key(now=timezone.now(), **{name: options[name] for name in names})
+                except InvalidInput as error:
+                    self.blame(error)
+
     def options(self) -> dict[str, Any]:
         """The arguments of ``mint_key``, save the service user."""
         given = self.cleaned_data
         return {
-            "name": given["name"],
-            "permissions": [*given.get("scopes", []), *given["more_scopes"].split()],
+            "name": given.get("name", ""),
+            "permissions": [*given.get("scopes", []), *given.get("more_scopes", "").split()],
             "lifetime": self._lifetime(),
-            "metadata": given["metadata"],
-            "networks": given["networks"].split(),
-            "rate": given["rate"],
-            "quota": given["quota"],
-            "refill": given["refill"],
+            "metadata": given.get("metadata"),
+            "networks": given.get("networks", "").split(),
+            "rate": given.get("rate"),
+            "quota": given.get("quota"),
+            "refill": given.get("refill"),
         }
 
     def blame(self, error: InvalidInput) -> None:
@@ -145,13 +165,14 @@ class MintForm(forms.Form):
         self.add_error(name if name in self.fields else None, str(error))
 
     def _lifetime(self) -> timedelta | None:
-        choice = self.cleaned_data["expires_in"]
-        if choice == _NEVER:
-            return None
-        if choice == _CUSTOM:
-            custom: timedelta = self.cleaned_data["custom_lifetime"]
-            return custom
-        return parse_duration(choice)
+        match self.cleaned_data.get("expires_in"):
+            case None | "never":
+                return None
+            case "custom":
+                custom: timedelta | None = self.cleaned_data.get("custom_lifetime")
+                return custom
+            case choice:
+                return parse_duration(choice)
 
 
 def _checkboxes(vocabulary: dict[str, list[str]] | None) -> list[tuple[str, str]]:

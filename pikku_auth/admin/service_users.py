@@ -7,15 +7,17 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.db.models import Count, IntegerField, Max, OuterRef, QuerySet, Subquery
+from django.contrib.auth import get_user_model
+from django.db.models import Count, Exists, IntegerField, Max, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.acts import Act, ActingAdmin, each
-from pikku_auth.admin.base import may, origin_of
+from pikku_auth.admin.acts import Act, each
+from pikku_auth.admin.base import may, may_see, origin_of
 from pikku_auth.admin.cells import ago, badge, state_of
+from pikku_auth.admin.deleting import DeletingAdmin
 from pikku_auth.admin.forms import ServiceUserForm
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import (
@@ -60,13 +62,14 @@ ACTS = [
 
 
 @admin.register(ServiceUser)
-class ServiceUserAdmin(ActingAdmin):
+class ServiceUserAdmin(DeletingAdmin):
     """Who the machines are."""
 
     form = ServiceUserForm
     acts = ACTS
     act_columns = ("title", "condition", "active_keys", "last_use")
     list_display = ("name", "description", "condition", "active_keys", "last_use")
+    linked = {"account": get_user_model()}
     list_filter = ("is_active",)
     list_select_related = ("user",)
     search_fields = ("name", "description")
@@ -90,7 +93,7 @@ class ServiceUserAdmin(ActingAdmin):
         return ["name", "description", "condition", "account", "created_at", "last_use"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        fields = self.get_fields(request, obj)
+        fields = self.permitted(request, self.get_fields(request, obj))
         return [name for name in fields if name != "description"] if obj else []
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -103,6 +106,12 @@ class ServiceUserAdmin(ActingAdmin):
         """Only one without keys: they are its history. Deactivating is what stops one."""
         is_bare = obj is None or not obj.keys.exists()
         return is_bare and may(request, "delete_serviceuser")
+
+    def why_kept(self, rows: QuerySet[ServiceUser]) -> str:
+        keys = APIKey.objects.filter(service_user=OuterRef("pk"))
+        kept = rows.filter(Exists(keys)).first()
+        told = gettext("%(row)s has keys, which are its history: deactivate it instead.")
+        return told % {"row": kept} if kept else ""
 
     def add_view(
         self,
@@ -150,8 +159,8 @@ class ServiceUserAdmin(ActingAdmin):
                 for key in newest
             ],
             "more_keys": mine.count() - _SHOWN_KEYS if len(newest) == _SHOWN_KEYS else 0,
-            "may_mint": may(request, "mint_apikey"),
-            "may_see_keys": may(request, "view_apikey") or may(request, "change_apikey"),
+            "may_mint": self.admin_site.is_registered(APIKey) and may(request, "mint_apikey"),
+            "may_see_keys": may_see(self.admin_site, APIKey, request),
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)
@@ -180,3 +189,7 @@ class ServiceUserAdmin(ActingAdmin):
     @admin.display(description=_("Django user"))
     def account(self, row: ServiceUser) -> str:
         return self.link_to(row.user)
+
+    @admin.display(description=_("Django user"))
+    def account_name(self, row: ServiceUser) -> str:
+        return str(row.user or "-")

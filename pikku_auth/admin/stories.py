@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from pikku_auth.admin.cells import in_words
@@ -15,21 +14,22 @@ from pikku_auth.models import APIKey, AuditEvent, LoginSession, ServiceUser
 MOST_TOLD = 200
 """How many events the history of one row shows, the newest ones."""
 
+_LINKS: dict[type, str] = {APIKey: "key", LoginSession: "login", ServiceUser: "service_user"}
+
 Details = Mapping[str, Any]
+
+
+def link_of(row: object) -> str:
+    """Which link of an event leads to ``row``, or an empty one."""
+    return _LINKS.get(type(row), "")
 
 
 def story_of(row: object) -> list[AuditEvent]:
     """What happened to a key, a login, or a service user with its keys, the newest first."""
-    match row:
-        case APIKey():
-            mine = Q(key=row)
-        case LoginSession():
-            mine = Q(login=row)
-        case ServiceUser():
-            mine = Q(service_user=row)
-        case _:
-            return []
-    return list(AuditEvent.objects.filter(mine).order_by("-at", "-pk")[:MOST_TOLD])
+    link = link_of(row)
+    if not link:
+        return []
+    return list(AuditEvent.objects.filter(**{link: row}).order_by("-at", "-pk")[:MOST_TOLD])
 
 
 def told(event: AuditEvent) -> str:

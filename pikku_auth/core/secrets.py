@@ -22,6 +22,7 @@ _RANDOM_LENGTH = 43
 _CHECKSUM_LENGTH = 6
 _START_LENGTH = 8
 _BODY = re.compile(rf"[0-9A-Za-z]{{{_RANDOM_LENGTH + _CHECKSUM_LENGTH}}}")
+_SHAPE = re.compile(r"(?<![0-9A-Za-z])[a-z][a-z0-9]{1,15}_[0-9A-Za-z]{49}(?![0-9A-Za-z])")
 _PRINTABLE = re.compile(r"[!-~]+")
 
 MAX_LENGTH = 128
@@ -82,6 +83,11 @@ def generate(prefix: str) -> Secret:
 def has_prefix(text: str, prefix: str) -> bool:
     """Whether ``text`` claims to be one of ours, well-formed or not."""
     return text.startswith(f"{prefix}_")
+
+
+def found_in(text: str) -> list[str]:
+    """What in ``text``, such as a line of a log, has the form of a secret, whatever its prefix."""
+    return _SHAPE.findall(text)
 
 
 def digest_of(text: str, *, prefix: str, accept_foreign: bool = False) -> str | None:

@@ -50,6 +50,15 @@ def give_back_attempt(subject: str) -> None:
     rows.update(count=F("count") - 1)
 
 
+def claim_once(subject: str, now: datetime) -> bool:
+    """Whether nobody has claimed ``subject`` before. Call it first in the act's transaction.
+
+    Of many at once one wins, and the others wait for how its transaction ends. Remembered for
+    a day, after which the rows are pruned.
+    """
+    return _first_attempt(_key(subject), now, primary())
+
+
 def address_subject(address: str | None) -> str:
     """Who an address stands for: with IPv6 a /64, of which one subscriber has 2⁶⁴ addresses."""
     parsed = parse_address(address)

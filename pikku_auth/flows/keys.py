@@ -34,7 +34,10 @@ def revoke_key(
         revoked = bool(rows.update(revoked_at=now, revoke_reason=reason))
         if revoked:
             tell_revoked(key, reason, origin, now, using)
-    key.refresh_from_db(using=using, fields=["revoked_at", "revoke_reason"])
+    if revoked:
+        key.revoked_at, key.revoke_reason = now, reason
+    else:
+        key.refresh_from_db(using=using, fields=["revoked_at", "revoke_reason"])
     return revoked
 
 

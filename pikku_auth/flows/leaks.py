@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
+
 from pikku_auth.conf import conf
-from pikku_auth.core.secrets import DIGEST, digest_of
+from pikku_auth.core.secrets import DIGEST, digest_of, found_in
 from pikku_auth.flows.database import primary
 from pikku_auth.models import APIKey, LoginSession
 
+_DIGEST = re.compile(rf"(?<![0-9A-Za-z]){DIGEST.pattern}(?![0-9A-Za-z])")
+_MOST = 20
+
 
 def digests_of(text: str) -> list[str]:
-    """What a pasted secret, or the SHA-256 of one, may be stored as."""
-    text = text.strip()
-    secret = digest_of(text, prefix=conf.key_prefix, accept_foreign=True)
-    return [*([secret] if secret else []), *([text] if DIGEST.fullmatch(text) else [])]
+    """What a pasted secret, or the SHA-256 of one, may be stored as.
+
+    It may be in the midst of a line of a log; one of another system has to stand alone.
+    """
+    secrets = [*found_in(text)[:_MOST], text.strip()]
+    digests = [digest_of(one, prefix=conf.key_prefix, accept_foreign=True) for one in secrets]
+    return [*filter(None, digests), *_DIGEST.findall(text.lower())[:_MOST]]
 
 
 def find_leaked(digests: list[str]) -> APIKey | LoginSession | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NoReturn
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from pikku_auth import signals
@@ -114,22 +116,42 @@ def revoke_logins(
     origin: Origin = CODE,
     now: datetime | None = None,
 ) -> int:
-    """End every live login of ``user``, save ``besides``. How many that were.
+    """End every login of ``user`` that is not over, save ``besides``. How many that were.
 
-    A login that is approved and not yet fetched, or not yet decided, never comes to be.
+    Also one that is refused for now, such as an inactive human's: it must not come back with
+    them. A login that is approved and not yet fetched, or not yet decided, never comes to be.
     """
+    return len(end_logins(user, besides=besides, reason=reason, origin=origin, now=now))
+
+
+def end_logins(
+    user: Any,
+    *,
+    besides: LoginSession | None = None,
+    reason: str = "",
+    origin: Origin = CODE,
+    now: datetime | None = None,
+) -> list[LoginSession]:
+    """As :func:`revoke_logins`; those that it has ended."""
     now = now or timezone.now()
     withdraw(user, origin=origin, now=now)
-    logins = [login for login in live_logins(user, now=now) if login != besides]
-    return sum(revoke_login(login, reason=reason, origin=origin, now=now) for login in logins)
+    return [
+        login
+        for login in open_logins([user], now=now)
+        if login != besides and revoke_login(login, reason=reason, origin=origin, now=now)
+    ]
 
 
 def live_logins(user: Any, *, now: datetime | None = None) -> list[LoginSession]:
     """The logins of ``user`` that are good now, the newest first."""
     now = now or timezone.now()
-    rows = LoginSession.objects.using(primary()).select_related("user")
-    mine = rows.filter(user=user, revoked_at=None, expires_at__gt=now).order_by("-pk")
-    return [login for login in mine if login.why_dead(now) is None]
+    return [login for login in open_logins([user], now=now) if login.why_dead(now) is None]
+
+
+def open_logins(users: Iterable[Any], *, now: datetime | None = None) -> QuerySet[LoginSession]:
+    """The logins of ``users`` that are not over, good or refused for now, the newest first."""
+    rows = LoginSession.objects.using(primary()).select_related("user").order_by("-pk")
+    return rows.filter(user__in=users, revoked_at=None, expires_at__gt=now or timezone.now())
 
 
 def refuse_login(reason: str, login: LoginSession | None, ip: str | None) -> NoReturn:

@@ -97,6 +97,31 @@ class TestTheExport:
         html = html_of(auditor.get(EVENTS, {"action__exact": "key_revoked"}))
         assert "export/?action__exact=key_revoked" in html
 
+    @pytest.mark.parametrize(
+        "query",
+        [
+            {"at__gte": "zzz"},
+            {"key__id__exact": "abc"},
+            {"service_user__id__exact": "x"},
+            {"p": "99999"},
+            {"at__year": "x"},
+            {"nonsense": "1"},
+        ],
+    )
+    def test_of_nonsense_leads_back_to_the_list(
+        self, auditor: Client, mint: Mint, query: dict[str, str]
+    ) -> None:
+        """As the list itself does."""
+        _many(120, mint().key.service_user)
+        response = auditor.get(f"{EVENTS}export/", query)
+        assert (response.status_code, response["Location"]) == (302, f"{EVENTS}?e=1")
+
+    def test_is_of_all_pages(self, auditor: Client) -> None:
+        _many(120)
+        html = html_of(auditor.get(EVENTS, {"p": "2", "door__exact": "code"}))
+        assert 'href="export/?door__exact=code"' in html
+        assert 'href="export/"' in html_of(auditor.get(EVENTS))
+
     def test_is_a_file(self, auditor: Client) -> None:
         response = auditor.get(f"{EVENTS}export/")
         assert response["Content-Disposition"].startswith('attachment; filename="audit-')
@@ -130,6 +155,23 @@ class TestHistory:
         html = html_of(superuser.get(f"{SERVICE_USERS}{key.service_user_id}/history/"))
         assert "Service user created" in html
         assert "Key minted" in html
+
+        assert f"{key} of sandbox-runtime" in html
+
+    def test_leads_to_its_events_where_they_may_be_seen(
+        self, superuser: Client, staff: Staff, mint: Mint, make_user: Any
+    ) -> None:
+        key, login = mint().key, logged_in(make_user("ada")).login
+        for base, link, pk in (
+            (KEYS, "key", key.pk),
+            (LOGINS, "login", login.pk),
+            (SERVICE_USERS, "service_user", key.service_user_id),
+        ):
+            trail = f"{EVENTS}?{link}__id__exact={pk}"
+            assert f'href="{trail}"' in html_of(superuser.get(f"{base}{pk}/history/"))
+            assert superuser.get(trail).context["cl"].result_list
+        viewer = staff("view_apikey")
+        assert EVENTS not in html_of(viewer.get(f"{KEYS}{key.pk}/history/"))
 
     def test_of_a_login(self, superuser: Client, make_user: Any) -> None:
         login = logged_in(make_user("ada"), scope="sandbox:read").login

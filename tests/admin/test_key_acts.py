@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from pikku_auth import signals
 from pikku_auth.admin import acts as acts_module
 from pikku_auth.flows import IssuedKey, create_service_user, disable_key, mint_key, revoke_key
-from pikku_auth.models import APIKey, AuditEvent
+from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 from tests.admin.conftest import Staff
 from tests.admin.pages import (
     KEYS,
@@ -27,7 +28,9 @@ from tests.admin.pages import (
     act,
     call,
     html_of,
+    many_keys,
     messages_of,
+    reports_of,
     rotate,
     use,
 )
@@ -65,6 +68,59 @@ class TestRevoking:
         first, second = mint().key, mint().key
         chosen = {"action": "revoke", "_selected_action": [first.pk, second.pk]}
         assert "Revoke 2 API keys?" in html_of(keeper.post(KEYS, chosen))
+
+    def test_the_page_counts_those_that_it_will_be_done_to(
+        self, keeper: Client, mint: Mint
+    ) -> None:
+        revoked, first, second = (mint(name=name).key for name in ("over", "first", "second"))
+        revoke_key(revoked)
+        html = html_of(keeper.get(f"{KEYS}act/revoke/?ids={revoked.pk},{first.pk},{second.pk}"))
+        assert "Revoke 2 API keys?" in html
+        assert "over" not in html[html.index("<tbody>") :]
+        assert "1 more was chosen, to which this can" in html
+
+    def test_there_is_no_page_for_none(self, keeper: Client, mint: Mint) -> None:
+        key = mint().key
+        revoke_key(key)
+        response = keeper.get(f"{KEYS}act/revoke/?ids={key.pk}")
+        assert response["Location"] == KEYS
+        assert messages_of(response) == ["That can't be done to any of the rows that you chose."]
+
+    def test_the_list_is_filtered_afterwards_as_it_was_before(
+        self, keeper: Client, mint: Mint
+    ) -> None:
+        key, query = mint(name="ci").key, "state=active&q=ci"
+        asked = keeper.post(f"{KEYS}?{query}", {"action": "revoke", "_selected_action": key.pk})
+        assert asked.context["back"] == query
+        assert f'href="{KEYS}?state=active&amp;q=ci" class="closelink"' in html_of(asked)
+        assert act(keeper, "revoke", key, back=query)["Location"] == f"{KEYS}?{query}"
+
+    @pytest.mark.parametrize(
+        "back", ["//evil.example", "https://evil.example/", "a\nSet-Cookie: x"]
+    )
+    def test_and_is_no_way_to_elsewhere(self, keeper: Client, mint: Mint, back: str) -> None:
+        location = act(keeper, "revoke", mint().key, back=back)["Location"]
+        assert location.startswith(f"{KEYS}?")
+        assert "\n" not in location
+
+    @pytest.mark.parametrize("count", [50, 1_000])
+    def test_the_page_costs_the_same_for_a_thousand(
+        self, keeper: Client, service_user: ServiceUser, django_assert_num_queries: Any, count: int
+    ) -> None:
+        keeper.get(KEYS)
+        ids = ",".join(str(key.pk) for key in many_keys(service_user, count))
+        with django_assert_num_queries(5):
+            html = html_of(keeper.get(f"{KEYS}act/revoke/", {"ids": ids}))
+        assert f"Revoke {count} API keys?" in html
+
+    def test_a_thousand_cost_four_statements_each(
+        self, keeper: Client, service_user: ServiceUser, django_assert_max_num_queries: Any
+    ) -> None:
+        """A transaction with the change and its audit row; what Django logs comes together."""
+        keys = many_keys(service_user, 1_000)
+        with django_assert_max_num_queries(4_020):
+            act(keeper, "revoke", *keys)
+        assert LogEntry.objects.count() == 1_000
 
     def test_fifty_at_once_are_refused_from_the_next_request_on(
         self, keeper: Client, mint: Mint
@@ -164,6 +220,17 @@ class TestRotating:
         assert 'value="now"' not in html_of(minter.get(f"{KEYS}act/rotate/?ids={issued.key.pk}"))
         assert use(issued) == 200
 
+    def test_django_logs_it_too(self, keeper: Client, mint: Mint) -> None:
+        key = mint().key
+        rotate(keeper, key)
+        entry = LogEntry.objects.get()
+        assert (entry.object_id, entry.change_message) == (str(key.pk), "Rotated.")
+
+    def test_the_page_says_what_a_download_does(self, keeper: Client, mint: Mint) -> None:
+        html = html_of(keeper.get(f"{KEYS}act/rotate/?ids={mint().key.pk}"))
+        assert "A file goes to your downloads while this page stays" in html
+        assert 'class="pikku-after" role="status" hidden' in html
+
     def test_many_are_shown_on_one_page(self, keeper: Client, mint: Mint) -> None:
         keys = [mint(permissions=READ).key for _ in range(3)]
         response = rotate(keeper, *keys)
@@ -236,6 +303,24 @@ class TestRotating:
         assert APIKey.objects.count() == 1
         assert not AuditEvent.objects.filter(action="key_rotated").exists()
 
+    def test_a_template_that_fails_late_reports_no_secret(
+        self, keeper: Client, mint: Mint, settings: Any, tmp_path: Path
+    ) -> None:
+        """A loop that fails at its second key has rendered the first, and a report shows that."""
+        page = tmp_path / "admin" / "pikku_auth" / "issued.html"
+        page.parent.mkdir(parents=True)
+        page.write_text(
+            "{% for one in issued %}{{ one.mark }}{{ one.secret.reveal }}"
+            "{% if forloop.last %}{% include 'nowhere.html' %}{% endif %}{% endfor %}"
+        )
+        settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+        keys = [mint().key for _ in range(2)]
+        with reports_of(keeper) as reports:
+            assert rotate(keeper, *keys).status_code == 500
+        (report,) = reports
+        assert "nowhere.html" in report
+        assert not SECRET.search(report)
+
 
 class TestTheButtons:
     """On the page of a key there is a button for what can be done to it, and no other."""
@@ -279,12 +364,18 @@ class TestNonsense:
     def test_ids_of_no_row(self, keeper: Client, ids: str) -> None:
         response = keeper.get(f"{KEYS}act/revoke/", {"ids": ids})
         assert response.status_code == 302
-        assert messages_of(response) == ["Choose from 1 to 1000 rows."]
+        assert messages_of(response) == ["Choose a row."]
 
     def test_too_many(self, keeper: Client, mint: Mint, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is said how many those are, and the list is filtered as before."""
         monkeypatch.setattr(acts_module, "MOST", 2)
-        keys = [mint().key for _ in range(3)]
-        assert messages_of(act(keeper, "revoke", *keys)) == ["Choose from 1 to 2 rows."]
+        for _ in range(3):
+            mint()
+        chosen = {"action": "revoke", "select_across": 1, "_selected_action": 1}
+        response = keeper.post(f"{KEYS}?state=active", chosen)
+        assert response["Location"] == f"{KEYS}?state=active"
+        (told,) = messages_of(response)
+        assert told.startswith("You chose 3 rows, and at most 2 go at once: narrow the list")
         assert not APIKey.objects.exclude(revoked_at=None).exists()
 
     def test_looking_does_nothing(self, keeper: Client, mint: Mint) -> None:

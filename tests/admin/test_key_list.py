@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any
 
 import pytest
+from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
 
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.flows import (
     IssuedKey,
+    Origin,
     create_service_user,
     deactivate_service_user,
     disable_key,
@@ -23,7 +25,8 @@ from pikku_auth.flows import (
 )
 from pikku_auth.models import APIKey, ServiceUser
 from tests.admin.conftest import Staff
-from tests.admin.pages import KEYS, MINT, html_of, messages_of
+from tests.admin.pages import KEYS, MINT, SERVICE_USERS, USERS, html_of, many_keys
+from tests.conftest import pikku_settings
 
 pytestmark = pytest.mark.django_db
 
@@ -245,53 +248,13 @@ class TestSearch:
     def test_not_by_digest(self, viewer: Client) -> None:
         assert listed(viewer, q=APIKey.objects.get(name="nightly").digest) == []
 
-    def test_a_secret_is_not_searched_for_and_its_owner_is_warned(
-        self, viewer: Client, mint: Mint
-    ) -> None:
-        secret = mint(name="leaked").secret.reveal()
-        response = viewer.get(KEYS, {"q": secret})
-        assert list(response.context["cl"].result_list) == []
-        (warning,) = messages_of(response)
-        assert warning.startswith("That looks like a secret, and it is now in this page's address")
-
-
-class TestFindingALeakedKey:
-    """Paste what was in a log."""
-
-    def find(self, client: Client, text: str) -> Any:
-        return client.post(f"{KEYS}find/", {"secret": text})
-
-    def test_its_page_comes_up(self, viewer: Client, mint: Mint) -> None:
-        issued = mint()
-        for pasted in (issued.secret.reveal(), f"  {issued.secret.reveal()}\n", issued.key.digest):
-            response = self.find(viewer, pasted)
-            assert response["Location"] == f"{KEYS}{issued.key.pk}/change/"
-            assert issued.secret.reveal() not in repr(response.headers)
-
-    def test_a_dead_one_too(self, viewer: Client, mint: Mint) -> None:
-        issued = mint()
-        revoke_key(issued.key)
-        assert "/change/" in self.find(viewer, issued.secret.reveal())["Location"]
-
-    @pytest.mark.parametrize(
-        "text", ["", "x", "pka_" + "0" * 49, "0" * 64, "\0", "ü" * 40, "x" * 9999]
-    )
-    def test_what_belongs_to_nothing_is_said_to(self, viewer: Client, text: str) -> None:
-        response = self.find(viewer, text)
-        assert response["Location"] == KEYS
-        assert messages_of(response) == [
-            "No key and no login here has that secret. Was it copied in full?"
-        ]
-
-    def test_it_comes_by_post_only(self, viewer: Client, mint: Mint) -> None:
-        response = viewer.get(f"{KEYS}find/", {"secret": mint().secret.reveal()})
-        assert (response.status_code, response["Allow"]) == (405, "POST")
-
-    def test_a_key_of_another_system_is_found(self, viewer: Client, mint: Mint) -> None:
-        key = mint().key
-        digest = sha256(b"sk-abc-123").hexdigest()
-        APIKey.objects.filter(pk=key.pk).update(digest=digest)
-        assert self.find(viewer, "sk-abc-123")["Location"] == f"{KEYS}{key.pk}/change/"
+    @pytest.mark.parametrize("term", ["Noël", "noël", "Köln", 'say "hi"', "back\\slash", "東京"])
+    def test_by_metadata_that_is_no_ascii(self, viewer: Client, mint: Mint, term: str) -> None:
+        mint(
+            name="far",
+            metadata={"of": "Noël noël", "in": "Köln, 東京", "x": 'say "hi" back\\slash'},
+        )
+        assert listed(viewer, q=term.replace('"', "").split()[-1]) == ["far"]
 
 
 class TestManyRows:
@@ -305,7 +268,7 @@ class TestManyRows:
     ) -> None:
         viewer.get(KEYS)  # what is asked once, such as content types
         for count in (10, 990):
-            _many(service_user, count)
+            many_keys(service_user, count)
             with django_assert_num_queries(LIST_QUERIES):
                 response = viewer.get(KEYS)
         assert len(response.context["cl"].result_list) == 50
@@ -314,7 +277,7 @@ class TestManyRows:
         self, staff: Staff, service_user: ServiceUser, django_assert_max_num_queries: Any
     ) -> None:
         client = staff("view_apikey", "view_serviceuser", "mint_apikey", "revoke_apikey")
-        _many(service_user, 20_000)
+        many_keys(service_user, 20_000)
         pages = [KEYS, f"{KEYS}?q=name-99", f"{KEYS}?state=active", f"{KEYS}?used=never", MINT]
         for page in pages:
             with django_assert_max_num_queries(14):
@@ -322,23 +285,6 @@ class TestManyRows:
 
 
 LIST_QUERIES = 6
-
-
-def _many(owner: ServiceUser, count: int) -> None:
-    now, before = timezone.now(), APIKey.objects.count()
-    APIKey.objects.bulk_create(
-        [
-            APIKey(
-                service_user=owner,
-                name=f"name-{before + number}",
-                start="pka_x",
-                digest=f"{before + number:064x}",
-                created_at=now,
-            )
-            for number in range(count)
-        ],
-        batch_size=5_000,
-    )
 
 
 @pytest.mark.parametrize("rate", [None, "100/m"])
@@ -359,6 +305,30 @@ def test_the_page_of_a_rotated_key_leads_to_its_successor_and_back(
     new = rotate_key(old).key
     assert f'href="{KEYS}{new.pk}/change/"' in html_of(viewer.get(f"{KEYS}{old.pk}/change/"))
     assert f'href="{KEYS}{old.pk}/change/"' in html_of(viewer.get(f"{KEYS}{new.pk}/change/"))
+
+
+def test_whom_a_key_belongs_to_is_linked_for_who_may_see_them(
+    staff: Staff, superuser: Client, mint: Mint, make_user: Any
+) -> None:
+    key = mint(origin=Origin(actor=make_user("grace"))).key
+    links = [f"{SERVICE_USERS}{key.service_user_id}/change/", f"{USERS}{key.created_by_id}/change/"]
+    pages = (KEYS, f"{KEYS}{key.pk}/change/", f"{KEYS}act/revoke/?ids={key.pk}")
+    limited = staff("view_apikey", "revoke_apikey", "change_apikey")
+    for page in pages:
+        html = html_of(limited.get(page))
+        assert "sandbox-runtime" in html
+        assert not [link for link in links if link in html]
+        assert links[0] in html_of(superuser.get(page))
+    shown = html_of(superuser.get(pages[1]))
+    assert not admin.site.is_registered(get_user_model()) or links[1] in shown
+
+
+def test_of_many_scopes_the_list_shows_some(viewer: Client, mint: Mint) -> None:
+    with pikku_settings(SCOPES=None):
+        mint(permissions=["a:1", "b:2", "c:3", "d:4", "e:5"])
+    assert '<span title="a:1, b:2, c:3, d:4, e:5">a:1, b:2, c:3 +2</span>' in html_of(
+        viewer.get(KEYS)
+    )
 
 
 def test_renaming_is_audited_with_the_name_before(staff: Staff, mint: Mint) -> None:

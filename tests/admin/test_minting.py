@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import AnonymousUser, Permission
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
+from django.db import connections
 from django.template.loader import get_template
 from django.test import Client
 from django.utils import timezone
+from freezegun import freeze_time
 
+from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import create_service_user, deactivate_service_user
+from pikku_auth.flows.delegation import require_covers
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 from tests.admin.conftest import Staff
 from tests.admin.pages import (
@@ -27,6 +35,7 @@ from tests.admin.pages import (
     mint,
 )
 from tests.conftest import dump_of_tables, pikku_settings
+from tests.logins import browser_of
 
 pytestmark = pytest.mark.django_db
 
@@ -86,8 +95,18 @@ def test_it_is_audited_with_who_and_from_where(minter: Client, service_user: Ser
 
 def test_the_page_says_how_to_try_it(minter: Client, service_user: ServiceUser) -> None:
     html = html_of(mint(minter, service_user))
-    assert 'curl -H "x-api-key: $PIKKU_API_KEY" http://testserver/' in html
+    assert 'curl -H "x-api-key: $PIKKU_API_KEY" http://testserver/auth/whoami</pre>' in html
     assert "read -rs PIKKU_API_KEY" in html
+    assert "It says whose key it is" in html
+
+
+@pytest.mark.urls("tests.admin.unmounted")
+def test_where_our_urls_are_not_mounted_it_asks_for_an_address(
+    minter: Client, service_user: ServiceUser
+) -> None:
+    html = html_of(mint(minter, service_user))
+    assert "http://testserver/</pre>" in html
+    assert "put any address of your API" in html
 
 
 class TestTheSecretIsShownOnce:
@@ -116,6 +135,22 @@ class TestTheSecretIsShownOnce:
         assert later.status_code == 200
         assert not SECRET.search(html_of(later))
 
+    def test_a_session_that_can_not_be_saved_undoes_the_key(
+        self, minter: Client, service_user: ServiceUser, settings: Any, monkeypatch: Any
+    ) -> None:
+        """The middleware would save it after the commit, and show an error in place of the key."""
+
+        def fail(*_: Any, **__: Any) -> None:
+            raise UpdateError
+
+        settings.SESSION_SAVE_EVERY_REQUEST = True
+        sent = form_id(minter)
+        with monkeypatch.context() as patch:
+            patch.setattr(SessionStore, "save", fail)
+            assert mint(minter, service_user, form_id=sent).status_code == 400
+        assert not APIKey.objects.exists()
+        assert secret_in(mint(minter, service_user, form_id=sent))
+
     def test_reloading_mints_no_other(self, minter: Client, service_user: ServiceUser) -> None:
         sent = form_id(minter)
         mint(minter, service_user, form_id=sent)
@@ -126,6 +161,29 @@ class TestTheSecretIsShownOnce:
         ]
         assert APIKey.objects.count() == 1
 
+    @pytest.mark.parametrize("sent", ["", "x", "x" * 10_000, "ü:ü", "\0"])
+    def test_a_form_that_is_none_of_ours_mints_nothing(
+        self, minter: Client, service_user: ServiceUser, sent: str
+    ) -> None:
+        again = mint(minter, service_user, form_id=sent, name="production")
+        assert "Please send it again." in html_of(again)
+        assert 'value="production"' in html_of(again)
+        assert not APIKey.objects.exists()
+
+    def test_nor_does_that_of_somebody_else(
+        self, minter: Client, superuser: Client, service_user: ServiceUser
+    ) -> None:
+        mint(minter, service_user, form_id=form_id(superuser))
+        assert not APIKey.objects.exists()
+
+    def test_nor_does_one_that_was_open_for_half_a_day(
+        self, minter: Client, service_user: ServiceUser
+    ) -> None:
+        with freeze_time(timezone.now() - timedelta(hours=12, seconds=2)):
+            sent = form_id(minter)
+        mint(minter, service_user, form_id=sent)
+        assert not APIKey.objects.exists()
+
     def test_a_page_that_fails_undoes_the_key(
         self, minter: Client, service_user: ServiceUser, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -135,13 +193,34 @@ class TestTheSecretIsShownOnce:
         def fail(*_: Any, **__: Any) -> str:
             raise Broken
 
+        sent = form_id(minter)
         page = get_template("admin/pikku_auth/issued.html").template  # type: ignore[attr-defined]
         monkeypatch.setattr(type(page), "_render", fail)
-        sent = {"service_user": service_user.pk, "expires_in": "90d", "form_id": "1"}
         with pytest.raises(Broken):
-            minter.post(MINT, sent)
+            mint(minter, service_user, form_id=sent)
         assert not APIKey.objects.exists()
         assert not AuditEvent.objects.filter(action="key_minted").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_form_that_is_sent_twice_at_once_mints_one_key(make_user: Any) -> None:
+    owner, together = create_service_user("sandbox-runtime"), threading.Barrier(4)
+    browsers = [browser_of(make_user("root", is_staff=True, is_superuser=True))]
+    sent = form_id(browsers[0])
+    for _ in range(3):
+        browsers.append(Client())
+        browsers[-1].cookies = browsers[0].cookies
+
+    def send(browser: Client) -> int:
+        together.wait()
+        try:
+            return mint(browser, owner, form_id=sent).status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(send, browsers)) == [200, 302, 302, 302]
+    assert APIKey.objects.count() == 1
 
 
 class TestTheForm:
@@ -158,11 +237,18 @@ class TestTheForm:
             mint(minter, service_user, more_scopes="anything:goes other:thing")
         assert sorted(APIKey.objects.get().scopes) == ["anything:goes", "other:thing"]
 
-    def test_a_link_may_fill_in_the_service_user(
+    def test_a_link_may_fill_in_the_service_user_and_the_name(
         self, minter: Client, service_user: ServiceUser
     ) -> None:
-        html = html_of(minter.get(MINT, {"service_user": service_user.pk, "csrf": "x"}))
+        given = {"service_user": service_user.pk, "name": "production"}
+        html = html_of(minter.get(MINT, given))
         assert f'<option value="{service_user.pk}" selected>sandbox-runtime</option>' in html
+        assert 'value="production"' in html
+
+    def test_a_link_fills_in_nothing_that_a_key_may_do(self, minter: Client) -> None:
+        """Least of all in the part that is folded away."""
+        given = {"metadata": '{"a": "planted"}', "more_scopes": "planted:x", "rate": "planted"}
+        assert "planted" not in html_of(minter.get(MINT, given))
 
     def test_it_loads_no_list_of_service_users(self, minter: Client) -> None:
         for number in range(30):
@@ -231,6 +317,20 @@ class TestTheForm:
         assert says in str(form.errors[field])
         assert not APIKey.objects.exists()
 
+    def test_all_that_is_wrong_is_said_at_once(
+        self, minter: Client, service_user: ServiceUser
+    ) -> None:
+        wrong = {"more_scopes": "nonsense", "networks": "x", "rate": "often", "refill": "1/d"}
+        wrong |= {"metadata": "{", "expires_in": "custom", "custom_lifetime": "soon"}
+        errors = mint(minter, service_user, **wrong, name="two\u200blines").context["errors"]
+        assert sorted(errors) == sorted({*wrong, "name"} - {"expires_in"})
+
+    def test_but_nothing_that_only_follows_from_it(
+        self, minter: Client, service_user: ServiceUser
+    ) -> None:
+        response = mint(minter, service_user, quota="x", refill="1/d")
+        assert list(response.context["errors"]) == ["quota"]
+
     @pytest.mark.parametrize(("typed", "says"), [("", "Say how long"), ("soon", "duration")])
     def test_another_lifetime_has_to_be_one(
         self, minter: Client, service_user: ServiceUser, typed: str, says: str
@@ -277,6 +377,25 @@ class TestWhoMayMint:
         wrong = str(response.context["adminform"].form.errors["service_user"])
         assert f"may do what you may not ({right.content_type.app_label}.{right.codename})" in wrong
         assert not APIKey.objects.exists()
+
+    def test_an_owner_whose_model_knows_no_permissions_has_none(
+        self, make_user: Any, service_user: ServiceUser
+    ) -> None:
+        """A user model without PermissionsMixin; staff of one may still say what they may."""
+
+        class Plain:
+            def has_perm(self, perm: str) -> bool:
+                return perm == "auth.view_group"
+
+        owner: Any = ServiceUser(name="x")
+        owner._state.fields_cache["user"] = Plain()
+        require_covers(Plain(), owner)
+        service_user.user.user_permissions.add(  # type: ignore[union-attr]
+            Permission.objects.get(codename="view_group")
+        )
+        require_covers(Plain(), service_user)
+        with pytest.raises(InvalidInput):
+            require_covers(AnonymousUser(), service_user)
 
     def test_with_the_same_rights_it_is_not(
         self, minter: Client, service_user: ServiceUser, django_user_model: Any

@@ -49,6 +49,16 @@ def test_a_key_is_minted_and_revoked_there(
     assert done["Location"] == f"{BASE}/apikey/"
 
 
+def test_a_site_without_a_screen_for_keys_says_nothing_of_them(
+    superuser: Client, mint: Callable[..., IssuedKey]
+) -> None:
+    owner = mint(name="production").key.service_user
+    for page in ("change", "history"):
+        html = html_of(superuser.get(f"/machines/pikku_auth/serviceuser/{owner.pk}/{page}/"))
+        assert "Mint a key" not in html
+        assert "apikey" not in html
+
+
 def test_what_it_has_no_screen_for_is_not_linked(
     superuser: Client, mint: Callable[..., IssuedKey]
 ) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
@@ -21,7 +22,7 @@ from pikku_auth.flows import (
 )
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 from tests.admin.conftest import Staff
-from tests.admin.pages import SERVICE_USERS, act, html_of, messages_of, use
+from tests.admin.pages import SERVICE_USERS, USERS, act, html_of, many_keys, messages_of, use
 from tests.conftest import pikku_settings
 
 pytestmark = pytest.mark.django_db
@@ -161,6 +162,15 @@ class TestOnePage:
         assert "production" not in html
         assert "Mint a key" not in html
 
+    def test_its_django_user_is_linked_for_who_may_see_users(
+        self, keeper: Client, superuser: Client, service_user: ServiceUser
+    ) -> None:
+        link = f"{USERS}{service_user.user_id}/change/"
+        assert f">{service_user.user}</div>" in html_of(keeper.get(page_of(service_user)))
+        assert link not in html_of(keeper.get(page_of(service_user)))
+        has_screen = admin.site.is_registered(get_user_model())
+        assert (link in html_of(superuser.get(page_of(service_user)))) == has_screen
+
     def test_only_the_description_can_be_changed(
         self, keeper: Client, service_user: ServiceUser
     ) -> None:
@@ -234,12 +244,40 @@ class TestDeleting:
         superuser.post(SERVICE_USERS, chosen)
         assert not ServiceUser.objects.exists()
 
-    def test_one_with_a_dead_key_stays(
-        self, superuser: Client, mint: Mint, service_user: ServiceUser
+    def test_many_by_the_list_go_through_the_verb(self, superuser: Client) -> None:
+        rows = [create_service_user(name) for name in ("one", "two")]
+        pks = [row.pk for row in rows]
+        chosen = {"action": "delete_selected", "_selected_action": pks, "post": "yes"}
+        superuser.post(SERVICE_USERS, chosen)
+        events = AuditEvent.objects.filter(action="service_user_deleted", door="admin")
+        assert sorted(event.subject for event in events) == ["one", "two"]
+        left = get_user_model()._default_manager.filter(pk__in=[row.user_id for row in rows])
+        assert [user.is_active for user in left] == [False, False]
+
+    @pytest.mark.parametrize("confirmed", [{}, {"post": "yes"}])
+    def test_one_with_a_dead_key_stays_and_it_is_said_why(
+        self, superuser: Client, mint: Mint, service_user: ServiceUser, confirmed: dict[str, str]
     ) -> None:
         revoke_key(mint().key)
-        path = f"{SERVICE_USERS}{service_user.pk}/delete/"
-        assert superuser.post(path, {"post": "yes"}).status_code == 403
-        chosen = {"action": "delete_selected", "_selected_action": service_user.pk, "post": "yes"}
-        superuser.post(SERVICE_USERS, chosen)
+        told = "sandbox-runtime has keys, which are its history: deactivate it instead."
+        by_url = superuser.post(f"{SERVICE_USERS}{service_user.pk}/delete/", confirmed)
+        assert (by_url["Location"], messages_of(by_url)) == (page_of(service_user), [told])
+        chosen = {"action": "delete_selected", "_selected_action": service_user.pk, **confirmed}
+        by_list = superuser.post(SERVICE_USERS, chosen)
+        assert (by_list["Location"], messages_of(by_list)[-1]) == (SERVICE_USERS, told)
         assert ServiceUser.objects.exists()
+
+    def test_refusing_costs_the_same_for_a_thousand_keys(
+        self, superuser: Client, service_user: ServiceUser, django_assert_max_num_queries: Any
+    ) -> None:
+        many_keys(service_user, 1_000)
+        chosen = {"action": "delete_selected", "_selected_action": service_user.pk}
+        with django_assert_max_num_queries(12):
+            superuser.post(SERVICE_USERS, chosen)
+
+    def test_who_may_not_delete_is_refused(self, staff: Staff, service_user: ServiceUser) -> None:
+        client = staff("view_serviceuser")
+        assert client.get(f"{SERVICE_USERS}{service_user.pk}/delete/").status_code == 403
+
+    def test_what_there_is_not_is_said(self, keeper: Client) -> None:
+        assert keeper.get(f"{SERVICE_USERS}999/delete/").status_code == 302

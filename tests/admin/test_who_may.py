@@ -20,6 +20,7 @@ from tests.admin.pages import (
     SERVICE_USERS,
     act,
     html_of,
+    messages_of,
     mint,
     rotate,
 )
@@ -247,6 +248,29 @@ def test_the_list_offers_the_actions_that_are_permitted(
         name for name in ("rotate", "revoke", "disable") if f'<option value="{name}"' in html
     }
     assert offered == BUTTONS[role] & {"rotate", "revoke", "disable"}
+
+
+@pytest.mark.parametrize("confirmed", [{}, {"post": "yes"}])
+def test_why_a_live_key_is_not_deleted_is_said(
+    staff: Staff, mint: Mint, confirmed: dict[str, str]
+) -> None:
+    client, key = staff(*ROLES["deleter"]), mint().key
+    told = f"{key} is still alive: revoke it first."
+    by_url = client.post(f"{KEYS}{key.pk}/delete/", confirmed)
+    assert (by_url["Location"], messages_of(by_url)) == (f"{KEYS}{key.pk}/change/", [told])
+    chosen = {"action": "delete_selected", "_selected_action": key.pk, **confirmed}
+    by_list = client.post(f"{KEYS}?state=active", chosen)
+    assert by_list["Location"] == f"{KEYS}?state=active"
+    assert messages_of(by_list)[-1] == told
+
+
+def test_who_may_only_mint_is_led_to_no_page_that_is_refused(
+    staff: Staff, service_user: ServiceUser
+) -> None:
+    response = mint(staff("mint_apikey", "view_serviceuser"), service_user)
+    assert SECRET.search(html_of(response))
+    assert f'href="{KEYS}"' not in html_of(response)
+    assert '<a href="/admin/" class="button default">' in html_of(response)
 
 
 def test_a_key_that_is_over_can_be_deleted_by_the_list(staff: Staff, mint: Mint) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from django.dispatch import Signal
+from django.test import Client
 from django.utils import timezone
 
 from pikku_auth import exceptions, signals
@@ -98,6 +100,21 @@ class TestVerifying:
         told = re.findall(r"^\| `(\w+)` \| (\d{3}) \|", text_of("keys.md"), re.MULTILINE)
         assert {name for name, _ in told} == set(raised)
         assert [getattr(exceptions, name).status for name, _ in told] == [int(s) for _, s in told]
+
+
+@pytest.mark.django_db
+def test_a_key_that_is_tried_is_told_what_it_is(mint: Mint) -> None:
+    (console,) = examples("keys.md", "console")
+    _, typed, shown = console.splitlines()
+    found = re.fullmatch(r'\$ curl -H "(\S+): \$PIKKU_API_KEY" https://[^/]+(/\S+)', typed)
+    assert found
+    issued = mint(permissions=["sandbox:read"])
+    user: Any = issued.key.service_user.user
+    expected = {**json.loads(shown), "user": user.get_username()}
+    told = Client().get(found[2], headers={found[1]: issued.secret.reveal()}).json()
+    assert issued.key.expires_at
+    assert told == {**expected, "expires_at": issued.key.expires_at.isoformat()}
+    assert list(told) == list(expected)
 
 
 class TestFindingSecrets:

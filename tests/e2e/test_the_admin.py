@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import requests
@@ -67,16 +69,20 @@ def test_mint_copy_and_the_key_works(browser: Chrome, site: Site, who: str) -> N
     assert call(site, secret) == 200
 
 
-def test_the_lines_to_try_it_with_work_as_they_stand(browser: Chrome, site: Site) -> None:
+@pytest.mark.parametrize(("paste", "status"), [("{}", "200"), ("{}x", "401"), ("", "401")])
+def test_the_lines_to_try_it_with_work_as_they_stand(
+    browser: Chrome, site: Site, tmp_path: Path, paste: str, status: str
+) -> None:
     enter(browser, site, LIMITED)
     secret = mint(browser, site)
     lines = browser.find_element(By.CSS_SELECTOR, ".pikku-try").text
-    script = lines.replace(f"{site.url}/", f"{site.url}/api/whoami/")
+    (tmp_path / ".curlrc").write_text('write-out = "\\n%{http_code}"\n')
     done = subprocess.run(
-        ["bash", "-c", script], input=f"{secret}\n", text=True, capture_output=True,
-        timeout=PATIENCE, check=True,
+        ["bash", "-c", lines], input=f"{paste.format(secret)}\n", text=True, capture_output=True,
+        timeout=PATIENCE, check=True, env={**os.environ, "CURL_HOME": str(tmp_path)},
     )  # fmt: skip
-    assert '"user":"sandbox-runtime"' in done.stdout
+    assert done.stdout.endswith(f"\n{status}")
+    assert ('"service_user": "sandbox-runtime"' in done.stdout) == (status == "200")
 
 
 def test_the_secret_stays_nowhere(browser: Chrome, site: Site) -> None:
@@ -162,6 +168,41 @@ def test_a_leaked_secret_is_pasted_and_found(
     assert "This is what the secret belongs to." in browser.page_source
     kept = everything_kept(browser, site)
     assert [place for place, text in kept.items() if leaked in text] == []
+
+
+@pytest.mark.parametrize("page", ["apikey/", "serviceuser/", "loginsession/", "auditevent/"])
+def test_a_line_of_a_log_is_no_address_whichever_list_it_is_searched_in(
+    browser: Chrome, site: Site, page: str
+) -> None:
+    ((pk, leaked),) = mint_in_code(site, ["production"])
+    enter(browser, site, SUPERUSER)
+    open_page(browser, site, page)
+    with another_page(browser):
+        line = f"'x-api-key: {leaked}',"
+        browser.find_element(By.NAME, "q").send_keys(line, Keys.ENTER)
+    assert browser.current_url.endswith(f"/apikey/{pk}/change/")
+    kept = everything_kept(browser, site)
+    assert [place for place, text in kept.items() if leaked in text] == []
+
+
+def test_after_a_download_the_page_says_where_to_go(
+    browser: Chrome, site: Site, tmp_path: Path
+) -> None:
+    ((pk, _),) = mint_in_code(site, ["production"])
+    allowed = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
+    enter(browser, site, LIMITED)
+    open_page(browser, site, f"apikey/act/rotate/?ids={pk}")
+    done = browser.find_element(By.CLASS_NAME, "pikku-after")
+    assert not done.is_displayed()
+    browser.find_element(By.CSS_SELECTOR, "[name=delivery][value=file]").click()
+    browser.find_element(By.NAME, "confirm").click()
+    wait_for(browser, lambda: list(tmp_path.glob("keys-*.csv")))
+    (file,) = tmp_path.glob("keys-*.csv")
+    assert call(site, file.read_text().split()[-1].rpartition(",")[2]) == 200
+    assert done.is_displayed()
+    follow(browser, "Done")
+    assert browser.current_url.endswith("/apikey/")
 
 
 @both

@@ -233,7 +233,27 @@ class TestRevoking:
         ada.set_password("another-horse")
         ada.save()
         assert live_logins(ada, now=NOW) == []
-        assert revoke_logins(ada, now=NOW) == 0
+
+    def test_one_that_is_refused_for_now_ends_too(self, ada: Any, issued: IssuedLogin) -> None:
+        ada.is_active = False
+        ada.save()
+        assert revoke_logins(ada, now=NOW) == 1
+        ada.is_active = True
+        ada.save()
+        assert reason(issued) == "revoked"
+
+    def test_one_of_another_password_ends_too(self, ada: Any, issued: IssuedLogin) -> None:
+        before = ada.password
+        ada.set_password("another-horse")
+        ada.save()
+        assert revoke_logins(ada, now=NOW) == 1
+        ada.password = before
+        ada.save()
+        assert reason(issued) == "revoked"
+
+    def test_one_that_has_expired_is_left_as_it_was(self, ada: Any, issued: IssuedLogin) -> None:
+        assert revoke_logins(ada, now=NOW + WEEK) == 0
+        assert row(issued).revoked_at is None
 
 
 class TestRenewal:

@@ -7,8 +7,9 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError, CommandParser
 
-from pikku_auth.flows import live_logins, revoke_logins
+from pikku_auth.flows import revoke_logins
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.logins import open_logins
 from pikku_auth.management.base import RevokingCommand, in_words
 from pikku_auth.models import LoginSession
 
@@ -26,7 +27,7 @@ class Command(RevokingCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Ask if somebody is there to answer, then revoke."""
         user = _user_named(options["username"])
-        logins = live_logins(user)
+        logins = list(open_logins([user]))
         if logins:
             described = "".join(f"{_described(login)}\n" for login in logins)
             self.confirm(f"{described}End {_counted(len(logins))}?", options)

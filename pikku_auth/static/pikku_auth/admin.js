@@ -12,8 +12,15 @@ document.addEventListener("DOMContentLoaded", () => {
     }
     for (const form of document.querySelectorAll("form.pikku-once")) {
         form.addEventListener("submit", (event) => {
-            if (form.dataset.sent) event.preventDefault();
+            if (form.dataset.sent) {
+                event.preventDefault();
+                return;
+            }
             form.dataset.sent = "yes";
+            // After a download the page stands still; whatever else has happened, not for ever.
+            const after = form.querySelector(".pikku-after");
+            if (after) after.hidden = new FormData(form).get("delivery") !== "file";
+            setTimeout(() => delete form.dataset.sent, 5000);
         });
         // Coming back by the history, the page may be the very one that was sent.
         window.addEventListener("pageshow", () => delete form.dataset.sent);
@@ -22,8 +29,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const find = document.getElementById("pikku-find");
     if (search && find) {
         search.addEventListener("submit", (event) => {
-            const text = search.elements.q.value.trim();
-            if (!/^[a-z][a-z0-9]{1,15}_[0-9A-Za-z]{49}$/.test(text)) return;
+            const text = search.elements.q.value;
+            if (!/(^|[^0-9A-Za-z])[a-z][a-z0-9]{1,15}_[0-9A-Za-z]{49}(?![0-9A-Za-z])/.test(text)) return;
             event.preventDefault();
             find.elements.secret.value = text;
             find.submit();

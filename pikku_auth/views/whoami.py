@@ -1,0 +1,34 @@
+"""The endpoint that says what a credential is: for trying one out, whatever the host's API is."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from pikku_auth.exceptions import NotAuthenticated, Refused
+from pikku_auth.flows import resolve
+from pikku_auth.principal import Principal
+from pikku_auth.refusals import response_to
+from pikku_auth.views.http import endpoint
+
+
+@endpoint("GET", "HEAD")
+def whoami(request: HttpRequest) -> HttpResponse:
+    """``GET whoami``: who the caller is by its key or its login, and what that allows."""
+    try:
+        principal = resolve(request)
+        if principal is None:
+            raise NotAuthenticated
+    except Refused as refusal:
+        return response_to(refusal, request)
+    return JsonResponse(_told(principal))
+
+
+def _told(principal: Principal) -> dict[str, object]:
+    service_user, expires_at = principal.service_user, principal.expires_at
+    return {
+        "via": principal.via,
+        "user": principal.user.get_username(),
+        "service_user": service_user and service_user.name,
+        "scopes": principal.scopes,
+        "expires_at": expires_at and expires_at.isoformat(),
+    }

@@ -1,0 +1,8 @@
+"""A host that has not mounted the package's own URLs."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [path("admin/", admin.site.urls)]
