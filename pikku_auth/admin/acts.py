@@ -148,19 +148,20 @@ class ActingAdmin(FindingAdmin):
     ) -> HttpResponse:
         """The page that says what the act means, for which rows."""
         concerned = act.concerned(rows)
+        shown = concerned if concerned or act.widen else rows
         columns = self.permitted(request, self.act_columns)
         return self.page(
             request,
             "act.html",
-            title=act.question % {"n": len(concerned)},
+            title=act.question % {"n": len(shown)},
             act=act,
             form=form,
-            ids=",".join(str(row.pk) for row in (rows if act.widen else concerned or rows)),
-            left_out=0 if act.widen else len(rows) - len(concerned),
+            ids=",".join(str(row.pk) for row in (rows if act.widen else shown)),
+            left_out=0 if act.widen else len(rows) - len(shown),
             back=_query_of_list(request),
             action_url=self.url_of(self.model, "act", act.name),
             headings=[getattr(self, column).short_description for column in columns],
-            table=[[getattr(self, column)(row) for column in columns] for row in concerned],
+            table=[[getattr(self, column)(row) for column in columns] for row in shown],
         )
 
     def log_acts(self, request: HttpRequest, rows: Sequence[Any], told: str) -> None:

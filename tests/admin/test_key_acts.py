@@ -244,6 +244,7 @@ class TestRotating:
         again = rotate(keeper, key)
         assert not secrets_in(again)
         assert "was rotated already" in html_of(again)
+        assert "Rotate 1 API key?" in html_of(again)
         assert APIKey.objects.count() == 2
 
     def test_they_can_be_downloaded_as_a_file(self, keeper: Client, mint: Mint) -> None:

@@ -15,9 +15,11 @@ from pikku_auth.flows.attempts import (
     CODES_ASKED_FOR,
     WRONG_CODES,
     address_subject,
+    claim_once,
     give_back_attempt,
     spend_attempt,
 )
+from pikku_auth.flows.pruning import prune
 from pikku_auth.models import Attempts
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 TWO_A_MINUTE = Rate(2, timedelta(minutes=1))
 MICROSECOND = timedelta(microseconds=1)
+DAY = timedelta(days=1)
 
 
 def spend(subject: str = "somebody", now: datetime = NOW) -> None:
@@ -143,3 +146,24 @@ def test_two_rows_for_one_subject_can_not_be() -> None:
 )
 def test_an_address_stands_for_its_subscriber(address: str | None, subject: str) -> None:
     assert address_subject(address) == subject
+
+
+class TestClaiming:
+    """What may happen once."""
+
+    def test_is_for_the_first_alone(self) -> None:
+        assert [claim_once("form:1", NOW), claim_once("form:2", NOW)] == [True, True]
+        assert not claim_once("form:1", NOW + timedelta(hours=12))
+
+    def test_is_undone_with_what_it_was_for(self) -> None:
+        with transaction.atomic():
+            claim_once("form:1", NOW)
+            transaction.set_rollback(True)
+        assert claim_once("form:1", NOW)
+
+    def test_is_remembered_for_a_day(self) -> None:
+        claim_once("form:1", NOW)
+        forever = timedelta(days=999)
+        for later, is_free in ((DAY, False), (DAY + MICROSECOND, True)):
+            prune(keys_older_than=forever, events_older_than=forever, now=NOW + later)
+            assert claim_once("form:1", NOW) is is_free
