@@ -88,12 +88,12 @@ def _sendable_token(login: Login) -> str:
 
 
 def _tell_of_the_key(as_json: bool, terminal: Terminal) -> None:
-    """Without asking: servers don't say whose a key is."""
+    """Without asking: a key doesn't say which server it is for."""
     if as_json:
         terminal.answer(json.dumps({"url": None, "user": None, "source": API_KEY_VARIABLE}))
     else:
         terminal.answer(
-            f"an API key from {API_KEY_VARIABLE} (not checked: servers don't say whose a key is)"
+            f"an API key from {API_KEY_VARIABLE} (not checked: it is for no server in particular)"
         )
 
 

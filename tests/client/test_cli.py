@@ -337,7 +337,7 @@ def test_whoami_with_a_key_asks_nobody(
 ) -> None:
     store.save(a_login(server.url))
     assert run("whoami") == Done(
-        0, "an API key from PIKKU_API_KEY (not checked: servers don't say whose a key is)\n", ""
+        0, "an API key from PIKKU_API_KEY (not checked: it is for no server in particular)\n", ""
     )
     assert events(run("whoami", "--json"))[0]["source"] == "PIKKU_API_KEY"
     assert server.seen == []
