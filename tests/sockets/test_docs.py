@@ -53,7 +53,7 @@ def test_the_application_is_as_it_says(names: dict[str, Any], mint: Mint) -> Non
 
 
 def test_a_careful_consumer_notices(names: dict[str, Any], mint: Mint) -> None:
-    issued = mint()
+    issued = mint(permissions=["sandbox:write"])
     app = names["PikkuAuthMiddleware"](names["Careful"].as_asgi())
 
     async def go() -> list[Any]:
