@@ -91,6 +91,23 @@ class TestALayerThatIsNotWell:
         with pikku_settings(SOCKET_RECHECK=HOUR):
             assert during(key_of(issued), scenario) == 4401
 
+    def test_may_hang_once_and_be_joined_then(self, mint: Mint, layer: Any) -> None:
+        issued, join, attempts = mint(), layer.group_add, [hang]
+
+        async def hang_once(group: str, channel: str) -> None:
+            while attempts:
+                await attempts.pop()()
+            await join(group, channel)
+
+        async def scenario(call: Call) -> int:
+            await until(lambda: layer.groups)
+            await sync_to_async(revoke_key)(issued.key)
+            return await call.closed_with()
+
+        layer.group_add = hang_once
+        with pikku_settings(SOCKET_RECHECK=HOUR):
+            assert during(key_of(issued), scenario) == 4401
+
     def test_may_have_lost_its_memory(self, mint: Mint, layer: Any) -> None:
         """What was said in between is found by looking when it listens again."""
         issued = mint()
