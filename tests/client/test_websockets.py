@@ -160,11 +160,11 @@ class TestHeaders:
         self, here: SocketServer, key: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def go() -> None:
-            async for socket in connect(here.url):
-                await socket.recv()
-                if len(here.seen) == 2:
-                    break
-                monkeypatch.setenv("PIKKU_API_KEY", "pka_TheNextOne")
+            attempts: Any = aiter(connect(here.url))
+            await anext(attempts)
+            monkeypatch.setenv("PIKKU_API_KEY", "pka_TheNextOne")
+            await anext(attempts)
+            await attempts.aclose()
 
         asyncio.run(go())
         assert [headers["x-api-key"] for headers in here.seen] == [key, "pka_TheNextOne"]

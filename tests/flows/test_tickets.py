@@ -370,7 +370,7 @@ def test_a_ticket_is_read_where_it_is_written(ada: Any, monkeypatch: pytest.Monk
 
     class ReadsElsewhere:
         def db_for_read(self, model: Any, **_: object) -> str:
-            return "a replica that does not exist"
+            raise AssertionError("a replica was asked")
 
     with override_settings(DATABASE_ROUTERS=[ReadsElsewhere()]):
         assert redeem(ticket).user == ada

@@ -26,7 +26,7 @@ from tests.logins import bearer, browser_of, logged_in
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SECONDS_TO_CLOSE = 5
-"""What a nudge has, which takes far less than one; how long it takes is in docs/performance.md."""
+"""What a nudge has, which takes far less than one; how long it takes is in docs/websockets.md."""
 
 Mint = Callable[..., IssuedKey]
 Headers = dict[str, str]

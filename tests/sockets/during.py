@@ -63,3 +63,9 @@ def key_of(issued: IssuedKey) -> Headers:
 def down(*_: object, **__: object) -> None:
     """What a database does that is down."""
     raise OperationalError("gone")
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait until it holds."""
+    while not condition():
+        await asyncio.sleep(0.001)

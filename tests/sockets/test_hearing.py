@@ -16,7 +16,7 @@ from pikku_auth.contrib.channels.subjects import GROUP
 from pikku_auth.flows import IssuedKey, revoke_key
 from pikku_auth.models import APIKey
 from tests.conftest import pikku_settings
-from tests.sockets.during import HOUR, MOMENT, during, guarded, in_the_database, key_of
+from tests.sockets.during import HOUR, MOMENT, during, guarded, in_the_database, key_of, until
 from tests.sockets.layers import LayerThatGivesUp, hang
 from tests.sockets.wire import Call, calling
 
@@ -65,8 +65,7 @@ class TestALayerThatIsNotWell:
         issued = mint()
 
         async def scenario(call: Call) -> int:
-            while LayerThatGivesUp.gave_up < 3:
-                await asyncio.sleep(0.001)
+            await until(lambda: LayerThatGivesUp.gave_up >= 3)
             monkeypatch.setattr(LayerThatGivesUp, "receive", InMemoryChannelLayer.receive)
             await sync_to_async(revoke_key)(issued.key)
             return await call.closed_with()
@@ -81,8 +80,7 @@ class TestALayerThatIsNotWell:
 
         async def scenario(call: Call) -> int:
             monkeypatch.undo()
-            while not layer.groups:
-                await asyncio.sleep(0.001)
+            await until(lambda: layer.groups)
             await sync_to_async(revoke_key)(issued.key)
             return await call.closed_with()
 
@@ -93,13 +91,29 @@ class TestALayerThatIsNotWell:
         with pikku_settings(SOCKET_RECHECK=HOUR):
             assert during(key_of(issued), scenario) == 4401
 
+    def test_may_hang_once_and_be_joined_then(self, mint: Mint, layer: Any) -> None:
+        issued, join, attempts = mint(), layer.group_add, [hang]
+
+        async def hang_once(group: str, channel: str) -> None:
+            while attempts:
+                await attempts.pop()()
+            await join(group, channel)
+
+        async def scenario(call: Call) -> int:
+            await until(lambda: layer.groups)
+            await sync_to_async(revoke_key)(issued.key)
+            return await call.closed_with()
+
+        layer.group_add = hang_once
+        with pikku_settings(SOCKET_RECHECK=HOUR):
+            assert during(key_of(issued), scenario) == 4401
+
     def test_may_have_lost_its_memory(self, mint: Mint, layer: Any) -> None:
         """What was said in between is found by looking when it listens again."""
         issued = mint()
 
         async def scenario(call: Call) -> int:
-            while GROUP not in layer.groups:
-                await asyncio.sleep(0.001)
+            await until(lambda: layer.groups)
             (channel,) = layer.groups[GROUP]
             await sync_to_async(APIKey.objects.update)(enabled=False)
             layer.groups.clear()
@@ -110,7 +124,9 @@ class TestALayerThatIsNotWell:
             assert during(key_of(issued), scenario) == 4401
 
 
-def test_who_was_revoked_before_anybody_listened_is_found(mint: Mint, layer: Any) -> None:
+def test_who_was_revoked_before_anybody_listened_is_found(
+    mint: Mint, layer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After the handshake was judged, and before the socket could be told."""
     issued, join = mint(), layer.group_add
 
@@ -127,9 +143,8 @@ def test_who_was_revoked_before_anybody_listened_is_found(mint: Mint, layer: Any
             await call.hang_up()
             return code
 
-    hearing_patience = pytest.MonkeyPatch()
-    hearing_patience.setattr(hearing, "_SECONDS_TO_ANSWER", HOUR.total_seconds())
-    with hearing_patience.context(), pikku_settings(SOCKET_RECHECK=HOUR):
+    monkeypatch.setattr(hearing, "_SECONDS_TO_ANSWER", HOUR.total_seconds())
+    with pikku_settings(SOCKET_RECHECK=HOUR):
         assert async_to_sync(go)() == 4401
 
 
@@ -167,8 +182,7 @@ class TestTheSwitchboard:
                     await first.wait()
                     members.append(len(layer.groups[GROUP]))
                 members.append(len(layer.groups[GROUP]))
-            while layer.groups:
-                await asyncio.sleep(0)
+            await until(lambda: not layer.groups)
             return members
 
         assert async_to_sync(go)() == [1, 1]
@@ -182,8 +196,7 @@ class TestTheSwitchboard:
             with switchboard().listening(frozenset()) as first:
                 await first.wait()
                 layer.groups.clear()
-                while not layer.groups:
-                    await asyncio.sleep(0)
+                await until(lambda: layer.groups)
 
         async_to_sync(go)()
         assert "TimeoutError" not in caplog.text
