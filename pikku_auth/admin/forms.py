@@ -37,7 +37,7 @@ class RotateForm(ActForm):
         ],
         widget=AdminRadioSelect({"class": "radiolist"}),
         initial="page",
-        help_text=_("A file goes to your downloads while this page stays, and comes once, too."),
+        help_text=_("A file goes to your downloads, once too, and this page stays as it is."),
     )
 
     def __init__(self, request: HttpRequest, data: Any = None) -> None:

@@ -228,7 +228,7 @@ class TestRotating:
 
     def test_the_page_says_what_a_download_does(self, keeper: Client, mint: Mint) -> None:
         html = html_of(keeper.get(f"{KEYS}act/rotate/?ids={mint().key.pk}"))
-        assert "A file goes to your downloads while this page stays" in html
+        assert "A file goes to your downloads, once too" in html
         assert 'class="pikku-after" role="status" hidden' in html
 
     def test_many_are_shown_on_one_page(self, keeper: Client, mint: Mint) -> None:
