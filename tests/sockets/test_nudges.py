@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.db.models.signals import post_delete, post_save
 from django.utils import timezone
 
 from pikku_auth.contrib.channels import nudges
@@ -53,6 +55,25 @@ def sent(layer: Any) -> Sent:
     return told
 
 
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A host's proxy of its user model."""
+    user_model: Any = get_user_model()
+
+    class Proxy(user_model):  # type: ignore[misc]
+        class Meta:
+            proxy = True
+            app_label = user_model._meta.app_label
+            apps = type(user_model._meta.apps)()
+
+    models = [*apps.get_models(), Proxy]
+    monkeypatch.setattr(apps, "get_models", lambda: models)
+    nudges.connect()
+    yield Proxy
+    for signal in (post_save, post_delete):
+        assert signal.disconnect(sender=Proxy, dispatch_uid="pikku_auth.nudge")
+
+
 class TestWhatIsToldOf:
     """Each change that may end a credential, by its name."""
 
@@ -90,17 +111,9 @@ class TestWhatIsToldOf:
         ada.save(update_fields=["is_active"])
         assert sent == [[f"user:{ada.pk}"]]
 
-    def test_by_way_of_a_proxy_model_too(self, ada: Any, sent: Sent) -> None:
-        user_model: Any = get_user_model()
-
-        class Proxy(user_model):  # type: ignore[misc]
-            class Meta:
-                proxy = True
-                app_label = user_model._meta.app_label
-                apps = type(user_model._meta.apps)()
-
+    def test_by_way_of_a_proxy_model_too(self, ada: Any, proxy: Any, sent: Sent) -> None:
         sent.clear()
-        Proxy.objects.get(pk=ada.pk).save()
+        proxy.objects.get(pk=ada.pk).save()
         assert sent == [[f"user:{ada.pk}"]]
 
     def test_a_user_that_is_gone(self, ada: Any, sent: Sent) -> None:
@@ -121,6 +134,11 @@ class TestWhatIsNot:
         ada.last_login = timezone.now()
         ada.save(update_fields=["last_login"])
         assert sent == []
+
+    def test_what_is_no_user(self) -> None:
+        """Whose deletions are listened to, Django deletes row by row."""
+        heard = {model for model in apps.get_models() if post_delete.has_listeners(model)}
+        assert heard == {get_user_model()}
 
     def test_a_key_that_begins(self, mint: Mint, sent: Sent) -> None:
         mint()

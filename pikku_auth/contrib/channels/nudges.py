@@ -14,8 +14,10 @@ from weakref import WeakKeyDictionary
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.db import connections, transaction
+from django.db.models import Model
 from django.db.models.signals import post_delete, post_save
 
 from pikku_auth.contrib.channels.subjects import GROUP, subject
@@ -63,9 +65,15 @@ def connect() -> None:
     uid = "pikku_auth.nudge"
     post_save.connect(_written_down, sender=AuditEvent, dispatch_uid=uid)
     session_ended.connect(_session_ended, dispatch_uid=uid)
-    # From any sender, because a proxy of the user's model is one of its own.
-    post_save.connect(_model_saved, dispatch_uid=uid)
-    post_delete.connect(_model_deleted, dispatch_uid=uid)
+    # Not from any sender: with a receiver of its deletions no model is deleted fast.
+    for model in _user_models():
+        post_save.connect(_user_saved, sender=model, dispatch_uid=uid)
+        post_delete.connect(_user_deleted, sender=model, dispatch_uid=uid)
+
+
+def _user_models() -> list[type[Model]]:
+    """The host's, and those that stand for it under another name, such as a proxy."""
+    return [model for model in apps.get_models() if issubclass(model, get_user_model())]
 
 
 def _written_down(*, instance: AuditEvent, **_: object) -> None:
@@ -82,18 +90,17 @@ def _session_ended(*, session_digest: str, **_: object) -> None:
     _note("session", session_digest)
 
 
-def _model_saved(
+def _user_saved(
     *, instance: Any, created: bool = False, update_fields: Any = None, **_: object
 ) -> None:
     # Signing in changes that one field, and nothing that we look at.
     is_sign_in = update_fields is not None and set(update_fields) == {"last_login"}
-    if isinstance(instance, get_user_model()) and not created and not is_sign_in:
+    if not created and not is_sign_in:
         _note("user", instance.pk)
 
 
-def _model_deleted(*, instance: Any, **_: object) -> None:
-    if isinstance(instance, get_user_model()):
-        _note("user", instance.pk)
+def _user_deleted(*, instance: Any, **_: object) -> None:
+    _note("user", instance.pk)
 
 
 def _note(kind: str, name: Any) -> None:
