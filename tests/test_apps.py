@@ -12,4 +12,4 @@ def test_the_app_is_ready_without_what_is_optional(monkeypatch: pytest.MonkeyPat
     sought = []
     monkeypatch.setattr(wiring, "find_spec", sought.append)
     apps.get_app_config("pikku_auth").ready()
-    assert sought == ["drf_spectacular", "channels"]
+    assert sought == ["drf_spectacular", "channels", "ninja"]

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.apps import apps
-from django.contrib.auth import get_user_model
+from django.conf import settings
 from django.db import connections, transaction
 from django.db.models import Model
 from django.db.models.signals import post_delete, post_save
@@ -72,8 +72,16 @@ def connect() -> None:
 
 
 def _user_models() -> list[type[Model]]:
-    """The host's, and those that stand for it under another name, such as a proxy."""
-    return [model for model in apps.get_models() if issubclass(model, get_user_model())]
+    """The host's, and those that stand for it under another name, such as a proxy.
+
+    None where the app is missing that has it, of which a check tells.
+    """
+    name = settings.AUTH_USER_MODEL.lower()
+    return [model for model in apps.get_models() if name in _names_of(model)]
+
+
+def _names_of(model: type[Model]) -> set[str]:
+    return {base._meta.label_lower for base in model.__mro__ if hasattr(base, "_meta")}
 
 
 def _written_down(*, instance: AuditEvent, **_: object) -> None:
