@@ -136,6 +136,8 @@ def test_a_page_asks_nothing_of_the_hosts_context(ask: Ask, settings: Any, path:
     response = ask(path, accept="text/html", x_api_key="pka_x")
     assert (response.status_code, views.people_counted) == (401, [])
     assert "<h1>Invalid API key.</h1>" in response.content.decode()
+    assert ask("/accounts/login/").status_code == 200
+    assert views.people_counted.pop() == 0
 
 
 @pytest.mark.django_db(transaction=True)
