@@ -19,9 +19,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Mint = Callable[..., IssuedKey]
 
 
+@pytest.fixture(scope="module")
+def urls() -> Any:
+    """Made once: ninja wants every API of a process to have a name of its own."""
+    return (path("api/", names_of("ninja.md")["api"].urls),)
+
+
 @pytest.fixture(autouse=True)
-def _served(settings: Any) -> None:
-    settings.ROOT_URLCONF = (path("api/", names_of("ninja.md")["api"].urls),)
+def _served(urls: Any, settings: Any) -> None:
+    settings.ROOT_URLCONF = urls
 
 
 def test_an_operation_knows_its_caller(mint: Mint) -> None:
