@@ -10,7 +10,7 @@ from typing import Any, TypeVar, overload
 from asgiref.sync import iscoroutinefunction
 
 from pikku_auth.admission import admit, require
-from pikku_auth.core.permissions import parse_scope
+from pikku_auth.core.permissions import check_scopes
 from pikku_auth.exceptions import Refused
 from pikku_auth.flows import aresolve, resolve
 from pikku_auth.refusals import response_to, vary_by_credential
@@ -40,8 +40,7 @@ def require_principal(view: Any = None, *, scopes: Sequence[str] = ()) -> Any:
 
     :raises ValueError: when a scope is not of the grammar.
     """
-    for scope in scopes:
-        parse_scope(scope)
+    check_scopes(scopes)
     decorate = partial(_decorate, scopes=scopes)
     return decorate if view is None else decorate(view)
 
@@ -76,7 +75,7 @@ def _wrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
             admit(request, require(resolve(request), scopes))
         except Refused as refusal:
             return response_to(refusal, request)
-        return _told(view(*args, **kwargs))
+        return vary_by_credential(view(*args, **kwargs))
 
     return wrapped
 
@@ -89,14 +88,9 @@ def _awrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
             admit(request, require(await aresolve(request), scopes))
         except Refused as refusal:
             return response_to(refusal, request)
-        return _told(await view(*args, **kwargs))
+        return vary_by_credential(await view(*args, **kwargs))
 
     return wrapped
-
-
-def _told(response: Any) -> Any:
-    vary_by_credential(response)
-    return response
 
 
 def _open(view: Any) -> Any:

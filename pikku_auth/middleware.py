@@ -44,7 +44,7 @@ class PikkuAuthMiddleware:
             if not _is_judged_by_its_view(request):
                 return response_to(refusal, request)
             principal = None
-        return _told(self.get_response(_with(request, principal)))
+        return vary_by_credential(self.get_response(_with(request, principal)))
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         try:
@@ -53,7 +53,7 @@ class PikkuAuthMiddleware:
             if not _is_judged_by_its_view(request):
                 return response_to(refusal, request)
             principal = None
-        return _told(await self.get_response(_with(request, principal)))
+        return vary_by_credential(await self.get_response(_with(request, principal)))
 
 
 def _with(request: HttpRequest, principal: Principal | None) -> HttpRequest:
@@ -62,11 +62,6 @@ def _with(request: HttpRequest, principal: Principal | None) -> HttpRequest:
     else:
         request.principal = None  # type: ignore[attr-defined]  # what this middleware is for
     return request
-
-
-def _told(response: HttpResponseBase) -> HttpResponseBase:
-    vary_by_credential(response)
-    return response
 
 
 def _is_judged_by_its_view(request: HttpRequest) -> bool:

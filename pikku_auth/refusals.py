@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import connections
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 
@@ -79,6 +79,7 @@ def undo() -> None:
             connection.set_rollback(True)
 
 
-def vary_by_credential(response: Any) -> None:
-    """Keep every cache from serving one caller's answer to another."""
+def vary_by_credential(response: HttpResponseBase) -> HttpResponseBase:
+    """``response``, which no cache serves to another caller."""
     patch_vary_headers(response, [conf.key_header, "Authorization"])
+    return response

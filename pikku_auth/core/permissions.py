@@ -44,6 +44,15 @@ def parse_scope(scope: str) -> tuple[str, str]:
     return resource, action
 
 
+def check_scopes(scopes: Iterable[str]) -> None:
+    """Hold what a door demands against the grammar, before any request comes.
+
+    :raises ValueError: when a scope is not of the grammar.
+    """
+    for scope in scopes:
+        parse_scope(scope)
+
+
 def normalise(grant: Grant, *, most: int | None = MAX_SCOPES) -> dict[str, list[str]]:
     """Read permissions in either spelling; sort them, and drop what is said twice.
 

@@ -12,7 +12,7 @@ from rest_framework import permissions
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from pikku_auth.core.permissions import missing, parse_scope
+from pikku_auth.core.permissions import check_scopes, missing
 from pikku_auth.exceptions import InsufficientScope
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import REALM
@@ -116,8 +116,7 @@ class _ScopeMeta(_Composable, permissions.BasePermissionMetaclass):
         """``HasScope("a:b")`` is a permission class; ``HasScope()`` an instance, as in DRF."""
         if not scopes:
             return super().__call__()
-        for scope in scopes:
-            parse_scope(scope)
+        check_scopes(scopes)
         return _ScopeMeta(cls.__name__, (cls,), {"scopes": scopes, "__doc__": cls.__doc__})
 
 

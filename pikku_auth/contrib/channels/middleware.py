@@ -14,7 +14,7 @@ from pikku_auth.admission import require
 from pikku_auth.contrib.channels.handshake import decide, request_of
 from pikku_auth.contrib.channels.scope import REQUEST, WANTED, Scope
 from pikku_auth.contrib.channels.watch import until_refused
-from pikku_auth.core.permissions import parse_scope
+from pikku_auth.core.permissions import check_scopes
 from pikku_auth.core.subprotocols import NAME, without_ours
 from pikku_auth.exceptions import Refused
 from pikku_auth.origins import scheme_and_host
@@ -56,8 +56,7 @@ class PikkuAuthMiddleware:
         allow_anonymous: bool = False,
         allowed_origins: Sequence[str] = (),
     ) -> None:
-        for scope in scopes:
-            parse_scope(scope)
+        check_scopes(scopes)
         _check_origins(allowed_origins)
         self.app = app
         self.scopes = scopes

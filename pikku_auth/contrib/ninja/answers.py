@@ -47,6 +47,4 @@ def varying(run: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _told(request: HttpRequest, response: Any) -> Any:
-    if was_asked(request):
-        vary_by_credential(response)
-    return response
+    return vary_by_credential(response) if was_asked(request) else response

@@ -13,7 +13,7 @@ from ninja.security.base import AuthBase
 from pikku_auth.admission import admit, require
 from pikku_auth.conf import conf
 from pikku_auth.contrib.ninja.answers import note_asked
-from pikku_auth.core.permissions import parse_scope
+from pikku_auth.core.permissions import check_scopes
 from pikku_auth.exceptions import Refused
 from pikku_auth.flows import aresolve, resolve
 from pikku_auth.principal import Principal
@@ -43,8 +43,7 @@ class PikkuAuth(AuthBase):
     openapi_description = "A machine's API key. When present, it alone decides."
 
     def __init__(self, *, scopes: Sequence[str] = ()) -> None:
-        for scope in scopes:
-            parse_scope(scope)
+        check_scopes(scopes)
         self.scopes = scopes
         self.openapi_name = conf.key_header
         super().__init__()
