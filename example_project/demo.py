@@ -52,7 +52,7 @@ def main() -> int:
             print(f"\nThat was not meant to happen: {surprise}", file=sys.stderr)
             return 1
     print("\nThat is the whole story. The server is stopped and the database is gone.")
-    print("Next: README.md has the twelve lines that put this into your own project.")
+    print("Next: README.md has the few lines that put this into your own project.")
     return 0
 
 
