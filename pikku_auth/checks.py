@@ -238,10 +238,10 @@ _HINTS = {"SCOPES": 'Write {"resource": ["action", …], …}, without wildcards
 
 _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "ACCEPT_FOREIGN_KEYS": _is_bool,
-    "ALLOWED_CLIENTS": _is_list_of_clients,
-    "CREATE_USER": _is_callable,
+    "DEVICE_CLIENT_IDS": _is_list_of_clients,
+    "SERVICE_USER_FACTORY": _is_callable,
     "DEFAULT_KEY_LIFETIME": _is_lifetime,
-    "FRESH_SIGN_IN": _is_lifetime,
+    "SIGN_IN_MAX_AGE": _is_lifetime,
     "KEY_HEADER": _is_header,
     "KEY_PREFIX": _is_prefix,
     "LAST_USED_RESOLUTION": _is_positive,
@@ -249,7 +249,7 @@ _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "LOGIN_PREFIX": _is_prefix,
     "LOGIN_RENEWAL": _is_positive,
     "MAP_KEY": _is_hook,
-    "MAP_SESSION": _is_hook,
+    "MAP_LOGIN": _is_hook,
     "MAX_KEY_LIFETIME": _is_lifetime,
     "NUM_PROXIES": _is_number_of_proxies,
     "SCOPES": _is_vocabulary,

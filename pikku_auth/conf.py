@@ -17,10 +17,8 @@ from pikku_auth.core.permissions import normalise
 
 DEFAULTS: dict[str, Any] = {
     "ACCEPT_FOREIGN_KEYS": False,
-    "ALLOWED_CLIENTS": None,
-    "CREATE_USER": "pikku_auth.flows.service_users.create_user",
     "DEFAULT_KEY_LIFETIME": timedelta(days=90),
-    "FRESH_SIGN_IN": None,
+    "DEVICE_CLIENT_IDS": None,
     "KEY_HEADER": "x-api-key",
     "KEY_PREFIX": "pka",
     "LAST_USED_RESOLUTION": timedelta(minutes=1),
@@ -28,10 +26,12 @@ DEFAULTS: dict[str, Any] = {
     "LOGIN_PREFIX": "pks",
     "LOGIN_RENEWAL": timedelta(days=1),
     "MAP_KEY": None,
-    "MAP_SESSION": None,
+    "MAP_LOGIN": None,
     "MAX_KEY_LIFETIME": None,
     "NUM_PROXIES": 0,
     "SCOPES": None,
+    "SERVICE_USER_FACTORY": "pikku_auth.flows.service_users.create_user",
+    "SIGN_IN_MAX_AGE": None,
     "SOCKET_RECHECK": timedelta(seconds=30),
 }
 
@@ -52,36 +52,15 @@ class Settings:
         return bool(self._get("ACCEPT_FOREIGN_KEYS"))
 
     @property
-    def allowed_clients(self) -> list[str] | None:
-        """The client ids that may log in, or ``None`` for any."""
-        clients: list[str] | None = self._get("ALLOWED_CLIENTS")
-        return clients
-
-    @property
-    def create_user(self) -> Callable[[str], Any]:
-        hook: Callable[[str], Any] = import_string(self._get("CREATE_USER"))
-        return hook
-
-    @property
-    def map_key(self) -> Callable[..., Any] | None:
-        """``(key, request) -> Mapped | None``, sync or async; ``None`` for no mapping."""
-        return self._hook("MAP_KEY")
-
-    @property
-    def map_session(self) -> Callable[..., Any] | None:
-        """``(login, request) -> Mapped | None``, sync or async; ``None`` for no mapping."""
-        return self._hook("MAP_SESSION")
-
-    @property
     def default_key_lifetime(self) -> timedelta | None:
         lifetime: timedelta | None = self._get("DEFAULT_KEY_LIFETIME")
         return lifetime
 
     @property
-    def fresh_sign_in(self) -> timedelta | None:
-        """How long ago a human may have signed in to approve a login; ``None`` for ever."""
-        age: timedelta | None = self._get("FRESH_SIGN_IN")
-        return age
+    def device_client_ids(self) -> list[str] | None:
+        """The client ids that may log in, or ``None`` for any."""
+        clients: list[str] | None = self._get("DEVICE_CLIENT_IDS")
+        return clients
 
     @property
     def key_header(self) -> str:
@@ -110,14 +89,24 @@ class Settings:
         return lifetime
 
     @property
+    def login_prefix(self) -> str:
+        return str(self._get("LOGIN_PREFIX"))
+
+    @property
     def login_renewal(self) -> timedelta:
         """How often the end of a login that is in use moves on."""
         renewal: timedelta = self._get("LOGIN_RENEWAL")
         return renewal
 
     @property
-    def login_prefix(self) -> str:
-        return str(self._get("LOGIN_PREFIX"))
+    def map_key(self) -> Callable[..., Any] | None:
+        """``(key, request) -> Mapped | None``, sync or async; ``None`` for no mapping."""
+        return self._hook("MAP_KEY")
+
+    @property
+    def map_login(self) -> Callable[..., Any] | None:
+        """``(login, request) -> Mapped | None``, sync or async; ``None`` for no mapping."""
+        return self._hook("MAP_LOGIN")
 
     @property
     def max_key_lifetime(self) -> timedelta | None:
@@ -133,6 +122,17 @@ class Settings:
         """The host's vocabulary, or ``None`` when any well-formed scope may be granted."""
         vocabulary = self._get("SCOPES")
         return None if vocabulary is None else normalise(vocabulary, most=None)
+
+    @property
+    def service_user_factory(self) -> Callable[[str], Any]:
+        hook: Callable[[str], Any] = import_string(self._get("SERVICE_USER_FACTORY"))
+        return hook
+
+    @property
+    def sign_in_max_age(self) -> timedelta | None:
+        """How long ago a human may have signed in to approve a login; ``None`` for ever."""
+        age: timedelta | None = self._get("SIGN_IN_MAX_AGE")
+        return age
 
     @property
     def socket_recheck(self) -> timedelta:

@@ -27,7 +27,7 @@ class Principal:
     Either ``key`` or ``login`` is what it came with; on a WebSocket it may be neither, but
     the ``ticket`` of a browser's session. ``permissions`` is what that allows, never more
     than it was minted with or approved for. ``claims`` is what the host's ``MAP_KEY`` or
-    ``MAP_SESSION`` has added.
+    ``MAP_LOGIN`` has added.
     """
 
     user: Any
@@ -86,7 +86,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What ``MAP_KEY`` or ``MAP_SESSION`` makes of a caller.
+    """What ``MAP_KEY`` or ``MAP_LOGIN`` makes of a caller.
 
     ``claims`` is anything that the application wants to know; ``permissions`` narrows what
     the credential allows, or leaves it as it is with ``None``.

@@ -1,4 +1,4 @@
-"""What a host may set as ``MAP_KEY`` or ``MAP_SESSION``, sync and async."""
+"""What a host may set as ``MAP_KEY`` or ``MAP_LOGIN``, sync and async."""
 
 from __future__ import annotations
 

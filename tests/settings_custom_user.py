@@ -7,4 +7,4 @@ from tests.settings import INSTALLED_APPS, PIKKU_AUTH
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.people"]
 AUTH_USER_MODEL = "people.Person"
-PIKKU_AUTH = {**PIKKU_AUTH, "CREATE_USER": "tests.people.models.create_machine"}
+PIKKU_AUTH = {**PIKKU_AUTH, "SERVICE_USER_FACTORY": "tests.people.models.create_machine"}

@@ -55,7 +55,7 @@ def test_only_three_packages_come_along() -> None:
         ("Django", "6.0.3", False),
         ("Django", "6.0.4", True),
         ("Django", "6.1", True),
-        ("Django", "6.2", False),
+        ("Django", "6.2", True),
         ("djangorestframework", "3.15.2", False),
         ("djangorestframework", "3.16.0", True),
         ("requests", "2.32.3", False),

@@ -1,4 +1,4 @@
-"""The host's word on a verified caller: ``MAP_KEY`` and ``MAP_SESSION``.
+"""The host's word on a verified caller: ``MAP_KEY`` and ``MAP_LOGIN``.
 
 They see the application's own rows as they are now, so that what a key may do can follow
 them. They may add claims, narrow permissions, or reject; never widen.
@@ -70,7 +70,7 @@ async def amapped(principal: Principal, request: HttpRequest) -> Principal:
 
 
 def _hook_for(principal: Principal) -> Hook | None:
-    return conf.map_key if principal.via == "api_key" else conf.map_session
+    return conf.map_key if principal.via == "api_key" else conf.map_login
 
 
 def _is_async(hook: Hook) -> bool:
@@ -94,7 +94,7 @@ def _errors_surface() -> Iterator[None]:
 
 def _applied(principal: Principal, answer: object) -> Principal:
     if not isinstance(answer, Mapped):
-        setting = "MAP_KEY" if principal.via == "api_key" else "MAP_SESSION"
+        setting = "MAP_KEY" if principal.via == "api_key" else "MAP_LOGIN"
         raise TypeError(
             f"PIKKU_AUTH[{setting!r}] returned {type(answer).__name__}: it must return a "
             "pikku_auth.principal.Mapped, or None to reject the caller."

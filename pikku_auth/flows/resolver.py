@@ -34,7 +34,7 @@ def resolve(request: HttpRequest, *, now: datetime | None = None) -> Principal |
 
     A present key header decides alone, even an empty one: exactly one live key, or the
     caller is refused and nothing else is tried. A bearer of our format goes the same
-    way; any other bearer is somebody else's to judge. ``MAP_KEY`` and ``MAP_SESSION``
+    way; any other bearer is somebody else's to judge. ``MAP_KEY`` and ``MAP_LOGIN``
     have the last word. A request is judged once, however many doors it passes.
 
     :raises Refused: when a credential is there and not good.

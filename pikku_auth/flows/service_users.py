@@ -45,7 +45,7 @@ def create_service_user(
     check_description(description)
     try:
         with transaction.atomic(using=using):
-            account = _adopted(user) if user is not None else conf.create_user(name)
+            account = _adopted(user) if user is not None else conf.service_user_factory(name)
             service_user = ServiceUser.objects.using(using).create(
                 name=name, description=description, user=account, created_at=now
             )
@@ -70,7 +70,7 @@ def create_service_user(
 
 
 def create_user(name: str) -> Any:
-    """Make the Django user of a service user: the default of ``CREATE_USER``.
+    """Make the Django user of a service user: the default of ``SERVICE_USER_FACTORY``.
 
     :raises InvalidInput: when the host's user model wants more than a name.
     """
@@ -84,7 +84,8 @@ def create_user(name: str) -> Any:
             "user",
             _(
                 "%(model)s can't be made from the name %(name)r alone (%(problems)s): set "
-                "PIKKU_AUTH['CREATE_USER'] to a function that makes one, or adopt an existing user."
+                "PIKKU_AUTH['SERVICE_USER_FACTORY'] to a function that makes one, or adopt an "
+                "existing user."
             )
             % {"model": model.__name__, "name": name, "problems": "; ".join(error.messages)},
         ) from None

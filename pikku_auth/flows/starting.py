@@ -79,11 +79,11 @@ def parse_scope_parameter(scope: str) -> dict[str, list[str]] | None:
 
 
 def check_client_allowed(client_id: str, error: str) -> None:
-    """Hold ``client_id`` against ``ALLOWED_CLIENTS``.
+    """Hold ``client_id`` against ``DEVICE_CLIENT_IDS``.
 
     :raises DeviceFlowError: ``error``, when it isn't there.
     """
-    allowed = conf.allowed_clients
+    allowed = conf.device_client_ids
     if allowed is not None and client_id not in allowed:
         raise DeviceFlowError(error, "Invalid client ID")
 

@@ -43,7 +43,7 @@ def signed_in_user(request: HttpRequest) -> Any | None:
 
 
 def bearer_login(request: HttpRequest) -> LoginSession | None:
-    """The login that the bearer is good for, or ``None``, whatever ``MAP_SESSION`` says of it.
+    """The login that the bearer is good for, or ``None``, whatever ``MAP_LOGIN`` says of it.
 
     For signing out: also who is rejected by now may end what they hold.
     """

@@ -150,7 +150,7 @@ def _device_of_ticket(request: HttpRequest) -> DeviceCode | None:
 
 
 def _signed_in_long_ago(user: Any) -> bool:
-    age = conf.fresh_sign_in
+    age = conf.sign_in_max_age
     return age is not None and (user.last_login is None or timezone.now() - user.last_login > age)
 
 

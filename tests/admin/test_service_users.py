@@ -45,7 +45,7 @@ def create(client: Client, name: str, description: str = "") -> Any:
 
 
 def no_user(name: str) -> Any:
-    """What a host may set as ``CREATE_USER``."""
+    """What a host may set as ``SERVICE_USER_FACTORY``."""
     raise InvalidInput("user", "No more users here.")
 
 
@@ -124,7 +124,7 @@ class TestCreating:
     def test_what_only_the_verb_knows_is_said_and_nothing_typed_is_lost(
         self, keeper: Client
     ) -> None:
-        with pikku_settings(CREATE_USER=f"{__name__}.no_user"):
+        with pikku_settings(SERVICE_USER_FACTORY=f"{__name__}.no_user"):
             response = create(keeper, "builder", "CI")
         assert messages_of(response) == ["No more users here."]
         assert response["Location"] == f"{SERVICE_USERS}add/?name=builder&description=CI"

@@ -173,7 +173,7 @@ settings.configure(
     AUTH_USER_MODEL="people.Person",
     AUTHENTICATION_BACKENDS=["pikku_auth.backends.ServiceUserBackend"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-    PIKKU_AUTH={"CREATE_USER": "__main__.create_machine"},
+    PIKKU_AUTH={"SERVICE_USER_FACTORY": "__main__.create_machine"},
     USE_TZ=True,
 )
 django.setup()

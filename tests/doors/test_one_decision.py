@@ -187,7 +187,7 @@ def test_the_truth_table(case: str, world: World) -> None:
 @pytest.mark.parametrize("also", ["nothing", "good bearer"])
 def test_who_the_mapping_rejects_is_refused_whatever_else_is_there(also: str, world: World) -> None:
     reject = "tests.mappings.reject"
-    with pikku_settings(MAP_KEY=reject, MAP_SESSION=reject):
+    with pikku_settings(MAP_KEY=reject, MAP_LOGIN=reject):
         others = [world.bearer] if also == "good bearer" else []
         everywhere([key_header(world.key), *others], BAD_KEY)
         everywhere([world.bearer], BAD_TOKEN)
@@ -197,7 +197,7 @@ def test_who_the_mapping_rejects_is_refused_whatever_else_is_there(also: str, wo
 def test_who_the_mapping_narrows_is_narrowed(kind: str, world: World) -> None:
     name = f"tests.mappings.{kind}narrow"
     full = mint_key(world.machine, permissions=["sandbox:*"])
-    with pikku_settings(MAP_KEY=name, MAP_SESSION=name):
+    with pikku_settings(MAP_KEY=name, MAP_LOGIN=name):
         everywhere([key_header(full)], key_decision(full)._replace(scopes=("sandbox:read",)))
         narrowed = login_decision(world.login)._replace(scopes=("sandbox:read",))
         everywhere([world.bearer], narrowed)
@@ -206,7 +206,7 @@ def test_who_the_mapping_narrows_is_narrowed(kind: str, world: World) -> None:
 @pytest.mark.parametrize("mistake", ["widen", "fail", "mistake"])
 def test_a_mistake_in_the_mapping_is_an_error_and_no_decision(mistake: str, world: World) -> None:
     name = f"tests.mappings.{mistake}"
-    with pikku_settings(MAP_KEY=name, MAP_SESSION=name):
+    with pikku_settings(MAP_KEY=name, MAP_LOGIN=name):
         everywhere([key_header(world.key)], CRASH, HTTP_DOORS)
         everywhere([login_header(logged_in(world.ada, scope="sandbox:read"))], CRASH, HTTP_DOORS)
 

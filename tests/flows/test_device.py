@@ -111,7 +111,7 @@ class TestStarting:
         assert row_of(start_login(client_id)).client_id == client_id
 
     def test_the_host_may_say_which_clients_there_are(self) -> None:
-        with pikku_settings(ALLOWED_CLIENTS=["theirs"]):
+        with pikku_settings(DEVICE_CLIENT_IDS=["theirs"]):
             assert refusal(start_login, "ours") == ("invalid_client", "Invalid client ID", 400)
             assert start_login("theirs")
 

@@ -262,7 +262,7 @@ class TestWhoseCode:
         assert answer(yes, 2 * SECOND) == "token"
 
     def test_a_client_that_is_no_longer_allowed_is_refused(self, yes: StartedLogin) -> None:
-        with pikku_settings(ALLOWED_CLIENTS=[]):
+        with pikku_settings(DEVICE_CLIENT_IDS=[]):
             assert answer(yes, SECOND) == "invalid_grant"
         assert answer(yes, SECOND) == "token"
 

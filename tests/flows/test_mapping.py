@@ -56,7 +56,7 @@ def _forget() -> None:
 
 def mapping(name: str, kind: str = "") -> Any:
     path = f"tests.mappings.{kind}{name}"
-    return pikku_settings(MAP_KEY=path, MAP_SESSION=path)
+    return pikku_settings(MAP_KEY=path, MAP_LOGIN=path)
 
 
 def with_key(issued: IssuedKey, **headers: str) -> HttpRequest:
@@ -179,7 +179,7 @@ def test_what_is_granted_after_all_is_no_wider_than_the_row_said(mint: Mint) -> 
 
 
 class TestALogin:
-    """``MAP_SESSION`` does for logins what ``MAP_KEY`` does for keys."""
+    """``MAP_LOGIN`` does for logins what ``MAP_KEY`` does for keys."""
 
     @ways
     def test_gets_claims(self, ask: Resolve, make_user: Any) -> None:
@@ -203,7 +203,7 @@ class TestALogin:
 
     def test_makes_no_mistake_of_the_keys(self, make_user: Any) -> None:
         issued = logged_in(make_user())
-        with mapping("mistake"), pytest.raises(TypeError, match="MAP_SESSION"):
+        with mapping("mistake"), pytest.raises(TypeError, match="MAP_LOGIN"):
             resolve(RequestFactory().get("/", headers=bearer(issued)))
 
     @pytest.mark.parametrize("is_superuser", [False, True])

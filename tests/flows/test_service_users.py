@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 
 def make_machine(name: str) -> Any:
-    """What a host may set as ``CREATE_USER``."""
+    """What a host may set as ``SERVICE_USER_FACTORY``."""
     return get_user_model()._default_manager.create_user(f"{name}@host.example.com")
 
 
@@ -94,13 +94,13 @@ def test_the_name_of_another_user_is_taken(service_user: ServiceUser) -> None:
 
 
 def test_the_host_may_make_the_user_itself(settings: Settings) -> None:
-    settings.PIKKU_AUTH = {"CREATE_USER": f"{__name__}.make_machine"}
+    settings.PIKKU_AUTH = {"SERVICE_USER_FACTORY": f"{__name__}.make_machine"}
     user: Any = create_service_user("builder").user
     assert user.get_username() == "builder@host.example.com"
 
 
 def test_a_user_model_that_wants_more_than_a_name_says_what_to_set() -> None:
-    with pytest.raises(InvalidInput, match="CREATE_USER") as refusal:
+    with pytest.raises(InvalidInput, match="SERVICE_USER_FACTORY") as refusal:
         create_user("n" * 300)
     assert refusal.value.field == "user"
     assert users() == 0

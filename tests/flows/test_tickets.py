@@ -486,7 +486,7 @@ class TestLookingAgain:
         principal = who(request)
         by_ticket = redeem(issue_session_ticket(ada, signed_in(ada)))
         reject = "tests.mappings.reject"
-        with pikku_settings(MAP_KEY=reject, MAP_SESSION=reject):
+        with pikku_settings(MAP_KEY=reject, MAP_LOGIN=reject):
             for caller in (principal, by_ticket):
                 with pytest.raises(Refused):
                     recheck(caller, request)

@@ -35,5 +35,5 @@ class Person(AbstractBaseUser, PermissionsMixin):
 
 
 def create_machine(name: str) -> Person:
-    """What the host sets as ``CREATE_USER``."""
+    """What the host sets as ``SERVICE_USER_FACTORY``."""
     return Person.objects.create_user(f"{name}@machines.example.com", full_name=name)

@@ -101,7 +101,7 @@ class TestWhoComesIn:
         issued = mint()
         ticket = issue_session_ticket(ada, signed_in(ada)).reveal()
         note = "tests.mappings.anote"
-        with pikku_settings(MAP_KEY=note, MAP_SESSION=note):
+        with pikku_settings(MAP_KEY=note, MAP_LOGIN=note):
             _, first = shake([(KEY, secret_of(issued)), ("X-Tenant", "acme")])
             _, of_page = shake([(PROTOCOL, ", ".join(offer(ticket))), ("X-Tenant", "acme")])
         assert first["claims"] == {"tenant": "acme", "credential": issued.key.pk}

@@ -271,7 +271,7 @@ class TestBearers:
 
     def test_that_the_mapping_rejects_sees_and_ends_nothing(self, ada: Any) -> None:
         issued, other = logged_in(ada), logged_in(ada)
-        with pikku_settings(MAP_SESSION="tests.mappings.reject"):
+        with pikku_settings(MAP_LOGIN="tests.mappings.reject"):
             headers = bearer(issued)
             assert Client().get("/auth/get-session", headers=headers).json() is None
             assert Client().get("/auth/list-sessions", headers=headers).status_code == 401
@@ -280,7 +280,7 @@ class TestBearers:
 
     def test_that_the_mapping_rejects_can_still_be_signed_out(self, ada: Any) -> None:
         issued = logged_in(ada)
-        with pikku_settings(MAP_SESSION="tests.mappings.reject"):
+        with pikku_settings(MAP_LOGIN="tests.mappings.reject"):
             post(Client(), "sign-out", **bearer(issued))
         issued.login.refresh_from_db()
         assert issued.login.revoke_reason == "signed out"

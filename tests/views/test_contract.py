@@ -375,7 +375,7 @@ def test_5_empty_scope_and_user_id_are_absent(client: Client) -> None:
 
 
 def test_5_a_client_that_is_not_allowed_is_invalid(client: Client) -> None:
-    with pikku_settings(ALLOWED_CLIENTS=["ours"]):
+    with pikku_settings(DEVICE_CLIENT_IDS=["ours"]):
         response = post(client, "device/code", {"client_id": "theirs"})
         assert told(response) == oauth("invalid_client", "Invalid client ID")
         assert post(client, "device/code", {"client_id": "ours"}).status_code == 200
@@ -410,13 +410,13 @@ def test_5_codes_that_always_collide_are_503(
 
 @pytest.mark.parametrize("body", [{"client_id": "x"}, {"client_id": ""}, {"client_id": "theirs"}])
 def test_5_nothing_is_cached(client: Client, body: Any) -> None:
-    with pikku_settings(ALLOWED_CLIENTS=["x"]):
+    with pikku_settings(DEVICE_CLIENT_IDS=["x"]):
         response = post(client, "device/code", body)
     assert (response["Cache-Control"], response["Pragma"]) == ("no-store", "no-cache")
 
 
 def test_5_the_order_of_the_checks(client: Client) -> None:
-    with pikku_settings(ALLOWED_CLIENTS=["ours"]):
+    with pikku_settings(DEVICE_CLIENT_IDS=["ours"]):
         both = form(client, "device/code", "client_id=theirs&scope=a&scope=b")
         client_first = post(client, "device/code", {"client_id": "theirs", "scope": "nonsense"})
     assert both.json()["error_description"] == "scope must not be repeated"
@@ -755,7 +755,7 @@ def test_10_a_missing_field_is_told_in_both_dialects(client: Client, field: str)
 
 def test_10_a_client_that_is_not_allowed_is_an_invalid_grant_here(client: Client, ada: Any) -> None:
     started = approved(ada)
-    with pikku_settings(ALLOWED_CLIENTS=["ours"]):
+    with pikku_settings(DEVICE_CLIENT_IDS=["ours"]):
         response = poll(client, started)
     assert told(response) == oauth("invalid_grant", "Invalid client ID")
 
@@ -858,7 +858,7 @@ def test_10_the_order_of_the_checks(client: Client, ada: Any, clock: FrozenDateT
     started = approved(ada)
     DeviceCode.objects.update(last_polled_at=NOW + timedelta(minutes=10))
     clock.move_to(END)
-    with pikku_settings(ALLOWED_CLIENTS=["another"]):
+    with pikku_settings(DEVICE_CLIENT_IDS=["another"]):
         assert poll(client, started).json()["error_description"] == "Invalid client ID"
     mismatch = poll(client, started, client_id="another")
     assert mismatch.json()["error_description"] == "Client ID mismatch"

@@ -469,7 +469,7 @@ def test_a_host_may_demand_a_fresh_sign_in(form: dict[str, str], browser: Client
     code = start()
     ticket = ticket_in(look_up(browser, code))
     later = timezone.now() + timedelta(minutes=2)
-    with pikku_settings(FRESH_SIGN_IN=timedelta(minutes=1)), freeze_time(later):
+    with pikku_settings(SIGN_IN_MAX_AGE=timedelta(minutes=1)), freeze_time(later):
         response = browser.post(PAGE, {**form, "user_code": code, "ticket": ticket})
         assert "Sign in once more" in text_of(browser.get(PAGE))
     assert "Sign in once more" in text_of(response)
@@ -478,14 +478,14 @@ def test_a_host_may_demand_a_fresh_sign_in(form: dict[str, str], browser: Client
 
 
 def test_a_sign_in_that_is_fresh_is_enough(browser: Client) -> None:
-    with pikku_settings(FRESH_SIGN_IN=timedelta(minutes=1)):
+    with pikku_settings(SIGN_IN_MAX_AGE=timedelta(minutes=1)):
         assert "Approve" in text_of(look_up(browser, start()))
 
 
 def test_who_never_signed_in_by_hand_has_no_fresh_sign_in(browser: Client, ada: Any) -> None:
     ada.last_login = None
     ada.save()
-    with pikku_settings(FRESH_SIGN_IN=timedelta(minutes=1)):
+    with pikku_settings(SIGN_IN_MAX_AGE=timedelta(minutes=1)):
         assert "Sign in once more" in text_of(browser.get(PAGE))
 
 

@@ -287,7 +287,7 @@ def test_5_5_only_whoever_claimed_a_code_decides_it(ada: Any, make_user: MakeUse
 
 def test_5_6_a_client_that_the_host_does_not_know_gets_no_token(client: Client, ada: Any) -> None:
     started = approved(ada)
-    with pikku_settings(ALLOWED_CLIENTS=["ours"]):
+    with pikku_settings(DEVICE_CLIENT_IDS=["ours"]):
         assert form(client, "device/code", "client_id=x").json()["error"] == "invalid_client"
         assert poll(client, started).json()["error"] == "invalid_grant"
 

@@ -31,7 +31,7 @@ def look_with_others(principal: Principal, request: HttpRequest) -> asyncio.Task
     A look that has begun is joined by nobody: it may not see what they were told of. A mapping
     sees the request, so with one nothing is shared.
     """
-    if conf.map_key is not None or conf.map_session is not None:
+    if conf.map_key is not None or conf.map_login is not None:
         return _remembered(asyncio.ensure_future(look(principal, request)))
     same = (asyncio.get_running_loop(), str(principal), address_of(request))
     if same not in _beginning:
