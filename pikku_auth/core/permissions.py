@@ -97,6 +97,25 @@ def allows(granted: Permissions, resource: str, action: str) -> bool:
     return action in actions or _ANY in actions
 
 
+def intersect(a: Permissions, b: Permissions) -> dict[str, list[str]]:
+    """What both of two normalised permissions allow, normalised.
+
+    Of a wildcard and something narrower, the narrower remains: ``sandbox:*`` and
+    ``sandbox:read`` give ``sandbox:read``.
+    """
+    both = {word: _shared(_actions(a, word), _actions(b, word)) for word in sorted({*a, *b})}
+    return {resource: sorted(actions) for resource, actions in both.items() if actions}
+
+
+def _actions(permissions: Permissions, resource: str) -> set[str]:
+    everything = {_ANY} if _ANY in permissions else set()
+    return everything.union(permissions.get(resource, ()))
+
+
+def _shared(a: set[str], b: set[str]) -> set[str]:
+    return (a & b) | (a if _ANY in b else set()) | (b if _ANY in a else set())
+
+
 def missing(granted: Permissions, required: Iterable[str]) -> list[str]:
     """The scopes of ``required`` that ``granted`` does not allow, in their order."""
     return [scope for scope in required if not covers(granted, scope)]

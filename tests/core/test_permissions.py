@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pikku_auth.core.permissions import (
     allows,
     covers,
+    intersect,
     missing,
     normalise,
     parse_scope,
@@ -305,3 +306,54 @@ def test_scopes_outside_of_the_vocabulary_are_unknown(grant: list[str], strange:
 
 def test_an_empty_vocabulary_knows_no_scope_of_the_host() -> None:
     assert unknown(normalise(["sandbox:read", "*", "perm:*"]), {}) == ["sandbox:read"]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "both"),
+    [
+        (["sandbox:*"], ["sandbox:read"], ["sandbox:read"]),
+        (["*"], ["sandbox:read", "sandbox:*", "perm:shop.view_order"], None),
+        (["perm:*"], ["perm:shop.view_order", "sandbox:read"], ["perm:shop.view_order"]),
+        (["*"], ["*"], ["*"]),
+        (["sandbox:*", "sandbox:read"], ["sandbox:write"], ["sandbox:write"]),
+        (["sandbox:read"], ["sandbox:write"], []),
+        (["sandbox:*"], ["sandboxes:read"], []),
+        (["sandbox:read", "user:*"], ["sandbox:*", "user:read"], ["sandbox:read", "user:read"]),
+        (["*"], [], []),
+    ],
+)
+def test_the_narrower_of_two_scopes_remains(
+    a: list[str], b: list[str], both: list[str] | None
+) -> None:
+    expected = normalise(b if both is None else both)
+    assert intersect(normalise(a), normalise(b)) == expected
+    assert intersect(normalise(b), normalise(a)) == expected
+
+
+@unhurried
+@given(grants, grants, scopes | few_scopes)
+def test_an_intersection_covers_what_both_grants_cover(
+    a: list[str], b: list[str], scope: str
+) -> None:
+    one, other = normalise(a), normalise(b)
+    expected = covers(one, scope) and covers(other, scope)
+    assert covers(intersect(one, other), scope) is expected
+
+
+@unhurried
+@given(grants, grants)
+def test_an_intersection_is_normalised_and_has_no_order(a: list[str], b: list[str]) -> None:
+    one, other = normalise(a), normalise(b)
+    both = intersect(one, other)
+    assert both == intersect(other, one) == normalise(both, most=None)
+    assert list(both) == sorted(both)
+    assert missing(one, scope_strings(both)) == missing(other, scope_strings(both)) == []
+
+
+@unhurried
+@given(grants)
+def test_an_intersection_with_itself_or_everything_loses_nothing(grant: list[str]) -> None:
+    permissions = normalise(grant)
+    assert missing(intersect(permissions, permissions), grant) == []
+    assert intersect(permissions, normalise(["*"])) == permissions
+    assert intersect(permissions, {}) == {}
