@@ -103,17 +103,12 @@ def intersect(a: Permissions, b: Permissions) -> dict[str, list[str]]:
     Of a wildcard and something narrower, the narrower remains: ``sandbox:*`` and
     ``sandbox:read`` give ``sandbox:read``.
     """
-    both = {word: _shared(_actions(a, word), _actions(b, word)) for word in sorted({*a, *b})}
-    return {resource: sorted(actions) for resource, actions in both.items() if actions}
-
-
-def _actions(permissions: Permissions, resource: str) -> set[str]:
-    everything = {_ANY} if _ANY in permissions else set()
-    return everything.union(permissions.get(resource, ()))
-
-
-def _shared(a: set[str], b: set[str]) -> set[str]:
-    return (a & b) | (a if _ANY in b else set()) | (b if _ANY in a else set())
+    both: dict[str, set[str]] = {}
+    for granted, other in ((a, b), (b, a)):
+        for resource, actions in granted.items():
+            found = {action for action in actions if allows(other, resource, action)}
+            both.setdefault(resource, set()).update(found)
+    return {resource: sorted(both[resource]) for resource in sorted(both) if both[resource]}
 
 
 def missing(granted: Permissions, required: Iterable[str]) -> list[str]:
