@@ -8,6 +8,9 @@ comma := ,
 EXTRAS := dev$(if $(filter mysql:%,$(DATABASE_URL)),$(comma)mariadb)
 INSTALLED := $(VENV)/.installed-$(EXTRAS)
 
+# How many processes run the tests: as many as there are cores.
+WORKERS ?= auto
+
 # Some lines are there for SQLite alone, so all of them run only there.
 COVERAGE := $(if $(filter-out sqlite:%,$(DATABASE_URL)),--fail-under=0)
 
@@ -21,7 +24,9 @@ help:
 	@echo "Each makes its own $(VENV) first. With another Python: make test PYTHON=python3.13"
 
 test: $(INSTALLED)
-	@$(VENV)/bin/python -m coverage run -m pytest
+	@$(VENV)/bin/python -m coverage erase
+	@$(VENV)/bin/python -m coverage run -m pytest -n $(WORKERS) --dist loadfile
+	@$(VENV)/bin/python -m coverage combine --quiet
 	@$(VENV)/bin/python -m coverage report $(COVERAGE)
 
 demo: $(INSTALLED)

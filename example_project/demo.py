@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ MANAGE = [sys.executable, "manage.py"]
 PIKKU_AUTH = [sys.executable, "-m", "pikku_auth.client"]
 PASSWORD = "correct-horse"  # noqa: S105  # of the demo's own throw-away database
 UNKNOWN = "pka_" + "0" * 49
+PATIENCE = 60
+"""Seconds for what takes one or two."""
 
 
 class Surprise(Exception):
@@ -132,14 +135,17 @@ def _log_in(url: str) -> None:
     arguments = ["login", "--url", url, *_READ, "--no-browser", "--json"]
     print(f"\n$ pikku-auth {shlex.join(arguments)}")
     with subprocess.Popen([*PIKKU_AUTH, *arguments], stdout=subprocess.PIPE, text=True) as login:
+        deadline = threading.Timer(PATIENCE, login.kill)
+        deadline.start()
         try:
             told = login.stdout.readline() if login.stdout else ""
             if not told:
                 raise Surprise("the login ended before it asked for anything")
             print(f"    {told}", flush=True)
             _approve(browser, json.loads(told))
-            answer, _ = login.communicate(timeout=60)
+            answer, _ = login.communicate(timeout=PATIENCE)
         finally:
+            deadline.cancel()
             login.kill()
     print(f"\nThe terminal:\n    {answer}", end="")
     if login.returncode or json.loads(answer)["user"]["email"] != "ada@example.com":
@@ -210,7 +216,9 @@ def _cut_short(secret: re.Match[str]) -> str:
 
 
 def _run(command: list[str], arguments: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
     if done.returncode:
         raise Surprise(f"{arguments[0]} ended with {done.returncode}: {done.stderr}")
     return done
@@ -283,7 +291,10 @@ def _server(folder: Path) -> Iterator[str]:
             yield url
         finally:
             server.terminate()
-            server.wait(10)
+            try:
+                server.wait(PATIENCE)
+            finally:
+                server.kill()
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib.auth.middleware import AuthenticationMiddleware
 
 from pikku_auth.principal import Mapped
+from tests.processes import PATIENCE
 
 seen: list[tuple[Any, Any]] = []
 
@@ -119,5 +120,6 @@ async def await_three(credential: Any, request: Any) -> Mapped:
     if len(waiting) == 3:
         for event in waiting:
             event.set()
-    await mine.wait()
+    async with asyncio.timeout(PATIENCE):
+        await mine.wait()
     return Mapped()

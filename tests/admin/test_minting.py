@@ -36,6 +36,7 @@ from tests.admin.pages import (
 )
 from tests.conftest import dump_of_tables, pikku_settings
 from tests.logins import browser_of
+from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.django_db
 
@@ -204,7 +205,7 @@ class TestTheSecretIsShownOnce:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_form_that_is_sent_twice_at_once_mints_one_key(make_user: Any) -> None:
-    owner, together = create_service_user("sandbox-runtime"), threading.Barrier(4)
+    owner, together = create_service_user("sandbox-runtime"), threading.Barrier(4, timeout=PATIENCE)
     browsers = [browser_of(make_user("root", is_staff=True, is_superuser=True))]
     sent = form_id(browsers[0])
     for _ in range(3):

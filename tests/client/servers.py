@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.processes import PATIENCE
+
 TOKEN = "pks_TokenOfTheClientTests0123456789"
 DEVICE_CODE = "DeviceCodeOfTheClientTests0123456789abcd"
 USER_CODE = "WDJBMJHT"
@@ -81,7 +83,7 @@ class Server:
 
     def __exit__(self, *exception: object) -> None:
         self._http.shutdown()
-        self._thread.join()
+        self._thread.join(PATIENCE)
         self._http.server_close()
 
     def answer(self, path: str, *replies: Reply) -> None:
@@ -182,11 +184,14 @@ def trickling() -> Iterator[str]:
                 connection.sendall(b"X-More: 1\r\n")
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
         thread = threading.Thread(target=serve, args=(listener,))
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        over.set()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            over.set()
+            thread.join(PATIENCE)
 
 
 def unused_url() -> str:

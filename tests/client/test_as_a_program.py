@@ -21,6 +21,7 @@ from tests.client.servers import (
     Reply,
     unused_url,
 )
+from tests.processes import PATIENCE, read_line, running
 
 ROOT = Path(__file__).parents[2]
 CLIENT = [sys.executable, "-m", "pikku_auth.client"]
@@ -36,7 +37,7 @@ def run(*command: str, **environ: str) -> Done:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert "Traceback" not in done.stderr
@@ -81,19 +82,11 @@ def test_a_refused_login_ends_with_4(server: DeviceServer, store: Store) -> None
 
 def test_an_interrupted_login_ends_with_130(server: DeviceServer, store: Store) -> None:
     server.answer_auth("/device/token", PENDING)
-    process = subprocess.Popen(
-        [*CLIENT, "login", "--url", server.url],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    said = ""
-    while "Waiting" not in said:
-        said += process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30)[1] == "\nCancelled.\n"
+    command, streams = [*CLIENT, "login", "--url", server.url], {"stderr": subprocess.PIPE}
+    with running(command, cwd=ROOT, stdin=subprocess.DEVNULL, **streams) as process:
+        read_line(process.stderr, "Waiting")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=PATIENCE)[1] == "\nCancelled.\n"
     assert process.returncode == 130
     assert not store.path.exists()
 

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +24,7 @@ from pikku_auth.client.logins import Login, name_of, parse_time, write_time
 from pikku_auth.client.store import Store, default_path
 from tests.client.conftest import a_login
 from tests.client.servers import TOKEN
+from tests.processes import running
 
 unhurried = settings(deadline=None)
 
@@ -403,22 +404,20 @@ for number in range(int(sys.argv[2])):
 """
 
 
-def worker(name: str, logins: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", MANY_LOGINS, name, str(logins)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def worker(name: int, logins: int) -> AbstractContextManager[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", MANY_LOGINS, str(name), str(logins)]
+    return running(command, stdout=subprocess.PIPE)
 
 
 def test_many_logins_at_once_lose_none_and_no_reader_sees_half_a_file(store: Store) -> None:
-    workers = [worker(str(number), 10) for number in range(8)]
     torn = 0
-    while any(each.poll() is None for each in workers):
-        with suppress(FileNotFoundError):
-            assert mode(store.path) == 0o600
-            torn += not isinstance(content(store)["sessions"], dict)
-    saved = [line for each in workers for line in each.communicate()[0].split()]
+    with ExitStack() as stack:
+        workers = [stack.enter_context(worker(number, 10)) for number in range(8)]
+        while any(each.poll() is None for each in workers):
+            with suppress(FileNotFoundError):
+                assert mode(store.path) == 0o600
+                torn += not isinstance(content(store)["sessions"], dict)
+        saved = [line for each in workers for line in each.communicate()[0].split()]
     assert torn == 0
     assert len(saved) == 80
     assert content(store)["sessions"].keys() == set(saved)
@@ -427,13 +426,13 @@ def test_many_logins_at_once_lose_none_and_no_reader_sees_half_a_file(store: Sto
 def test_sigkill_at_any_moment_damages_nothing(store: Store) -> None:
     said: set[str] = set()
     for number in range(12):
-        running = worker(str(number), 100_000)
-        assert running.stdout is not None
-        said.update(running.stdout.readline().strip() for _ in range(number + 1))
-        for _ in range(20_000 * number + 1):
-            pass  # some part of a save later
-        running.send_signal(signal.SIGKILL)
-        said.update(running.communicate()[0].split("\n")[:-1])
+        with worker(number, 100_000) as process:
+            assert process.stdout is not None
+            said.update(process.stdout.readline().strip() for _ in range(number + 1))
+            for _ in range(20_000 * number + 1):
+                pass  # some part of a save later
+            process.send_signal(signal.SIGKILL)
+            said.update(process.communicate()[0].split("\n")[:-1])
     assert said <= content(store)["sessions"].keys()
     store.save(a_login(A))
     assert {path.name for path in store.path.parent.iterdir()} == {

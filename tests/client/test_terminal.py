@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tty
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from pikku_auth.client.store import Store
 from pikku_auth.client.terminal import Terminal, Waiting
 from pikku_auth.client.text import printable
 from tests.client.servers import PENDING, TOKEN, USER_CODE, DeviceServer, Reply
+from tests.processes import PATIENCE, read_until, running
 
 SEEN = {"DISPLAY": ":0"}
 STARTED = 1000.0
@@ -31,16 +33,14 @@ class Screen:
     """The other end of a terminal."""
 
     master: int
+    goes_on: Callable[[], bool] = lambda: True
 
     def type(self, keys: bytes) -> None:
         os.write(self.master, keys)
 
     def read_until(self, text: str) -> str:
         """All that is shown up to and with ``text``."""
-        shown = b""
-        while text.encode() not in shown:
-            shown += os.read(self.master, 4096)
-        return shown.decode()
+        return read_until(self.master, text, goes_on=self.goes_on)
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
 
 def ended(opener: browser.Opener) -> browser.Opener:
     assert opener._process is not None
-    opener._process.wait()
+    opener._process.wait(PATIENCE)
     return opener
 
 
@@ -321,31 +321,27 @@ class Running:
     screen: Screen
 
     def end(self) -> tuple[int, str]:
-        out, _ = self.process.communicate(timeout=30)
+        out, _ = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out
 
 
 @pytest.fixture
 def in_a_terminal(home: Path) -> Iterator[Callable[..., Running]]:
     master, slave = pty.openpty()
-    started: list[subprocess.Popen[str]] = []
+    with ExitStack() as stack:
 
-    def start(*arguments: str, **environ: str) -> Running:
-        command = [sys.executable, "-m", "pikku_auth.client", *arguments]
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", IN_A_TERMINAL, os.ttyname(slave), *command],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **environ},
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return Running(process, Screen(master))
+        def start(*arguments: str, **environ: str) -> Running:
+            command = [sys.executable, "-m", "pikku_auth.client", *arguments]
+            child = running(
+                ["/bin/sh", "-c", IN_A_TERMINAL, os.ttyname(slave), *command],
+                stdout=subprocess.PIPE,
+                env={**os.environ, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **environ},
+                start_new_session=True,
+            )
+            process = stack.enter_context(child)
+            return Running(process, Screen(master, lambda: process.poll() is None))
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+        yield start
     os.close(slave)
     os.close(master)
 

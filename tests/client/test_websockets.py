@@ -21,6 +21,7 @@ from pikku_auth.client.store import Store
 from pikku_auth.client.websockets import connect
 from tests.client.conftest import a_login
 from tests.client.servers import TOKEN
+from tests.processes import PATIENCE
 
 
 class SocketServer:
@@ -40,7 +41,7 @@ class SocketServer:
 
     def __exit__(self, *exception: object) -> None:
         self._server.shutdown()
-        self._thread.join()
+        self._thread.join(PATIENCE)
 
     def _answer(self, connection: ServerConnection, request: Any) -> Response | None:
         self.seen.append(request.headers)
@@ -73,7 +74,8 @@ def there() -> Iterator[SocketServer]:
 def hello(url: str, **options: Any) -> str:
     async def go() -> str:
         async with connect(url, **options) as socket:
-            return str(await socket.recv())
+            async with asyncio.timeout(PATIENCE):
+                return str(await socket.recv())
 
     return asyncio.run(go())
 
@@ -93,7 +95,7 @@ def test_the_login_of_the_origin_is(here: SocketServer, store: Store) -> None:
 def test_the_bare_headers_do_for_another_client(here: SocketServer, key: str) -> None:
     headers = websocket_headers(here.url)
     with websockets.sync.client.connect(here.url, additional_headers=headers) as socket:
-        assert socket.recv() == "hello"
+        assert socket.recv(PATIENCE) == "hello"
     assert here.seen[0]["x-api-key"] == key
 
 

@@ -32,12 +32,6 @@ numbers = st.integers(0, 2**256 - 1)
 positions = st.integers(0, 52)
 
 
-@pytest.fixture(autouse=True)
-def _unremembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The secrets of this module are too many to be looked for after every other test."""
-    monkeypatch.setattr("tests.conftest._secrets", set())
-
-
 def secret_of(number: int) -> str:
     """The whole secret that would be made of the random ``number``."""
     with pytest.MonkeyPatch.context() as patch:

@@ -24,6 +24,7 @@ from selenium.webdriver.chrome.service import Service
 
 from tests.e2e.album import Album
 from tests.e2e.steps import PASSWORD, PATIENCE
+from tests.processes import end
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -87,8 +88,7 @@ def site(tmp_path: Path, database_with_people: Path) -> Iterator[Site]:
             _wait_for(f"http://127.0.0.1:{port}", server)
             yield Site(f"http://127.0.0.1:{port}", database, tmp_path / "server.log")
         finally:
-            server.terminate()
-            server.wait(PATIENCE)
+            end(server)
     assert "Traceback" not in (tmp_path / "server.log").read_text()
 
 
@@ -132,8 +132,8 @@ class Terminal:
 
     def read_until(self, pattern: str) -> str:
         """The first group of what is looked for, once it is on the screen."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
             if found := re.search(pattern, self.screen):
                 return found[1] if found.groups() else found[0]
             self._read()
@@ -141,17 +141,16 @@ class Terminal:
 
     def finish(self) -> tuple[int, str]:
         """Its exit status, and what it wrote to standard output."""
-        end = time.monotonic() + PATIENCE
-        while self.process.poll() is None and time.monotonic() < end:
+        deadline = time.monotonic() + PATIENCE
+        while self.process.poll() is None and time.monotonic() < deadline:
             self._read()
         output, _ = self.process.communicate(timeout=PATIENCE)
         self._read()
         return self.process.returncode, output
 
     def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+        self.process.kill()
+        self.process.communicate(timeout=PATIENCE)
         os.close(self._keyboard)
 
     def _read(self) -> None:

@@ -32,6 +32,7 @@ from pikku_auth.flows import (
 )
 from pikku_auth.flows.database import outside_transaction
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
+from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,7 +44,7 @@ AT_ONCE = 40
 
 def outcomes(act: Callable[[], object], times: int) -> Counter[str]:
     """Run ``act`` in that many threads at once; count results and refusals by their class."""
-    everyone, room = threading.Barrier(times), threading.BoundedSemaphore(AT_ONCE)
+    everyone, room = threading.Barrier(times, timeout=PATIENCE), threading.BoundedSemaphore(AT_ONCE)
 
     def run(_: int) -> str:
         everyone.wait()

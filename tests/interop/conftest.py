@@ -9,10 +9,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,10 @@ import pytest
 import requests
 
 from example_project.browser import Browser
+from tests.processes import PATIENCE, running, wait_until
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-SECONDS = 60
-"""After which whatever still runs is killed."""
-
 OURS = [sys.executable, "-m", "pikku_auth.client"]
 PIKKU_CLI = ["node", str(HERE / "pikku_cli.mjs")]
 PASSWORD = "correct-horse"
@@ -53,7 +49,7 @@ class Program:
 
     def finish(self) -> tuple[int, str, str]:
         """Its exit status, and the rest of stdout and of stderr."""
-        out, err = self.process.communicate(timeout=SECONDS)
+        out, err = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out, err
 
 
@@ -77,30 +73,20 @@ class Computer:
 
 @pytest.fixture
 def computer(tmp_path: Path) -> Iterator[Computer]:
-    programs: list[Program] = []
-    timers: list[threading.Timer] = []
+    with ExitStack() as stack:
 
-    def start(*command: str) -> Program:
-        process = subprocess.Popen(
-            command,
-            env=environment(HOME=str(tmp_path)),
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        programs.append(Program(process))
-        timers.append(threading.Timer(SECONDS, process.kill))
-        timers[-1].start()
-        return programs[-1]
+        def start(*command: str) -> Program:
+            child = running(
+                [*command],
+                env=environment(HOME=str(tmp_path)),
+                cwd=tmp_path,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            return Program(stack.enter_context(child))
 
-    yield Computer(tmp_path, start)
-    for timer in timers:
-        timer.cancel()
-    for program in programs:
-        program.process.kill()
-        program.process.communicate()
+        yield Computer(tmp_path, start)
 
 
 @dataclass
@@ -115,14 +101,9 @@ class Server:
     def get_session(self, token: str) -> Any:
         """What the server says about a token."""
         headers = {"Authorization": f"Bearer {token}"}
-        return requests.get(f"{self.url}/auth/get-session", headers=headers, timeout=SECONDS).json()
-
-
-def wait_until(happened: Callable[[], object], otherwise: str) -> None:
-    end = time.monotonic() + SECONDS
-    while not happened():
-        assert time.monotonic() < end, otherwise
-        time.sleep(0.05)
+        return requests.get(
+            f"{self.url}/auth/get-session", headers=headers, timeout=PATIENCE
+        ).json()
 
 
 @contextmanager
@@ -149,7 +130,7 @@ def serving(
             yield server
         finally:
             process.kill()
-            process.wait()
+            process.wait(PATIENCE)
 
 
 # --- The other side ---------------------------------------------------------------------
@@ -161,7 +142,7 @@ def node_modules() -> None:
     for program in ("node", "npm"):
         if not shutil.which(program):
             pytest.fail(f"These tests need {program}: install Node.js 20 or newer, and npm.")
-    version = subprocess.check_output(["node", "--version"], text=True, timeout=SECONDS)
+    version = subprocess.check_output(["node", "--version"], text=True, timeout=PATIENCE)
     if int(version.lstrip("v").partition(".")[0]) < 20:
         pytest.fail(f"These tests need Node.js 20 or newer; this is {version}.")
     lock, installed = HERE / "package-lock.json", HERE / "node_modules" / ".package-lock.json"
@@ -202,9 +183,9 @@ class BetterAuthHuman:
         self._browser = requests.Session()
         self._browser.headers["Origin"] = url
         form = {"email": self.email, "password": PASSWORD, "name": "Ada"}
-        answer = self._browser.post(f"{self._url}/sign-up/email", json=form, timeout=SECONDS)
+        answer = self._browser.post(f"{self._url}/sign-up/email", json=form, timeout=PATIENCE)
         if answer.status_code == 422:  # has been here before
-            answer = self._browser.post(f"{self._url}/sign-in/email", json=form, timeout=SECONDS)
+            answer = self._browser.post(f"{self._url}/sign-in/email", json=form, timeout=PATIENCE)
         assert answer.ok, answer.text
 
     def approve(self, user_code: str) -> None:
@@ -215,11 +196,11 @@ class BetterAuthHuman:
 
     def _decide(self, verb: str, user_code: str) -> None:
         looked_up = self._browser.get(
-            f"{self._url}/device", params={"user_code": user_code}, timeout=SECONDS
+            f"{self._url}/device", params={"user_code": user_code}, timeout=PATIENCE
         )
         assert looked_up.json()["status"] == "pending", looked_up.text
         decided = self._browser.post(
-            f"{self._url}/device/{verb}", json={"userCode": user_code}, timeout=SECONDS
+            f"{self._url}/device/{verb}", json={"userCode": user_code}, timeout=PATIENCE
         )
         assert decided.json() == {"success": True}, decided.text
 
@@ -236,7 +217,7 @@ def better_auth_client(node_modules: None, our_server: Server) -> Callable[..., 
             capture_output=True,
             env=environment(),
             text=True,
-            timeout=SECONDS,
+            timeout=PATIENCE,
             check=True,
         )
         return json.loads(done.stdout)
@@ -259,7 +240,7 @@ def our_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     ada = ["createsuperuser", "--no-input", "--username", "ada", "--email", "ada@example.com"]
     for command in (["migrate", "--verbosity", "0"], ada):
         subprocess.run(
-            [*manage, *command], env=environment(**variables), timeout=SECONDS, check=True
+            [*manage, *command], env=environment(**variables), timeout=PATIENCE, check=True
         )
     run = ["runserver", "--noreload"]
     with serving(folder, lambda port: [*manage, *run, f"127.0.0.1:{port}"], **variables) as server:
@@ -286,13 +267,13 @@ class DjangoHuman:
         """As a page of the host's own does it: with JSON."""
         auth, http = f"{self._url}/auth", self._browser.session
         code = {"user_code": user_code}
-        found = http.get(f"{auth}/device", params=code, timeout=SECONDS)
+        found = http.get(f"{auth}/device", params=code, timeout=PATIENCE)
         assert found.json()["status"] == "pending", found.text
         done = http.post(
             f"{auth}/device/approve",
             json={"userCode": user_code},
             headers={"Origin": self._url},
-            timeout=SECONDS,
+            timeout=PATIENCE,
         )
         assert done.json() == {"success": True}, done.text
 

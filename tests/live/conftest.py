@@ -19,6 +19,8 @@ import pytest
 import requests
 from django.db import connection
 
+from tests.processes import end
+
 ROOT = Path(__file__).parent.parent.parent
 SECONDS = 30
 """To wait for what has to come; far more than it takes."""
@@ -96,7 +98,7 @@ def _running(name: str, environment: dict[str, str], log: Path) -> Iterator[Serv
             _wait_for(server, run, log)
             yield server
         finally:
-            run.terminate()
+            end(run)
 
 
 def _wait_for(server: Server, process: Any, log: Path) -> None:

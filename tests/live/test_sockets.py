@@ -197,8 +197,9 @@ def test_it_is_told_though_others_hang_up_at_that_moment(
             *(aconnect(url, additional_headers=crowd, **options) for _ in range(30))
         )
         mine = await aconnect(url, additional_headers=key_headers(issued), **options)
-        for socket in (*others, mine):
-            await socket.recv()
+        async with asyncio.timeout(SECONDS):
+            for socket in (*others, mine):
+                await socket.recv()
         leaving = asyncio.gather(*(socket.close() for socket in others))
         await asyncio.to_thread(in_a_thread, revoke_key, issued.key)
         await asyncio.wait_for(mine.wait_closed(), SECONDS_TO_CLOSE)
@@ -228,8 +229,9 @@ def test_two_hundred_sockets_at_once_keep_no_database_connection(
                 for _ in range(200)
             )
         )
-        for socket in sockets:
-            assert json.loads(await socket.recv())["via"] == "api_key"
+        async with asyncio.timeout(SECONDS):
+            for socket in sockets:
+                assert json.loads(await socket.recv())["via"] == "api_key"
         found = await asyncio.to_thread(in_a_thread, connections_of_servers)
         await asyncio.gather(*(socket.close() for socket in sockets))
         return found

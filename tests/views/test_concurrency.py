@@ -41,6 +41,7 @@ from tests.logins import (
     row_of,
     started_and_claimed,
 )
+from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,7 +50,7 @@ MakeUser = Callable[..., Any]
 
 def all_at_once(acts: list[Callable[[], str]]) -> Counter[str]:
     """Run each act in a thread of its own, at once; count what they answer."""
-    everyone = threading.Barrier(len(acts))
+    everyone = threading.Barrier(len(acts), timeout=PATIENCE)
 
     def run(act: Callable[[], str]) -> str:
         everyone.wait()
