@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -72,6 +71,25 @@ SET_OFF: dict[str, dict[str, Any]] = {
 }
 
 
+POSTGRESQL = "django.db.backends.postgresql"
+
+
+def databases(**zones: str) -> dict[str, dict[str, Any]]:
+    """SQLite databases that keep times of these zones; ``default`` is always there."""
+    local = {name: {"ENGINE": SQLITE, "TIME_ZONE": zone} for name, zone in zones.items()}
+    return {"default": {"ENGINE": SQLITE}, **local}
+
+
+class OursInTenants:
+    """Keeps our tables in each database but ``warehouse``."""
+
+    def allow_migrate(self, db: str, app_label: str, **_hints: Any) -> bool | None:
+        return db != "warehouse" if app_label == "pikku_auth" else None
+
+
+OURS_IN_TENANTS = [f"{__name__}.OursInTenants"]
+
+
 def set_all(settings: Settings, values: dict[str, Any]) -> None:
     for name, value in values.items():
         setattr(settings, name, value)
@@ -80,6 +98,10 @@ def set_all(settings: Settings, values: dict[str, Any]) -> None:
 def own_messages() -> list[CheckMessage]:
     """What our checks say when Django runs them all."""
     return [message for message in run_checks() if str(message.id).startswith("pikku_auth.")]
+
+
+def source_of_the_checks() -> str:
+    return "\n".join(path.read_text() for path in (ROOT / "pikku_auth" / "checks").glob("*.py"))
 
 
 def without(settings: Settings, app: str) -> list[str]:
@@ -164,12 +186,12 @@ def test_an_error_stops_a_command(settings: Settings) -> None:
 
 def test_the_ids_are_numbered_without_a_gap_and_never_twice() -> None:
     of_ninja = (ROOT / "pikku_auth" / "contrib" / "ninja" / "checks.py").read_text()
-    ids = re.findall(r'id="pikku_auth\.[EW](\d{3})"', inspect.getsource(checks) + of_ninja)
+    ids = re.findall(r'id="pikku_auth\.[EW](\d{3})"', source_of_the_checks() + of_ninja)
     assert sorted(ids) == [f"{number:03}" for number in range(1, len(ids) + 1)]
 
 
 def test_each_id_is_set_off_by_a_test() -> None:
-    ids = re.findall(r'id="(pikku_auth\.[EW]\d{3})"', inspect.getsource(checks))
+    ids = re.findall(r'id="(pikku_auth\.[EW]\d{3})"', source_of_the_checks())
     assert set(ids) == {*SET_OFF, "pikku_auth.E004"}
 
 
@@ -480,4 +502,39 @@ def test_a_middleware_before_the_one_that_it_needs_is_an_error(
 )
 def test_a_middleware_after_it_or_none_is_fine(settings: Settings, listed: list[str]) -> None:
     settings.MIDDLEWARE = listed
+    assert checks.check_host() == []
+
+
+@pytest.mark.parametrize(
+    ("configured", "routers"),
+    [
+        (databases(default="Europe/Berlin"), []),
+        (databases(tenant="America/New_York"), OURS_IN_TENANTS),
+        (databases(tenant="Australia/Lord_Howe", warehouse="Europe/Berlin"), OURS_IN_TENANTS),
+    ],
+)
+def test_database_of_our_tables_that_keeps_summer_time_is_an_error(
+    settings: Settings, configured: dict[str, dict[str, Any]], routers: list[str]
+) -> None:
+    settings.DATABASES, settings.DATABASE_ROUTERS = configured, routers
+    (message,) = checks.check_host()
+    assert message.id == "pikku_auth.E007"
+    assert message.hint == "Remove TIME_ZONE there, and convert the times in that database to UTC."
+
+
+@pytest.mark.parametrize(
+    ("configured", "routers"),
+    [
+        (databases(default="UTC"), []),
+        (databases(default="Asia/Kolkata"), []),
+        (databases(warehouse="Europe/Berlin"), []),
+        (databases(warehouse="Europe/Berlin"), OURS_IN_TENANTS),
+        ({"default": {"ENGINE": POSTGRESQL, "TIME_ZONE": "Europe/Berlin"}}, []),
+    ],
+    ids=["utc", "fixed offset", "not routed to", "without our tables", "stores time zones"],
+)
+def test_database_whose_clock_never_changes_an_expiry_is_fine(
+    settings: Settings, configured: dict[str, dict[str, Any]], routers: list[str]
+) -> None:
+    settings.DATABASES, settings.DATABASE_ROUTERS = configured, routers
     assert checks.check_host() == []

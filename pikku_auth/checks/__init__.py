@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 from django.views.debug import SafeExceptionReporterFilter
 from rest_framework.settings import api_settings
 
+from pikku_auth.checks.databases import immediate_sqlite, naive_time
 from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.core.durations import require_positive
 from pikku_auth.core.permissions import normalise
@@ -51,9 +52,9 @@ def check_host(**_kwargs: object) -> list[CheckMessage]:
         *_missing_apps(),
         *_backend_not_first(),
         *_class_not_first(),
-        *_naive_time(),
+        *naive_time(),
         *_header_shown_in_debug(),
-        *_immediate_sqlite(),
+        *immediate_sqlite(),
         *_middleware_too_early(),
     ]
 
@@ -125,15 +126,6 @@ def _class_not_first() -> Iterator[CheckMessage]:
         )
 
 
-def _naive_time() -> Iterator[CheckMessage]:
-    if not settings.USE_TZ:
-        yield Error(
-            "USE_TZ is off: an expiry in local time is an hour wrong twice a year.",
-            hint="USE_TZ = True",
-            id="pikku_auth.E007",
-        )
-
-
 def _header_shown_in_debug() -> Iterator[CheckMessage]:
     if not SafeExceptionReporterFilter.hidden_settings.search(conf.key_header_meta):
         yield CheckWarning(
@@ -142,22 +134,6 @@ def _header_shown_in_debug() -> Iterator[CheckMessage]:
             hint="Choose a KEY_HEADER with 'key' or 'token' in its name, such as x-api-key.",
             id="pikku_auth.W008",
         )
-
-
-def _immediate_sqlite() -> Iterator[CheckMessage]:
-    for alias, database in settings.DATABASES.items():
-        mode = str(database.get("OPTIONS", {}).get("transaction_mode", "")).upper()
-        if (
-            database.get("ENGINE", "").endswith("sqlite3")
-            and database.get("ATOMIC_REQUESTS")
-            and mode in {"IMMEDIATE", "EXCLUSIVE"}
-        ):
-            yield CheckWarning(
-                f"The database {alias!r} locks SQLite for each whole request, so the calls of a "
-                "key with a limit can't be counted, and are answered with 503.",
-                hint="Leave transaction_mode DEFERRED with ATOMIC_REQUESTS, or use PostgreSQL.",
-                id="pikku_auth.W009",
-            )
 
 
 def _middleware_too_early() -> Iterator[CheckMessage]:
