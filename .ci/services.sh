@@ -11,7 +11,7 @@ apt_install() { # apt_install PACKAGE…
     [[ $apt_updated ]] || apt-get update -qq
     apt_updated=yes
     DEBIAN_FRONTEND=noninteractive \
-        apt-get install -qq --yes --no-install-recommends "$@" 2>&1 | tail -n 3
+        apt-get -o DPkg::Lock::Timeout=300 install -qq --yes --no-install-recommends "$@" 2>&1 | tail -n 3
 }
 
 wait_until() { # wait_until COMMAND…: half a minute at most
@@ -102,6 +102,22 @@ have_redis() {
     command -v redis-cli >/dev/null || apt_install redis-tools
     [[ $(redis-cli -h 127.0.0.1 PING) == PONG ]] || die "What listens on 6379 is not Redis."
     redis-cli -h 127.0.0.1 INFO server | grep redis_version
+}
+
+# As with PGOPTIONS, for the whole server: on a machine that is CI's alone.
+without_durability() {
+    [[ ${CI:-} == true && $EUID == 0 ]] || return 0
+    psql --no-psqlrc --no-password -h 127.0.0.1 -U root -d test -qAt \
+        -c 'ALTER SYSTEM SET fsync = off' -c 'ALTER SYSTEM SET full_page_writes = off' \
+        -c 'SELECT pg_reload_conf()' >/dev/null
+    mariadb -h 127.0.0.1 -u root --skip-password -e \
+        'SET GLOBAL innodb_flush_log_at_trx_commit = 0, GLOBAL sync_binlog = 0'
+}
+
+have_chromium() {
+    { command -v chromium && command -v chromedriver; } >/dev/null ||
+        apt_install chromium chromium-driver
+    chromium --version
 }
 
 have_node() {
