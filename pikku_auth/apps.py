@@ -23,11 +23,12 @@ class PikkuAuthConfig(AppConfig):
 
         from pikku_auth import checks
         from pikku_auth.backends import refuse_session
-        from pikku_auth.flows import tickets, usage
+        from pikku_auth.flows import sign_in, tickets, usage
 
         register(checks.check_settings, Tags.security)
         register(checks.check_host, Tags.security)
         user_logged_in.connect(refuse_session, dispatch_uid="pikku_auth.refuse_session")
+        user_logged_in.connect(sign_in.note_sign_in, dispatch_uid="pikku_auth.note_sign_in")
         user_logged_in.connect(
             tickets.end_tickets_of_left_session, dispatch_uid="pikku_auth.end_left_tickets"
         )

@@ -19,8 +19,11 @@ from pikku_auth.flows.attempts import (
 )
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.service_users import is_service_user
+from pikku_auth.flows.sign_in import require_fresh
 from pikku_auth.flows.starting import user_code_digest
 from pikku_auth.models import AuditEvent, DeviceCode
+from pikku_auth.models.logins import auth_hashes
 
 
 def look_up(
@@ -65,13 +68,27 @@ def release(device_code: DeviceCode, user: Any) -> None:
 
 
 def approve(
-    device_code: DeviceCode, user: Any, *, origin: Origin = CODE, now: datetime | None = None
+    device_code: DeviceCode,
+    user: Any,
+    *,
+    signed_in_at: datetime | None = None,
+    origin: Origin = CODE,
+    now: datetime | None = None,
 ) -> None:
     """Let the device have its token.
 
-    :raises DeviceFlowError: when it is not ``user``'s to decide, or over.
+    It gets none if the password of ``user`` changes before it fetches it. ``signed_in_at`` is
+    when the session that approves began; with ``SIGN_IN_MAX_AGE`` it must be given.
+
+    :raises DeviceFlowError: when it is not ``user``'s to decide, or over, or when they may not
+        approve: inactive, a service user, or signed in too long ago.
     """
-    _decide(device_code, user, DeviceCode.Status.APPROVED, origin, now or timezone.now())
+    now = now or timezone.now()
+    require_fresh(signed_in_at, now)
+    if not user.is_active or is_service_user(user):
+        raise DeviceFlowError("access_denied", "This user may not approve logins", 403)
+    changes = {"status": DeviceCode.Status.APPROVED, "auth_hash": auth_hashes(user)[0]}
+    _decide(device_code, user, changes, origin, now)
 
 
 def deny(
@@ -81,7 +98,8 @@ def deny(
 
     :raises DeviceFlowError: when it is not ``user``'s to decide, or over.
     """
-    _decide(device_code, user, DeviceCode.Status.DENIED, origin, now or timezone.now())
+    changes = {"status": DeviceCode.Status.DENIED}
+    _decide(device_code, user, changes, origin, now or timezone.now())
 
 
 def withdraw(user: Any, *, origin: Origin = CODE, now: datetime | None = None) -> None:
@@ -106,16 +124,16 @@ def _find(typed: str) -> DeviceCode | None:
 def _decide(
     device_code: DeviceCode,
     user: Any,
-    status: DeviceCode.Status,
+    changes: dict[str, Any],
     origin: Origin,
     now: datetime,
 ) -> None:
-    using = primary()
+    using, status = primary(), changes["status"]
     with transaction.atomic(using=using):
         rows = DeviceCode.objects.using(using).filter(
             pk=device_code.pk, status=DeviceCode.Status.PENDING, user=user, expires_at__gt=now
         )
-        if not rows.update(status=status):
+        if not rows.update(**changes):
             raise _why_undecided(device_code, user, status, now)
         _tell_decided(device_code, user, status, origin, now, using)
 

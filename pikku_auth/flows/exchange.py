@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -17,9 +19,12 @@ from pikku_auth.exceptions import DeviceFlowError
 from pikku_auth.flows.audit import CODE, Origin, announce, clean, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.logins import revoke_login
+from pikku_auth.flows.service_users import is_service_user
 from pikku_auth.flows.starting import DEVICE_PREFIX, check_client_allowed, parse_scope_parameter
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
-from pikku_auth.models.logins import auth_hashes
+from pikku_auth.models.logins import auth_hashes, why_human_refused
+
+logger = logging.getLogger("pikku_auth")
 
 SLOW_DOWN = 5
 """Seconds that a poll too early adds to the interval (RFC 8628, 3.5)."""
@@ -95,19 +100,30 @@ def _consume(code: DeviceCode, status: DeviceCode.Status) -> bool:
     return bool(rows.update(status=DeviceCode.Status.CONSUMED))
 
 
+def _why_void(code: DeviceCode) -> str | None:
+    """Why an approval counts no more, by the rule that ends logins, or ``None`` if it does."""
+    if code.user is None:
+        return "owner_deleted"
+    if is_service_user(code.user):
+        return "owner_is_service_user"
+    return why_human_refused(code.user, code.auth_hash)
+
+
 def _issue(code: DeviceCode, origin: Origin, now: datetime) -> IssuedLogin:
     using, token = primary(), generate(conf.login_prefix)
-    if code.user is None or not code.user.is_active:
+    user: Any = code.user
+    if reason := _why_void(code):
+        logger.warning("Approved login refused: %s (%s, from %s)", reason, code, origin.ip)
         raise DeviceFlowError("access_denied", "Access denied")
     with transaction.atomic(using=using):
         if not _consume(code, DeviceCode.Status.APPROVED):
             raise DeviceFlowError(*_INVALID_CODE)
         login = LoginSession.objects.using(using).create(
-            user=code.user,
+            user=user,
             device_code=code,
             start=token.start,
             digest=token.digest,
-            auth_hash=auth_hashes(code.user)[0],
+            auth_hash=auth_hashes(user)[0],
             permissions=parse_scope_parameter(code.scope),
             client_id=code.client_id,
             ip=origin.ip,

@@ -17,7 +17,8 @@ class DeviceCode(models.Model):
     """One device login in the making (RFC 8628). Both codes are kept as digests only.
 
     ``interval`` is what the code enforces now, in seconds; ``announced_interval`` is what
-    the device was told. ``user`` is who claimed the code in the browser.
+    the device was told. ``user`` is who claimed the code in the browser, and ``auth_hash``
+    what their password was when they approved.
     """
 
     class Status(models.TextChoices):
@@ -42,6 +43,7 @@ class DeviceCode(models.Model):
     )
     created_at = models.DateTimeField(_("created at"))
     expires_at = models.DateTimeField(_("expires at"), db_index=True)
+    auth_hash = models.CharField(max_length=128, blank=True, editable=False)
     announced_interval = models.PositiveSmallIntegerField()
     interval = models.PositiveSmallIntegerField()
     last_polled_at = models.DateTimeField(null=True)
@@ -115,12 +117,16 @@ class LoginSession(models.Model):
             return "revoked"
         if now >= self.expires_at:
             return "expired"
-        user: Any = self.user
-        if not user.is_active:
-            return "owner_inactive"
-        if not is_auth_hash_of(user, self.auth_hash):
-            return "password_changed"
-        return None
+        return why_human_refused(self.user, self.auth_hash)
+
+
+def why_human_refused(user: Any, auth_hash: str) -> str | None:
+    """Why nothing counts that ``user`` has allowed under the password of ``auth_hash``."""
+    if not user.is_active:
+        return "owner_inactive"
+    if not is_auth_hash_of(user, auth_hash):
+        return "password_changed"
+    return None
 
 
 def auth_hashes(user: Any) -> list[str]:

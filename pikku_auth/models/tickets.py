@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -11,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.models.keys import APIKey
-from pikku_auth.models.logins import LoginSession, is_auth_hash_of
+from pikku_auth.models.logins import LoginSession, why_human_refused
 
 _KEYS = Q(key__isnull=False, login__isnull=True, user__isnull=True)
 _LOGINS = Q(key__isnull=True, login__isnull=False, user__isnull=True)
@@ -63,13 +62,8 @@ class SocketTicket(models.Model):
 
         Wants ``user`` selected.
         """
-        user: Any = self.user
         if self.session_ended_at is not None:
             return "signed_out"
         if self.session_expires_at is None or now >= self.session_expires_at:
             return "expired"
-        if not user.is_active:
-            return "owner_inactive"
-        if not is_auth_hash_of(user, self.session_auth_hash):
-            return "password_changed"
-        return None
+        return why_human_refused(self.user, self.session_auth_hash)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import get_user
 from django.http import HttpRequest
 
 from pikku_auth.exceptions import InvalidKey, InvalidToken
@@ -29,17 +29,19 @@ def refuse_keys(request: HttpRequest) -> None:
 
 
 def signed_in_user(request: HttpRequest) -> Any | None:
-    """The human whose Django session the browser has.
+    """The human whose Django session the browser has, if Django itself still accepts it.
 
-    No bearer counts, not even one that a middleware of the host has made a user of: or a
-    stolen credential could let in another.
+    A request that presents a token is a program's, whatever cookie is beside it: or a stolen
+    token could let in another. And who a middleware has made the user counts only if the
+    session, with its own password hash and its own backend, says the same.
+
+    :raises InvalidKey: when the key header is there.
     """
     refuse_keys(request)
-    user: Any = request.user
-    if not user.is_authenticated:
+    if is_token_presented(request) or not hasattr(request, "session"):
         return None
-    in_session = getattr(request, "session", {}).get(SESSION_KEY)
-    return user if in_session == user._meta.pk.value_to_string(user) else None
+    user = get_user(request)
+    return user if user.is_authenticated and user == request.user else None
 
 
 def bearer_login(request: HttpRequest) -> LoginSession | None:

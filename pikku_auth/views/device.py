@@ -13,6 +13,7 @@ from pikku_auth.exceptions import DeviceFlowError
 from pikku_auth.flows import approve, claim, deny, exchange, look_up, start_login
 from pikku_auth.flows.exchange import device_code_digest
 from pikku_auth.flows.presented import address_of
+from pikku_auth.flows.sign_in import signed_in_at
 from pikku_auth.models import DeviceCode
 from pikku_auth.views.callers import refuse_keys, signed_in_user
 from pikku_auth.views.http import (
@@ -94,7 +95,8 @@ def device(request: HttpRequest) -> HttpResponse:
 def device_approve(request: HttpRequest) -> HttpResponse:
     """``POST device/approve``: for the browser's own session, and for nothing else."""
     user, found = _to_decide(request)
-    approve(found, user, origin=origin_of(request))
+    moment = signed_in_at(request.session)
+    approve(found, user, signed_in_at=moment, origin=origin_of(request))
     return JsonResponse({"success": True})
 
 

@@ -25,13 +25,13 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from pikku_auth.conf import conf
 from pikku_auth.core.permissions import normalise
 from pikku_auth.core.user_codes import format_user_code, normalise_user_code
-from pikku_auth.exceptions import DeviceFlowError, InvalidKey, TooManyAttempts
+from pikku_auth.exceptions import DeviceFlowError, TooManyAttempts
 from pikku_auth.flows import approve, claim, deny, look_up, release
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.presented import address_of
+from pikku_auth.flows.presented import address_of, is_key_presented, is_token_presented
+from pikku_auth.flows.sign_in import is_fresh, signed_in_at
 from pikku_auth.models import DeviceCode
 from pikku_auth.views.callers import signed_in_user
 from pikku_auth.views.http import origin_of, outside_atomic_requests, unstored
@@ -55,26 +55,20 @@ activate.judges_callers = True  # type: ignore[attr-defined]  # what the middlew
 
 def _answer(request: HttpRequest) -> HttpResponse:
     step = request.POST.get("step")
-    if not _is_human(request):
-        return _to_login(request)
+    if is_key_presented(request) or is_token_presented(request):
+        return _to_login(request)  # a program, whatever cookie it has
     if step == "sign-in-again":
         if (found := _device_of_ticket(request)) is not None:
             release(found, request.user)
         logout(request)
         return _to_login(request)
-    if _signed_in_long_ago(request.user):
-        return _page(request, "sign_in_again")
+    if signed_in_user(request) is None:
+        return _to_sign_in_again(request) if request.user.is_authenticated else _to_login(request)
     if step in {"approve", "deny"}:
         return _decide(request, step)
+    if not is_fresh(signed_in_at(request.session), timezone.now()):
+        return _to_sign_in_again(request)
     return _look_up(request) if request.method == "POST" else _ask_for_code(request)
-
-
-def _is_human(request: HttpRequest) -> bool:
-    """Whether this is somebody's browser: no key, no bearer, whatever a middleware makes of it."""
-    try:
-        return signed_in_user(request) is not None
-    except InvalidKey:
-        return False
 
 
 def _to_login(request: HttpRequest) -> HttpResponse:
@@ -128,10 +122,15 @@ def _decide(request: HttpRequest, step: str) -> HttpResponse:
     found = _device_of_ticket(request)
     if found is None:
         return _problem(request, DeviceFlowError("bad_ticket", "Too late, or somebody else's"))
-    verb = approve if step == "approve" else deny
+    origin = origin_of(request)
     try:
-        verb(found, request.user, origin=origin_of(request))
+        if step == "approve":
+            approve(found, request.user, signed_in_at=signed_in_at(request.session), origin=origin)
+        else:
+            deny(found, request.user, origin=origin)
     except DeviceFlowError as error:
+        if error.error == "insufficient_user_authentication":
+            return _to_sign_in_again(request)
         return _problem(request, error)
     return _page(request, "decided", {"device": found, "approved": step == "approve"})
 
@@ -149,9 +148,9 @@ def _device_of_ticket(request: HttpRequest) -> DeviceCode | None:
     return DeviceCode.objects.using(primary()).filter(pk=pk).first()
 
 
-def _signed_in_long_ago(user: Any) -> bool:
-    age = conf.sign_in_max_age
-    return age is not None and (user.last_login is None or timezone.now() - user.last_login > age)
+def _to_sign_in_again(request: HttpRequest) -> HttpResponse:
+    """Ask first: many login pages send whoever is still signed in straight back."""
+    return _page(request, "sign_in_again", {"ticket": request.POST.get("ticket", "")})
 
 
 def _too_many(request: HttpRequest, refusal: TooManyAttempts) -> HttpResponse:

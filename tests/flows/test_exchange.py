@@ -8,10 +8,19 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 
 from pikku_auth.core.secrets import generate
 from pikku_auth.exceptions import DeviceFlowError, InvalidToken
-from pikku_auth.flows import IssuedLogin, Origin, deny, exchange, start_login, verify_login
+from pikku_auth.flows import (
+    IssuedLogin,
+    Origin,
+    create_service_user,
+    deny,
+    exchange,
+    start_login,
+    verify_login,
+)
 from pikku_auth.flows.exchange import device_code_digest
 from pikku_auth.flows.starting import StartedLogin
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
@@ -216,13 +225,48 @@ class TestTheEnd:
         assert answer(started, SECOND) == "invalid_grant"
         assert not AuditEvent.objects.filter(action="login_revoked").exists()
 
-    def test_whoever_approved_it_and_may_no_more_is_refused(self, make_user: MakeUser) -> None:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda user: user.set_password("another-horse"),
+            lambda user: user.set_unusable_password(),
+            lambda user: setattr(user, "is_active", False),
+            lambda user: create_service_user("machine", user=user),
+        ],
+        ids=["password", "no password", "inactive", "service user"],
+    )
+    def test_approval_ends_as_a_login_would(
+        self, change: Callable[[Any], object], make_user: MakeUser
+    ) -> None:
         ada = make_user()
         started = approved(ada, now=NOW)
-        ada.is_active = False
+        change(ada)
         ada.save()
         assert answer(started, SECOND) == "access_denied"
         assert not LoginSession.objects.exists()
+
+    def test_service_user_gets_no_login_where_passwords_have_no_hash(
+        self, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As in user models whose ``get_session_auth_hash`` knows no password."""
+        monkeypatch.setattr(get_user_model(), "get_session_auth_hash", lambda self: "always")
+        ada = make_user()
+        started = approved(ada, now=NOW)
+        create_service_user("machine", user=ada)
+        assert answer(started, SECOND) == "access_denied"
+
+    def test_deleted_user_gets_no_login(self, make_user: MakeUser) -> None:
+        started = approved(make_user(), now=NOW)
+        DeviceCode.objects.update(user=None)
+        assert answer(started, SECOND) == "access_denied"
+
+    def test_approval_outlives_a_secret_key_that_is_still_a_fallback(
+        self, make_user: MakeUser, settings: Any
+    ) -> None:
+        started = approved(make_user(), now=NOW)
+        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+        settings.SECRET_KEY = "another-one-that-is-long-enough-to-sign-with"
+        assert answer(started, SECOND) == "token"
 
     def test_somebody_else_was_quicker_by_a_moment(
         self, yes: StartedLogin, monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,4 @@
-"""A user model as unlike Django's as a host may have it."""
+"""A user model as unlike Django's as a host may have it: not even ``last_login``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Person(AbstractBaseUser, PermissionsMixin):
     full_name = models.CharField(max_length=200)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
+    last_login = None
 
     objects = PersonManager()
 

@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 import requests
+from django.contrib.auth import user_logged_in
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse
-from django.test import Client, override_settings
+from django.test import Client, RequestFactory, override_settings
 from django.urls import include, path, resolve, reverse
 from django.utils import timezone
+from freezegun import freeze_time
 
 from pikku_auth.core.secrets import generate
 from pikku_auth.flows import create_service_user, mint_key, start_login, verify_login
+from pikku_auth.flows.sign_in import signed_in_at
 from pikku_auth.models import DeviceCode, LoginSession
 from tests.conftest import pikku_settings
 from tests.logins import (
@@ -269,6 +273,16 @@ class TestBearers:
         body = {"userCode": started.user_code.reveal()}
         assert post(grace, "device/approve", body, **bearer(issued)).status_code == 401
 
+    def test_nor_beside_a_dead_session_of_the_same_human(self, ada: Any, settings: Any) -> None:
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, "pikku_auth.middleware.PikkuAuthMiddleware"]
+        browser = browser_of(ada)
+        ada.set_password("another-horse")
+        ada.save()
+        issued, started = logged_in(ada), started_and_claimed(ada)
+        body = {"userCode": started.user_code.reveal()}
+        assert post(browser, "device/approve", body, **bearer(issued)).status_code == 401
+        assert row_of(started).status == "pending"
+
     def test_that_the_mapping_rejects_sees_and_ends_nothing(self, ada: Any) -> None:
         issued, other = logged_in(ada), logged_in(ada)
         with pikku_settings(MAP_LOGIN="tests.mappings.reject"):
@@ -291,6 +305,46 @@ class TestBearers:
         ada.save()
         body = {"userCode": started.user_code.reveal()}
         assert post(browser, "device/approve", body).status_code == 401
+
+
+class TestRecentSignIn:
+    """``SIGN_IN_MAX_AGE``, which the page and ``device/approve`` ask alike."""
+
+    MINUTE = timedelta(minutes=1)
+
+    def decide(self, browser: Client, ada: Any, verb: str) -> tuple[int, Any]:
+        started = started_and_claimed(ada)
+        body = {"userCode": started.user_code.reveal()}
+        with pikku_settings(SIGN_IN_MAX_AGE=self.MINUTE):
+            response: Any = post(browser, f"device/{verb}", body)
+        return response.status_code, response.json()
+
+    def test_recent_session_approves(self, ada: Any) -> None:
+        assert self.decide(browser_of(ada), ada, "approve") == (200, {"success": True})
+
+    def test_old_session_is_told_to_sign_in_again(self, ada: Any) -> None:
+        browser = browser_of(ada)
+        with freeze_time(timezone.now() + 2 * self.MINUTE):
+            browser_of(ada)  # on another machine
+            status, body = self.decide(browser, ada, "approve")
+        assert (status, body["error"]) == (401, "insufficient_user_authentication")
+        assert "sign in again" in body["error_description"]
+
+    def test_old_session_denies(self, ada: Any) -> None:
+        browser = browser_of(ada)
+        with freeze_time(timezone.now() + 2 * self.MINUTE):
+            assert self.decide(browser, ada, "deny")[0] == 200
+
+    def test_signal_for_somebody_else_than_the_sessions_user_is_no_sign_in(self, ada: Any) -> None:
+        """Packages that issue tokens send ``user_logged_in`` beside a visitor's session."""
+        request = RequestFactory().get("/")
+        request.session = SessionStore()
+        user_logged_in.send(type(ada), request=request, user=ada)
+        assert signed_in_at(request.session) is None
+
+    def test_sign_in_without_a_session_is_none(self, ada: Any) -> None:
+        user_logged_in.send(type(ada), request=None, user=ada)
+        user_logged_in.send(type(ada), request=RequestFactory().get("/"), user=ada)
 
 
 class TestBehindAProxy:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import SESSION_KEY, get_user_model
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import resolve
@@ -20,10 +20,13 @@ from freezegun import freeze_time
 
 from pikku_auth.flows import IssuedKey, approve, claim, deny, start_login
 from pikku_auth.flows.audit import Origin
+from pikku_auth.flows.sign_in import SIGNED_IN_AT
 from pikku_auth.flows.starting import StartedLogin
 from pikku_auth.models import Attempts, AuditEvent, DeviceCode, LoginSession
 from pikku_auth.testing import key_headers
 from tests.conftest import pikku_settings
+from tests.logins import BACKEND, logged_in
+from tests.logins import bearer as bearer_of
 
 pytestmark = pytest.mark.django_db
 
@@ -461,15 +464,25 @@ def test_signing_out_undoes_no_decision(browser: Client, ada: Any) -> None:
     assert (row.status, row.user) == ("approved", ada)
 
 
-# --- A fresh sign-in, if the host demands one ------------------------------------------
+# --- A recent sign-in, if the host demands one -----------------------------------------
+
+MINUTE = timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("form", [{}, {"step": "approve"}, {"step": "deny"}])
-def test_a_host_may_demand_a_fresh_sign_in(form: dict[str, str], browser: Client) -> None:
+def sign_in_again(browser: Client, response: HttpResponse) -> HttpResponse:
+    """Press the button of the page that asks for it."""
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', response.content.decode()))
+    fields.pop("csrfmiddlewaretoken", None)
+    answer: Any = browser.post(PAGE, {**fields, "step": "sign-in-again"})
+    return answer
+
+
+@pytest.mark.parametrize("form", [{}, {"step": "approve"}])
+def test_host_may_demand_a_recent_sign_in(form: dict[str, str], browser: Client) -> None:
     code = start()
     ticket = ticket_in(look_up(browser, code))
-    later = timezone.now() + timedelta(minutes=2)
-    with pikku_settings(SIGN_IN_MAX_AGE=timedelta(minutes=1)), freeze_time(later):
+    later = timezone.now() + 2 * MINUTE
+    with pikku_settings(SIGN_IN_MAX_AGE=MINUTE), freeze_time(later):
         response = browser.post(PAGE, {**form, "user_code": code, "ticket": ticket})
         assert "Sign in once more" in text_of(browser.get(PAGE))
     assert "Sign in once more" in text_of(response)
@@ -477,16 +490,98 @@ def test_a_host_may_demand_a_fresh_sign_in(form: dict[str, str], browser: Client
     assert status_of() == "pending"
 
 
-def test_a_sign_in_that_is_fresh_is_enough(browser: Client) -> None:
-    with pikku_settings(SIGN_IN_MAX_AGE=timedelta(minutes=1)):
+def test_old_session_can_still_deny(browser: Client) -> None:
+    ticket = ticket_in(look_up(browser, start()))
+    later = timezone.now() + 2 * MINUTE
+    with pikku_settings(SIGN_IN_MAX_AGE=MINUTE), freeze_time(later):
+        decide(browser, "deny", ticket)
+    assert status_of() == "denied"
+
+
+def test_recent_sign_in_is_enough_without_last_login(browser: Client, ada: Any) -> None:
+    get_user_model().objects.filter(pk=ada.pk).update(last_login=None)
+    with pikku_settings(SIGN_IN_MAX_AGE=MINUTE):
         assert "Approve" in text_of(look_up(browser, start()))
 
 
-def test_who_never_signed_in_by_hand_has_no_fresh_sign_in(browser: Client, ada: Any) -> None:
-    ada.last_login = None
+def test_sign_in_on_another_machine_makes_no_session_recent(browser: Client, ada: Any) -> None:
+    later = timezone.now() + 2 * MINUTE
+    with pikku_settings(SIGN_IN_MAX_AGE=MINUTE), freeze_time(later):
+        Client().force_login(ada, BACKEND)
+        assert "Sign in once more" in text_of(look_up(browser, start()))
+
+
+def test_session_from_before_the_app_was_installed_leads_to_signing_in(
+    browser: Client, ada: Any
+) -> None:
+    session = browser.session
+    del session[SIGNED_IN_AT]
+    session.save()
+    with pikku_settings(SIGN_IN_MAX_AGE=MINUTE):
+        page = look_up(browser, start())
+        assert "Sign in once more" in text_of(page)
+        assert "Refresh" in sign_in_again(browser, page).headers
+        assert SESSION_KEY not in browser.session  # or the login page would send them back
+        browser.force_login(ada, BACKEND)
+        assert "Approve" in text_of(look_up(browser, start()))
+
+
+def test_signing_in_again_lets_somebody_else_take_the_code(browser: Client, other: Client) -> None:
+    code = start()
+    ticket = ticket_in(look_up(browser, code))
+    later = timezone.now() + 2 * MINUTE
+    with pikku_settings(SIGN_IN_MAX_AGE=MINUTE), freeze_time(later):
+        sign_in_again(browser, decide(browser, "approve", ticket))
+    assert "Approve" in text_of(look_up(other, code))
+
+
+def a_user_without_a_session(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """A host's middleware that knows its users by something else."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        request.user = get_user_model().objects.get(pk=request.headers["X-User"])
+        return get_response(request)
+
+    return middleware
+
+
+def test_user_without_a_session_is_not_sent_round_in_circles(ada: Any) -> None:
+    """A login page that sends signed-in users back would return them here at once."""
+    path = f"{__name__}.{a_user_without_a_session.__name__}"
+    with override_settings(MIDDLEWARE=[*settings.MIDDLEWARE, path]):
+        response = Client().get(PAGE, headers={"X-User": str(ada.pk)})
+    assert response.status_code == 200
+    assert "Sign in once more" in text_of(response)
+
+
+# --- A session that Django no longer accepts -------------------------------------------
+
+
+def end_by_password(ada: Any, _settings: Any) -> None:
+    ada.set_password("another-horse")
     ada.save()
-    with pikku_settings(SIGN_IN_MAX_AGE=timedelta(minutes=1)):
-        assert "Sign in once more" in text_of(browser.get(PAGE))
+
+
+def end_by_backend(_ada: Any, settings: Any) -> None:
+    settings.AUTHENTICATION_BACKENDS = settings.AUTHENTICATION_BACKENDS[:1]
+
+
+@pytest.mark.parametrize("end", [end_by_password, end_by_backend])
+@pytest.mark.parametrize("has_middleware", [True, False])
+def test_dead_session_approves_nothing_beside_a_live_bearer(
+    has_middleware: bool, end: Callable[..., None], browser: Client, ada: Any, settings: Any
+) -> None:
+    ticket = ticket_in(look_up(browser, start("other")))
+    end(ada, settings)
+    headers = bearer_of(logged_in(get_user_model().objects.get(pk=ada.pk)))
+    if has_middleware:
+        ours = "pikku_auth.middleware.PikkuAuthMiddleware"
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, ours]
+    body = {"step": "approve", "ticket": ticket}
+    browser.post(PAGE, body, headers=headers)
+    assert DeviceCode.objects.get(client_id="other").status == "pending"
 
 
 # --- Forms of other sites, frames, caches ----------------------------------------------
