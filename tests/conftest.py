@@ -23,6 +23,9 @@ from pikku_auth.core.secrets import Secret
 from pikku_auth.core.user_codes import LENGTH, format_user_code
 from pikku_auth.flows import IssuedKey, create_service_user, mint_key, usage
 from pikku_auth.models import ServiceUser
+from tests import profiles
+
+profiles.load()
 
 _secrets: set[str] = set()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pikku_auth.client import (
@@ -30,8 +30,6 @@ from pikku_auth.client.http import Anonymous
 from pikku_auth.client.store import Store
 from tests.client.conftest import KEY, a_login
 from tests.client.servers import TOKEN, Reply, Seen, Server
-
-unhurried = settings(deadline=None)
 
 BEARER = f"Bearer {TOKEN}"
 APP = "https://app.example.com"
@@ -216,7 +214,6 @@ def test_what_can_not_be_a_key_is_refused_and_not_repeated(
     assert bad.strip() == "" or bad not in str(caught.value)
 
 
-@unhurried
 @given(st.text(max_size=200).filter(lambda text: "\0" not in text))
 @example("k" * 128)
 @example("two words")

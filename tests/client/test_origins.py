@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from requests import PreparedRequest
 from requests.compat import urlparse
@@ -166,12 +166,9 @@ def test_the_path_of_a_base_has_no_slash_at_the_end() -> None:
     assert path_of_base("https://app.example.com/one/") == "/one"
 
 
-unhurried = settings(deadline=None)
-
 HOSTS = st.text(string.ascii_letters + string.digits + ".-@:\\/%?#[]\t ü。\uff0e", max_size=30)
 
 
-@unhurried
 @given(HOSTS)
 @example(":8443")
 @example("\\@evil.test")
@@ -186,7 +183,6 @@ def test_no_lookalike_is_taken_for_the_server_that_requests_would_not_reach(text
     assert (origin.host, origin.port) == (reached.hostname, reached.port or 443)
 
 
-@unhurried
 @given(st.text(max_size=40))
 @example("")
 @example("https://app.example.com/ ")

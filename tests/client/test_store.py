@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pikku_auth.client import StoreError
@@ -25,8 +25,6 @@ from pikku_auth.client.store import Store, default_path
 from tests.client.conftest import a_login
 from tests.client.servers import TOKEN
 from tests.processes import running
-
-unhurried = settings(deadline=None)
 
 A, B, C = "https://a.example", "https://b.example", "https://c.example"
 
@@ -467,7 +465,6 @@ def in_a_new_home(act: Callable[[Store, list[str]], None]) -> None:
         act(Store(Path(directory) / "pikku" / "session.json", reports.append), reports)
 
 
-@unhurried
 @given(DOCUMENTS)
 @example({})
 @example([])
@@ -489,7 +486,6 @@ def test_whatever_is_in_the_file_a_login_can_be_kept_and_forgotten(document: Any
     in_a_new_home(check)
 
 
-@unhurried
 @given(st.binary(max_size=60))
 @example(b"{}")
 def test_whatever_bytes_are_in_the_file_none_are_lost(damage: bytes) -> None:
@@ -517,7 +513,6 @@ def test_contract_15_4_without_a_readable_expiry_a_login_is_not_over(text: str |
     assert not a_login(A, expires_at=text).is_expired(NOW)
 
 
-@unhurried
 @given(st.text(max_size=40) | st.datetimes().map(str))
 def test_any_text_is_a_time_or_none(text: str) -> None:
     found = parse_time(text)

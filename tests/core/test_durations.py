@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pikku_auth.core.durations import (
@@ -16,7 +16,6 @@ from pikku_auth.core.durations import (
     require_positive,
 )
 
-unhurried = settings(deadline=None)
 whole_seconds = st.integers(1, int(LONGEST.total_seconds())).map(lambda n: timedelta(seconds=n))
 
 
@@ -41,13 +40,11 @@ def test_a_duration_is_read_as_people_write_it(text: str, duration: timedelta) -
     assert parse_duration(text) == duration
 
 
-@unhurried
 @given(whole_seconds)
 def test_what_is_written_reads_back_the_same(duration: timedelta) -> None:
     assert parse_duration(format_duration(duration)) == duration
 
 
-@unhurried
 @given(st.text())
 def test_any_text_is_a_positive_duration_or_a_value_error(text: str) -> None:
     duration = LONGEST

@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pikku_auth.core.durations import LONGEST
@@ -24,7 +24,6 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 TICK = timedelta(microseconds=1)
 
-unhurried = settings(deadline=None)
 moments = st.timedeltas(-LONGEST / 2, LONGEST / 2).map(lambda passed: NOON + passed)
 periods = st.integers(1, 10**9).map(lambda seconds: timedelta(seconds=seconds))
 counts = st.integers(1, MAX_COUNT)
@@ -89,14 +88,12 @@ def test_a_rate_out_of_bounds_is_refused_with_the_bound(text: str, complaint: st
         parse_rate(text)
 
 
-@unhurried
 @given(counts, periods)
 def test_a_rate_that_is_written_reads_back_the_same(count: int, period: timedelta) -> None:
     rate = Rate(count, period)
     assert parse_rate(str(rate)) == rate
 
 
-@unhurried
 @given(st.text())
 def test_any_text_is_a_rate_or_a_value_error(text: str) -> None:
     count = 1
@@ -155,14 +152,12 @@ def test_windows_are_cut_from_the_epoch(now: datetime, window: timedelta, start:
     assert window_start(now, window) == start
 
 
-@unhurried
 @given(moments, periods)
 def test_a_window_contains_the_moment_it_was_asked_about(now: datetime, window: timedelta) -> None:
     start = window_start(now, window)
     assert start <= now < start + window
 
 
-@unhurried
 @given(moments, periods)
 def test_every_moment_of_a_window_has_the_same_start(now: datetime, window: timedelta) -> None:
     start = window_start(now, window)
@@ -196,7 +191,6 @@ def test_a_clock_that_is_behind_takes_no_refill_back(behind: timedelta) -> None:
     assert last_refill(NOON - behind, NOON, timedelta(hours=1)) == NOON
 
 
-@unhurried
 @given(moments, moments, periods)
 def test_the_next_refill_is_always_ahead(
     now: datetime, since: datetime, interval: timedelta
@@ -206,7 +200,6 @@ def test_the_next_refill_is_always_ahead(
     assert due + interval > now
 
 
-@unhurried
 @given(moments, moments, periods)
 def test_a_refill_that_was_taken_is_not_due_again(
     now: datetime, since: datetime, interval: timedelta
@@ -229,7 +222,6 @@ def test_a_wait_is_rounded_up_and_at_least_a_second(ahead: timedelta, seconds: i
     assert seconds_until(NOON + ahead, NOON) == seconds
 
 
-@unhurried
 @given(moments, moments)
 def test_whoever_waits_that_long_is_not_too_early(moment: datetime, now: datetime) -> None:
     assert now + timedelta(seconds=seconds_until(moment, now)) >= moment

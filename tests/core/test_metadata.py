@@ -11,12 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pikku_auth.core.metadata import check_metadata, parse_metadata
 
-unhurried = settings(deadline=None)
 names = st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True)
 texts = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20)
 scalars = (
@@ -58,14 +57,12 @@ def test_an_object_of_json_values_is_taken_as_it_is(metadata: dict[str, Any]) ->
     assert parse_metadata(json.dumps(metadata)) == metadata
 
 
-@unhurried
 @given(st.dictionaries(names, members, max_size=3))
 def test_what_is_taken_is_what_was_given_and_survives_json(metadata: dict[str, Any]) -> None:
     assert check_metadata(metadata) == metadata
     assert parse_metadata(json.dumps(metadata)) == metadata
 
 
-@unhurried
 @given(anything)
 def test_any_value_is_fit_for_json_or_a_value_error(value: object) -> None:
     taken: dict[str, Any] = {}
@@ -74,7 +71,6 @@ def test_any_value_is_fit_for_json_or_a_value_error(value: object) -> None:
     assert json.loads(json.dumps(taken)) == taken
 
 
-@unhurried
 @given(st.text() | st.text('{}[]":,\\u0dNaI1e', max_size=30))
 def test_any_text_is_an_object_or_a_value_error(text: str) -> None:
     taken: dict[str, Any] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pikku_auth.core.networks import (
@@ -15,7 +15,6 @@ from pikku_auth.core.networks import (
     parse_address,
 )
 
-unhurried = settings(deadline=None)
 networks = st.ip_addresses().map(str) | st.ip_addresses(v=4).map(lambda ip: f"{ip}/32")
 
 
@@ -43,7 +42,6 @@ def test_networks_keep_their_order_and_lose_their_doubles() -> None:
     assert normalise_networks(spellings) == ["192.0.2.0/24", "10.0.0.0/8"]
 
 
-@unhurried
 @given(st.lists(networks, max_size=5))
 def test_normalising_twice_changes_nothing(given_networks: list[str]) -> None:
     once = normalise_networks(given_networks)
@@ -125,7 +123,6 @@ def test_an_unknown_address_is_never_allowed(address: str | None) -> None:
     assert not is_allowed(address, ["0.0.0.0/0", "::/0"])
 
 
-@unhurried
 @given(st.ip_addresses(v=4), st.integers(0, 32))
 def test_a_mapped_caller_is_allowed_wherever_the_plain_one_is(
     address: IPv4Address, prefix: int
@@ -135,13 +132,11 @@ def test_a_mapped_caller_is_allowed_wherever_the_plain_one_is(
     assert is_allowed(f"::ffff:{address}", [network])
 
 
-@unhurried
 @given(st.text())
 def test_no_text_makes_an_address_raise(text: str) -> None:
     assert parse_address(text) is None or ip_address(text)
 
 
-@unhurried
 @given(st.ip_addresses(v=6), st.text(st.characters(exclude_characters="%/"), min_size=1))
 def test_a_scope_id_is_dropped_whatever_it_says(address: IPv6Address, scope_id: str) -> None:
     assert parse_address(f"{address}%{scope_id}") == parse_address(str(address))
@@ -173,7 +168,6 @@ def test_behind_proxies_the_caller_is_counted_from_the_right(
     assert client_address("10.0.0.1", forwarded_for, num_proxies=num_proxies) == caller
 
 
-@unhurried
 @given(st.text())
 def test_what_a_caller_writes_into_the_forwarded_header_changes_nothing(spoofed: str) -> None:
     appended = f"{spoofed}, 192.0.2.1"

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pikku_auth.core.permissions import (
@@ -20,7 +20,6 @@ from pikku_auth.core.permissions import (
     unknown,
 )
 
-unhurried = settings(deadline=None)
 words = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", fullmatch=True)
 few_words = st.sampled_from(["sandbox", "sandboxes", "Sandbox", "perm", "read", "readonly"])
 scopes = st.tuples(words | few_words, words | few_words | st.just("*")).map(":".join) | st.just("*")
@@ -104,7 +103,6 @@ def test_what_only_looks_like_a_scope_is_refused(scope: str) -> None:
         parse_scope(scope)
 
 
-@unhurried
 @given(st.text() | st.text("ab:*._-\n", max_size=5))
 def test_any_text_is_ascii_of_the_grammar_or_a_value_error(text: str) -> None:
     resource, action = "sandbox", "read"
@@ -114,7 +112,6 @@ def test_any_text_is_ascii_of_the_grammar_or_a_value_error(text: str) -> None:
     assert ":" not in resource + action
 
 
-@unhurried
 @given(scopes)
 def test_a_scope_is_split_without_loss(scope: str) -> None:
     assert scope_strings(normalise([scope])) == [scope]
@@ -143,14 +140,12 @@ def test_permissions_are_stored_in_one_spelling(
     assert list(normalised) == sorted(normalised)
 
 
-@unhurried
 @given(grants)
 def test_normalising_twice_changes_nothing(grant: list[str]) -> None:
     once = normalise(grant)
     assert normalise(once) == once
 
 
-@unhurried
 @given(grants)
 def test_permissions_go_to_scope_strings_and_back(grant: list[str]) -> None:
     written = scope_strings(normalise(grant))
@@ -216,7 +211,6 @@ def test_a_scope_said_often_counts_once() -> None:
     assert normalise(["sandbox:read"] * 201) == {"sandbox": ["read"]}
 
 
-@unhurried
 @given(grants, scopes | few_scopes)
 def test_a_scope_is_covered_if_it_or_its_wildcard_is_in_the_grant(
     grant: list[str], scope: str
@@ -226,13 +220,11 @@ def test_a_scope_is_covered_if_it_or_its_wildcard_is_in_the_grant(
     assert covers(normalise(grant), scope) is expected
 
 
-@unhurried
 @given(scopes)
 def test_nothing_granted_covers_nothing(scope: str) -> None:
     assert not covers({}, scope)
 
 
-@unhurried
 @given(scopes)
 def test_everything_granted_covers_everything(scope: str) -> None:
     assert covers(normalise(["*"]), scope)
@@ -265,7 +257,6 @@ def test_asking_for_a_malformed_scope_is_an_error_even_of_everything(scope: str)
         covers(normalise(["*"]), scope)
 
 
-@unhurried
 @given(st.text(), st.text())
 def test_a_spelling_outside_of_the_grammar_is_allowed_by_a_wildcard_alone(
     resource: str, action: str
@@ -330,7 +321,6 @@ def test_the_narrower_of_two_scopes_remains(
     assert intersect(normalise(b), normalise(a)) == expected
 
 
-@unhurried
 @given(grants, grants, scopes | few_scopes)
 def test_an_intersection_covers_what_both_grants_cover(
     a: list[str], b: list[str], scope: str
@@ -340,7 +330,6 @@ def test_an_intersection_covers_what_both_grants_cover(
     assert covers(intersect(one, other), scope) is expected
 
 
-@unhurried
 @given(grants, grants)
 def test_an_intersection_is_normalised_and_has_no_order(a: list[str], b: list[str]) -> None:
     one, other = normalise(a), normalise(b)
@@ -350,7 +339,6 @@ def test_an_intersection_is_normalised_and_has_no_order(a: list[str], b: list[st
     assert missing(one, scope_strings(both)) == missing(other, scope_strings(both)) == []
 
 
-@unhurried
 @given(grants)
 def test_an_intersection_with_itself_or_everything_changes_nothing(grant: list[str]) -> None:
     permissions = normalise(grant)

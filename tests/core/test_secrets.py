@@ -17,7 +17,7 @@ from typing import NoReturn
 from unittest.mock import Mock
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pikku_auth.core import secrets
@@ -26,7 +26,6 @@ from pikku_auth.core.secrets import PREFIX, Secret, digest_of, generate, has_pre
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 PUBLISHED = re.compile(r"pka_[0-9A-Za-z]{49}")
 
-unhurried = settings(deadline=None)
 characters = st.sampled_from(ALPHABET)
 numbers = st.integers(0, 2**256 - 1)
 positions = st.integers(0, 52)
@@ -58,7 +57,6 @@ def test_the_randomness_is_256_bits_of_the_secrets_module(monkeypatch: pytest.Mo
     randbits.assert_called_once_with(256)
 
 
-@unhurried
 @given(numbers)
 def test_no_random_bit_is_lost(number: int) -> None:
     value = 0
@@ -75,7 +73,6 @@ def test_ten_thousand_secrets_are_ten_thousand_different_ones() -> None:
     assert len({generate("pka").digest for _ in range(10_000)}) == 10_000
 
 
-@unhurried
 @given(st.from_regex(PREFIX, fullmatch=True))
 def test_a_secret_of_any_prefix_is_taken_with_that_prefix(prefix: str) -> None:
     secret = generate(prefix)
@@ -98,14 +95,12 @@ def test_the_start_is_the_prefix_and_eight_characters() -> None:
     assert secret.start == secret.reveal()[:12]
 
 
-@unhurried
 @given(secret_texts, positions, st.characters(min_codepoint=33, max_codepoint=126))
 def test_one_wrong_character_is_always_caught(text: str, at: int, character: str) -> None:
     assume(text[at] != character)
     assert digest_of(text[:at] + character + text[at + 1 :], prefix="pka") is None
 
 
-@unhurried
 @given(secret_texts, st.integers(0, 51))
 def test_two_swapped_neighbours_are_always_caught(text: str, at: int) -> None:
     assume(text[at] != text[at + 1])
@@ -113,14 +108,12 @@ def test_two_swapped_neighbours_are_always_caught(text: str, at: int) -> None:
     assert digest_of(swapped, prefix="pka") is None
 
 
-@unhurried
 @given(secret_texts, positions)
 def test_a_truncated_secret_is_always_caught(text: str, length: int) -> None:
     assert digest_of(text[:length], prefix="pka") is None
     assert digest_of(text[53 - length :], prefix="pka") is None
 
 
-@unhurried
 @given(secret_texts, st.text(min_size=1))
 def test_a_secret_with_anything_around_it_is_refused(text: str, more: str) -> None:
     assert digest_of(text + more, prefix="pka") is None
@@ -187,7 +180,6 @@ def test_a_well_formed_secret_is_hashed_once(hashing: Mock) -> None:
     assert hashing.call_count == 1
 
 
-@unhurried
 @given(
     st.text() | st.text(st.characters(max_codepoint=255)) | st.text().map("pka_".__add__),
     st.booleans(),
@@ -201,7 +193,6 @@ def test_any_text_has_a_digest_or_none_and_never_raises(text: str, accept_foreig
     assert digest is None or re.fullmatch("[0-9a-f]{64}", digest)
 
 
-@unhurried
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=128))
 def test_a_foreign_key_is_taken_only_where_they_are_accepted(text: str) -> None:
     assume(not has_prefix(text, "pka"))

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pikku_auth.flows import create_service_user
 from pikku_auth.models import APIKey, KeyState, ServiceUser
+from tests.profiles import fewer
 
 pytestmark = pytest.mark.django_db
 
@@ -50,7 +51,7 @@ def keys_of(owner: dict[str, bool], several: list[dict[str, Any]]) -> list[APIKe
     return APIKey.objects.bulk_create(given)
 
 
-@settings(max_examples=60, deadline=None)
+@fewer(60)
 @given(owner=owners, several=st.lists(rows, min_size=1, max_size=8))
 def test_the_database_says_what_the_row_says(
     owner: dict[str, bool], several: list[dict[str, Any]]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -34,6 +34,7 @@ from pikku_auth.flows import (
     verify_key,
 )
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
+from tests.profiles import fewer
 
 pytestmark = pytest.mark.django_db
 
@@ -162,16 +163,10 @@ class LifeCycle(RuleBasedStateMachine):
         assert not [key for key in self.owner.keys if key.issued.secret.reveal() in rows]
 
 
+@pytest.mark.hypothesis
 def test_exactly_the_live_keys_are_accepted_whatever_is_done() -> None:
-    run_state_machine_as_test(
-        LifeCycle,
-        settings=settings(
-            max_examples=30,
-            stateful_step_count=25,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    chosen = fewer(30, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(LifeCycle, settings=chosen)
 
 
 def test_the_rules_themselves_come_to_every_verb() -> None:

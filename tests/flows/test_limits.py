@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pikku_auth.core.limits import Rate, parse_rate
@@ -21,6 +21,7 @@ from pikku_auth.exceptions import (
 )
 from pikku_auth.flows import IssuedKey, disable_key, revoke_key, verify_key
 from pikku_auth.models import APIKey
+from tests.profiles import fewer
 
 pytestmark = pytest.mark.django_db
 
@@ -218,9 +219,7 @@ def test_a_row_that_never_holds_still_is_an_outage_and_not_a_free_call(mint: Min
     most=st.integers(min_value=1, max_value=5),
     quota=st.integers(min_value=1, max_value=20),
 )
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@fewer(60)
 def test_no_window_and_no_quota_ever_admits_one_too_many(
     mint: Mint, calls: list[int], most: int, quota: int
 ) -> None:

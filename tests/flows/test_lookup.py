@@ -16,12 +16,13 @@ from django.db import OperationalError, connection, connections
 from django.db.models import Model
 from django.db.models.sql.compiler import SQLCompiler
 from django.test import override_settings
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
 from pikku_auth.flows import IssuedKey, create_service_user, lookup
 from pikku_auth.models import APIKey, ServiceUser
+from tests.profiles import fewer
 
 pytestmark = pytest.mark.django_db
 
@@ -120,9 +121,7 @@ counts = st.integers(0, 2**31 - 1)
         },
     ),
 )
-@settings(
-    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@fewer(50)
 def test_a_row_is_what_the_orm_makes_of_it(
     owners: list[ServiceUser], owner: int, has_creator: bool, columns: dict[str, Any]
 ) -> None:

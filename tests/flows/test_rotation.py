@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import override_settings
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
@@ -35,6 +34,7 @@ from pikku_auth.flows import (
     verify_key,
 )
 from pikku_auth.models import APIKey, KeyState, ServiceUser
+from tests.profiles import fewer
 
 pytestmark = pytest.mark.django_db
 
@@ -267,11 +267,7 @@ def test_a_successor_can_be_rotated_in_turn(mint: Callable[..., IssuedKey]) -> N
 LIFETIMES = st.none() | st.timedeltas(2 * MICROSECOND, timedelta(days=36_500))
 
 
-@hypothesis_settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@fewer(40)
 @given(
     lifetime=LIFETIMES,
     cap=LIFETIMES,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
@@ -292,7 +292,6 @@ class TestCost:
 
 
 @given(text=st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("accept_foreign", [False, True])
 def test_no_text_is_more_than_an_invalid_key(accept_foreign: bool, text: str) -> None:
     with (
