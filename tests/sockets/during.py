@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.db import OperationalError
 
 from pikku_auth.contrib.channels import PikkuAuthMiddleware
 from pikku_auth.flows import IssuedKey
 from tests.sockets.consumers import WhoAmI
-from tests.sockets.wire import SECONDS, Call, Headers, calling
+from tests.sockets.wire import SECONDS, Call, Headers, calling, in_time
 
 Scenario = Callable[[Call], Awaitable[Any]]
 HOUR = timedelta(hours=1)
@@ -37,7 +37,7 @@ def during(headers: Headers, scenario: Scenario, app: Any = guarded, **changes: 
             await asyncio.gather(*ours, return_exceptions=True)
         return result
 
-    return async_to_sync(go)()
+    return in_time(go)
 
 
 def in_the_database(act: Callable[..., Any], *args: Any) -> Scenario:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AnonymousUser
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -30,7 +29,7 @@ from tests.conftest import pikku_settings
 from tests.flows.test_tickets import signed_in
 from tests.logins import bearer, logged_in
 from tests.sockets.consumers import Chooser, WhoAmI
-from tests.sockets.wire import Application, Call, Headers, calling, scope_of
+from tests.sockets.wire import Application, Call, Headers, calling, in_time, scope_of
 
 # Channels closes connections that are in a transaction, as the one of a TestCase is.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,7 +54,7 @@ def shake(headers: Headers = (), app: Any = guarded, **changes: Any) -> tuple[Ca
             await call.hang_up()
             return call, first
 
-    return async_to_sync(go)()
+    return in_time(go)
 
 
 def secret_of(issued: IssuedKey) -> str:
@@ -124,7 +123,7 @@ class TestWhoComesIn:
             return await asyncio.gather(one(), one(), one())
 
         with pikku_settings(MAP_KEY="tests.mappings.await_three"):
-            assert async_to_sync(go)() == [True, True, True]
+            assert in_time(go) == [True, True, True]
 
     def test_a_use_is_noted(self, mint: Mint) -> None:
         shake([(KEY, secret_of(mint()))])
@@ -203,7 +202,7 @@ class TestWhoDoesNot:
             await application.told.put({"type": "websocket.disconnect", "code": 1006})
             return await application.next()
 
-        assert async_to_sync(go)() is None
+        assert in_time(go) is None
 
     def test_the_database_is_not_asked_about_a_page_of_another_site(self, mint: Mint) -> None:
         issued = mint(quota=1)
@@ -366,7 +365,7 @@ class TestSubprotocols:
                 return call.subprotocol
 
         secret = secret_of(mint())
-        assert async_to_sync(go)() == "graphql-transport-ws"
+        assert in_time(go) == "graphql-transport-ws"
 
     def test_who_offers_none_gets_none(self, mint: Mint) -> None:
         call, _ = shake([(KEY, secret_of(mint()))])

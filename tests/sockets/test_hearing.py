@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from channels.layers import InMemoryChannelLayer
 
 from pikku_auth.contrib.channels import hearing
@@ -18,7 +18,7 @@ from pikku_auth.models import APIKey
 from tests.conftest import pikku_settings
 from tests.sockets.during import HOUR, MOMENT, during, guarded, in_the_database, key_of, until
 from tests.sockets.layers import LayerThatGivesUp, hang
-from tests.sockets.wire import Call, calling
+from tests.sockets.wire import Call, calling, in_time
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -145,7 +145,7 @@ def test_who_was_revoked_before_anybody_listened_is_found(
 
     monkeypatch.setattr(hearing, "_SECONDS_TO_ANSWER", HOUR.total_seconds())
     with pikku_settings(SOCKET_RECHECK=HOUR):
-        assert async_to_sync(go)() == 4401
+        assert in_time(go) == 4401
 
 
 class TestTheSwitchboard:
@@ -163,7 +163,7 @@ class TestTheSwitchboard:
                 await another.wait()
                 return one.is_set(), another.is_set()
 
-        assert async_to_sync(go)() == (False, True)
+        assert in_time(go) == (False, True)
 
     def test_who_comes_later_looks_at_once(self, layer: Any) -> None:
         async def go() -> bool:
@@ -172,7 +172,7 @@ class TestTheSwitchboard:
                 with switchboard().listening(frozenset()) as later:
                     return later.is_set()
 
-        assert async_to_sync(go)()
+        assert in_time(go)
 
     def test_a_process_is_one_member_as_long_as_it_has_sockets(self, layer: Any) -> None:
         async def go() -> list[int]:
@@ -185,7 +185,7 @@ class TestTheSwitchboard:
             await until(lambda: not layer.groups)
             return members
 
-        assert async_to_sync(go)() == [1, 1]
+        assert in_time(go) == [1, 1]
 
     def test_it_joins_again_before_the_layer_forgets_it(
         self, layer: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
@@ -198,5 +198,5 @@ class TestTheSwitchboard:
                 layer.groups.clear()
                 await until(lambda: layer.groups)
 
-        async_to_sync(go)()
+        in_time(go)
         assert "TimeoutError" not in caplog.text

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import RequestFactory
@@ -44,7 +44,7 @@ from tests.sockets.during import (
     key_of,
     still_answers,
 )
-from tests.sockets.wire import Call, Headers, calling
+from tests.sockets.wire import Call, Headers, calling, in_time
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -287,7 +287,7 @@ class TestTheApplication:
                 return await call.app.next()
 
         with pikku_settings(SOCKET_RECHECK=MOMENT):
-            assert async_to_sync(go)() is None
+            assert in_time(go) is None
 
     def test_may_die_by_itself(self, mint: Mint) -> None:
         async def scenario(call: Call) -> None:
@@ -312,7 +312,7 @@ class TestTheApplication:
                 assert await call.app.next() is None
 
         with pikku_settings(SOCKET_RECHECK=MOMENT):
-            async_to_sync(go)()
+            in_time(go)
 
     def test_gets_what_the_mapping_raises(self, mint: Mint, settings: Any) -> None:
         async def scenario(call: Call) -> None:
@@ -399,7 +399,7 @@ class TestLooks:
                 *(look_with_others(principal, request) for _ in range(3)), return_exceptions=True
             )
 
-        return async_to_sync(go)()
+        return in_time(go)
 
     def test_who_asks_for_the_same_at_once_is_answered_together(
         self, mint: Mint, asked: list[Principal]
@@ -427,5 +427,5 @@ class TestLooks:
                 await asyncio.sleep(0)
             await asyncio.gather(first, look_with_others(principal, request))
 
-        async_to_sync(go)()
+        in_time(go)
         assert len(asked) == 2

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from asgiref.sync import async_to_sync
 
 Headers = Sequence[tuple[str, str]]
 SECONDS = 20
@@ -49,7 +51,17 @@ class Application:
     async def stop(self) -> None:
         """End it if it hasn't ended."""
         self._running.cancel()
-        await asyncio.wait({self._running})
+        await asyncio.wait({self._running}, timeout=SECONDS)
+
+
+def in_time(go: Callable[[], Awaitable[Any]]) -> Any:
+    """What it returns; it may not take longer than what has to come takes."""
+
+    async def limited() -> Any:
+        async with asyncio.timeout(2 * SECONDS):
+            return await go()
+
+    return async_to_sync(limited)()
 
 
 @dataclass
