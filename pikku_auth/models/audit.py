@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -10,10 +11,20 @@ from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.models.keys import APIKey, ServiceUser
 from pikku_auth.models.logins import LoginSession
+from pikku_auth.models.natural_keys import NaturalKeyModel, NaturalKeyQuerySet
+
+_PRECISION = timedelta(milliseconds=1)
+"""Of a moment in a JSON fixture."""
 
 
-class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
+class AuditEventQuerySet(NaturalKeyQuerySet["AuditEvent"]):
     """Reads and adds; changing is refused, and only pruning deletes."""
+
+    def get_by_natural_key(self, at: datetime, *values: Any) -> AuditEvent:
+        """The event with these values: a fixture has its moment without the microseconds."""
+        from_ms = at.replace(microsecond=at.microsecond // 1000 * 1000)
+        same_moment = self.filter(at__gte=from_ms, at__lt=from_ms + _PRECISION)
+        return super(AuditEventQuerySet, same_moment).get_by_natural_key(*values)
 
     def update(self, **kwargs: Any) -> NoReturn:
         raise TypeError("Audit events are append-only.")
@@ -22,7 +33,7 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         raise TypeError("Audit events are append-only: manage.py prune_auth removes old ones.")
 
 
-class AuditEvent(models.Model):
+class AuditEvent(NaturalKeyModel):
     """Who did what to which key, login or service user, when, from where, through which door.
 
     Append-only, and written in the transaction of the act itself. ``subject`` and
@@ -48,6 +59,8 @@ class AuditEvent(models.Model):
         LOGIN_STARTED = "login_started", _("login started")
         LOGIN_REVOKED = "login_revoked", _("login revoked")
         PRUNED = "pruned", _("pruned")
+
+    natural_key_fields = ("action", "subject", "actor_name", "door", "ip", "user_agent")
 
     at = models.DateTimeField(_("at"), db_index=True)
     action = models.CharField(_("action"), max_length=40, choices=Action.choices)
@@ -86,7 +99,7 @@ class AuditEvent(models.Model):
     user_agent = models.CharField(_("user agent"), max_length=200, blank=True)
     details = models.JSONField(_("details"), default=dict)
 
-    objects = AuditEventQuerySet.as_manager()
+    objects = AuditEventQuerySet.as_manager()  # type: ignore[misc]  # as Django has it
 
     class Meta:
         verbose_name = _("audit event")
@@ -94,6 +107,9 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.get_action_display()}: {self.subject}"
+
+    def natural_key(self) -> tuple[Any, ...]:
+        return self.at, *super().natural_key()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:

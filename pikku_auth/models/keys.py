@@ -14,14 +14,17 @@ from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.core.limits import Rate
 from pikku_auth.core.permissions import scope_strings
+from pikku_auth.models.natural_keys import NaturalKeyModel, NaturalKeyQuerySet
 
 
-class ServiceUser(models.Model):
+class ServiceUser(NaturalKeyModel):
     """A stable machine identity, for example ``sandbox-runtime``.
 
     ``user`` is a real row of the host's user model, so permissions, groups and foreign
     keys work; it becomes ``None`` when that row is deleted, and every key is dead then.
     """
+
+    natural_key_fields = ("name",)
 
     name = models.CharField(_("name"), max_length=100)
     description = models.CharField(_("description"), max_length=500, blank=True)
@@ -73,7 +76,7 @@ class KeyState(models.TextChoices):
     REVOKED = "revoked", _("revoked")
 
 
-class APIKeyQuerySet(models.QuerySet["APIKey"]):
+class APIKeyQuerySet(NaturalKeyQuerySet["APIKey"]):
     """Reads keys by what they are at a moment."""
 
     def with_state(self, now: datetime) -> APIKeyQuerySet:
@@ -111,8 +114,10 @@ def _users_have(field: str) -> bool:
     return True
 
 
-class APIKey(models.Model):
+class APIKey(NaturalKeyModel):
     """A scoped credential of one service user. Only the SHA-256 of the secret is kept."""
+
+    natural_key_fields = ("digest",)
 
     service_user = models.ForeignKey(
         ServiceUser,
@@ -164,7 +169,7 @@ class APIKey(models.Model):
     refill_period = models.DurationField(_("refilled every"), null=True, blank=True)
     refilled_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = APIKeyQuerySet.as_manager()
+    objects = APIKeyQuerySet.as_manager()  # type: ignore[misc]  # as Django has it
 
     class Meta:
         verbose_name = _("API key")

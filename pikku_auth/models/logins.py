@@ -11,9 +11,10 @@ from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.core.permissions import scope_strings
+from pikku_auth.models.natural_keys import NaturalKeyModel
 
 
-class DeviceCode(models.Model):
+class DeviceCode(NaturalKeyModel):
     """One device login in the making (RFC 8628). Both codes are kept as digests only.
 
     ``interval`` is what the code enforces now, in seconds; ``announced_interval`` is what
@@ -26,6 +27,8 @@ class DeviceCode(models.Model):
         APPROVED = "approved", _("approved")
         DENIED = "denied", _("denied")
         CONSUMED = "consumed", _("consumed")
+
+    natural_key_fields = ("device_digest",)
 
     device_digest = models.CharField(max_length=64, editable=False)
     user_code_digest = models.CharField(max_length=64, editable=False)
@@ -62,12 +65,14 @@ class DeviceCode(models.Model):
         return f"{self.client_id} ({self.get_status_display()})"
 
 
-class LoginSession(models.Model):
+class LoginSession(NaturalKeyModel):
     """A human's login: a bearer token, of which only the SHA-256 is kept.
 
     ``permissions`` is ``None`` for a login with all of its human's rights; scopes asked
     for at login restrict it. ``auth_hash`` dies with the password it was made under.
     """
+
+    natural_key_fields = ("digest",)
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -139,11 +144,13 @@ def is_auth_hash_of(user: Any, auth_hash: str) -> bool:
     return any(constant_time_compare(auth_hash, known) for known in auth_hashes(user))
 
 
-class Attempts(models.Model):
+class Attempts(NaturalKeyModel):
     """How often somebody has tried something in a window: guesses at user codes, mostly.
 
     In the database and not in a cache, because it must survive a flush and be exact.
     """
+
+    natural_key_fields = ("subject",)
 
     subject = models.CharField(max_length=64)
     window_started_at = models.DateTimeField()

@@ -11,18 +11,21 @@ from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.models.keys import APIKey
 from pikku_auth.models.logins import LoginSession, why_human_refused
+from pikku_auth.models.natural_keys import NaturalKeyModel
 
 _KEYS = Q(key__isnull=False, login__isnull=True, user__isnull=True)
 _LOGINS = Q(key__isnull=True, login__isnull=False, user__isnull=True)
 _USERS = Q(key__isnull=True, login__isnull=True, user__isnull=False)
 
 
-class SocketTicket(models.Model):
+class SocketTicket(NaturalKeyModel):
     """Opens one WebSocket for the holder of one key, one login, or one browser's session.
 
     ``user`` and the fields that begin with ``session`` are for the latter. The session's
     key is kept as a digest, so that signing out can end what the session has opened.
     """
+
+    natural_key_fields = ("digest",)
 
     digest = models.CharField(max_length=64, editable=False)
     key = models.ForeignKey(APIKey, on_delete=models.CASCADE, null=True, related_name="+")
