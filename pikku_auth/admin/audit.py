@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
 from django.core.exceptions import PermissionDenied
+from django.db import connections, router
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -44,13 +45,20 @@ class AuditEventAdmin(FindingAdmin):
     list_display = ("at", "what", "subject", "actor_name", "door", "ip")
     list_filter = ("action", "door")
     search_fields = ("subject", "actor_name", "ip")
-    date_hierarchy = "at"
     ordering = ("-at", "-pk")
     fields = ("at", "what", "subject", "actor_name", "door", ("ip", "user_agent"), "details")
 
     def get_urls(self) -> list[URLPattern]:
         export = self.admin_site.admin_view(self.export_view)
         return [path("export/", export, name="pikku_auth_auditevent_export"), *super().get_urls()]
+
+    def get_date_hierarchy(self, request: HttpRequest) -> str | None:
+        """None where the database can't convert times: MySQL without its time zone tables."""
+        connection = connections[router.db_for_read(AuditEvent)]
+        is_converted = timezone.get_current_timezone_name() != connection.timezone_name
+        if is_converted and not connection.features.has_zoneinfo_database:
+            return None
+        return "at"
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Also the events of one row, which the pages of keys and service users link to."""

@@ -8,7 +8,9 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.contrib.admin import site
+from django.db import connection
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from pikku_auth.admin.stories import told
@@ -222,6 +224,33 @@ def test_an_event_is_a_sentence(action: str, details: Any, words: str) -> None:
 @pytest.mark.parametrize("action", AuditEvent.Action.values)
 def test_every_event_is_one(action: str) -> None:
     assert told(AuditEvent(action=action, details={}))
+
+
+def test_list_opens_in_any_time_zone_on_any_database(
+    auditor: Client, service_user: ServiceUser, settings: Any
+) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    page = auditor.get(EVENTS)
+    assert page.status_code == 200
+    assert service_user.name in html_of(page)
+
+
+@pytest.mark.parametrize(
+    ("zone", "database_knows_zones", "has_bar"),
+    [
+        ("Europe/Berlin", True, True),
+        ("Europe/Berlin", False, False),
+        ("UTC", False, True),
+    ],
+)
+def test_date_bar_is_shown_where_the_database_can_convert_times(
+    auditor: Client, settings: Any, monkeypatch: Any,
+    zone: str, database_knows_zones: bool, has_bar: bool,
+) -> None:  # fmt: skip
+    settings.TIME_ZONE = zone
+    monkeypatch.setattr(connection.features, "has_zoneinfo_database", database_knows_zones)
+    request = RequestFactory().get(EVENTS)
+    assert (site.get_model_admin(AuditEvent).get_date_hierarchy(request) is not None) is has_bar
 
 
 def _many(count: int, service_user: ServiceUser | None = None) -> None:
