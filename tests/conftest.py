@@ -23,7 +23,7 @@ from pikku_auth.core.secrets import Secret
 from pikku_auth.core.user_codes import LENGTH, format_user_code
 from pikku_auth.flows import IssuedKey, create_service_user, mint_key, usage
 from pikku_auth.models import ServiceUser
-from tests import profiles
+from tests import flushing, profiles
 
 profiles.load()
 
@@ -70,6 +70,14 @@ def _children_are_not_measured() -> None:
 def _the_urls_are_imported() -> None:
     """As at a server's start: drf-spectacular looks at the settings then, and never again."""
     assert get_resolver().url_patterns
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    with django_db_blocker.unblock():
+        made = flushing.rows_that_are_kept()
+    with flushing.quickly(made):
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -21,6 +21,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 _test_name = f"test_pikku_{os.getpid()}"
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # pragma: no branch
     # A file, because threads and processes share it; the default journal, because it locks more.
-    DATABASES["default"]["OPTIONS"] = {"timeout": 30}
+    # A power failure may have it.
+    DATABASES["default"]["OPTIONS"] = {"timeout": 30, "init_command": "PRAGMA synchronous = OFF"}
     _test_name = str(Path(tempfile.gettempdir()) / f"{_test_name}.sqlite3")
 DATABASES["default"]["TEST"] = {"NAME": _test_name}
