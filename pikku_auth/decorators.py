@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial, wraps
 from inspect import isclass
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction
+from django.http import HttpRequest
 
 from pikku_auth.admission import admit, require
 from pikku_auth.core.permissions import check_scopes
 from pikku_auth.exceptions import Refused
 from pikku_auth.flows import aresolve, resolve
+from pikku_auth.principal import Principal
 from pikku_auth.refusals import response_to, vary_by_credential
 
+if TYPE_CHECKING:
+    from django.contrib.auth.models import _User
+
 View = TypeVar("View", bound=Callable[..., Any])
+
+
+class PrincipalRequest(HttpRequest):
+    """The request that a view under :func:`require_principal` gets, for its annotations."""
+
+    principal: Principal
+    user: _User
+    auser: Callable[[], Awaitable[_User]]
 
 
 @overload

@@ -17,6 +17,12 @@ from pikku_auth.principal import Principal
 from pikku_auth.refusals import response_to, vary_by_credential
 
 
+class OptionalPrincipalRequest(HttpRequest):
+    """The request that a view gets from :class:`PikkuAuthMiddleware`, for its annotations."""
+
+    principal: Principal | None
+
+
 class PikkuAuthMiddleware:
     """Sets ``request.principal``, and to match it ``request.user``.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pikku_auth.core.permissions import (
     Grant,
@@ -16,6 +16,9 @@ from pikku_auth.core.permissions import (
     scope_strings,
 )
 from pikku_auth.models import APIKey, LoginSession, ServiceUser, SocketTicket
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import _User  # AUTH_USER_MODEL, to django-stubs
 
 _BOUND = "_pikku_auth_permissions"
 
@@ -30,7 +33,7 @@ class Principal:
     ``MAP_LOGIN`` has added.
     """
 
-    user: Any
+    user: _User
     via: Literal["api_key", "login", "session"]
     permissions: Permissions
     key: APIKey | None = None

@@ -108,8 +108,9 @@ def principal_of(ticket: SocketTicket, *, ip: str | None, now: datetime) -> Prin
         return reverify_login(ticket.login, now=now)
     if reason := ticket.why_session_dead(now):
         raise InvalidTicket(reason)
-    permissions = bind(ticket.user, EVERYTHING)
-    return Principal(user=ticket.user, via="session", permissions=permissions, ticket=ticket)
+    user: Any = ticket.user  # a session's ticket has one
+    permissions = bind(user, EVERYTHING)
+    return Principal(user=user, via="session", permissions=permissions, ticket=ticket)
 
 
 def reread(ticket: SocketTicket) -> SocketTicket:

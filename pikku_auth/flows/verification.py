@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from asgiref.sync import sync_to_async
 from django.utils import timezone
@@ -121,7 +121,7 @@ def reverify_key(key: APIKey, *, ip: str | None, now: datetime) -> Principal:
 
 
 def _principal_of(key: APIKey) -> Principal:
-    user = key.service_user.user
+    user: Any = key.service_user.user  # a key whose owner has none is refused before
     permissions = bind(user, key.permissions)
     return Principal(user=user, via="api_key", key=key, permissions=permissions)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext as _
 from rest_framework import permissions
+from rest_framework.permissions import OperandHolder, SingleOperandHolder
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -18,6 +19,9 @@ from pikku_auth.principal import Principal
 from pikku_auth.refusals import REALM
 from pikku_auth.rest_framework.answers import tell_why
 
+if TYPE_CHECKING:
+    from rest_framework.permissions import _PermissionClass
+
 
 class _Composable:
     """``&``, ``|`` and ``~`` as DRF has them, but so that a refusal still names the scope.
@@ -26,33 +30,33 @@ class _Composable:
     reflected operators even when a class of DRF's stands on the left.
     """
 
-    def __and__(self, other: Any) -> Any:
+    def __and__(self, other: _PermissionClass) -> OperandHolder:
         return _compose(_And, self, other)
 
-    def __rand__(self, other: Any) -> Any:
+    def __rand__(self, other: _PermissionClass) -> OperandHolder:
         return _compose(_And, other, self)
 
-    def __or__(self, other: Any) -> Any:
+    def __or__(self, other: _PermissionClass) -> OperandHolder:
         return _compose(_Or, self, other)
 
-    def __ror__(self, other: Any) -> Any:
+    def __ror__(self, other: _PermissionClass) -> OperandHolder:
         return _compose(_Or, other, self)
 
-    def __invert__(self) -> Any:
+    def __invert__(self) -> SingleOperandHolder:
         return _negate(self)
 
 
-class _Holder(_Composable, permissions.OperandHolder):
-    __hash__ = permissions.OperandHolder.__hash__
+class _Holder(_Composable, OperandHolder):
+    __hash__ = OperandHolder.__hash__
 
 
 def _compose(operator: Any, left: Any, right: Any) -> _Holder:
     return _Holder(operator, left, right)
 
 
-def _negate(operand: Any) -> Any:
+def _negate(operand: Any) -> SingleOperandHolder:
     negation: Any = permissions.NOT
-    return permissions.SingleOperandHolder(negation, operand)
+    return SingleOperandHolder(negation, operand)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +115,8 @@ class _Or(_Composed, permissions.OR):
     pass
 
 
-class _ScopeMeta(_Composable, permissions.BasePermissionMetaclass):
-    def __call__(cls, *scopes: str) -> Any:  # noqa: N805  # cls is right in a metaclass
-        """``HasScope("a:b")`` is a permission class; ``HasScope()`` an instance, as in DRF."""
-        if not scopes:
-            return super().__call__()
-        check_scopes(scopes)
-        return _ScopeMeta(cls.__name__, (cls,), {"scopes": scopes, "__doc__": cls.__doc__})
+class _ScopeMeta(_Composable, permissions.BasePermissionMetaclass):  # type: ignore[misc]  # type's | makes unions of types
+    pass
 
 
 class HasScope(_Telling, permissions.BasePermission, metaclass=_ScopeMeta):
@@ -135,6 +134,21 @@ class HasScope(_Telling, permissions.BasePermission, metaclass=_ScopeMeta):
 
     scopes: tuple[str, ...] = ()
     _refusal: _Refusal | None = None
+
+    @overload
+    def __new__(  # type: ignore[misc]  # it returns a class and not an instance
+        cls, scope: str, /, *scopes: str
+    ) -> type[HasScope]: ...
+
+    @overload
+    def __new__(cls) -> Self: ...
+
+    def __new__(cls, *scopes: str) -> Any:
+        """``HasScope("a:b")`` is a permission class; ``HasScope()`` an instance, as in DRF."""
+        if not scopes:
+            return super().__new__(cls)
+        check_scopes(scopes)
+        return _ScopeMeta(cls.__name__, (cls,), {"scopes": scopes, "__doc__": cls.__doc__})
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Whether the request's principal has the scopes; else ``message`` names them."""

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from pikku_auth.contrib.ninja.api import PikkuNinjaAPI
-from pikku_auth.contrib.ninja.auth import PikkuAuth, RefusedByPikkuAuth
+from pikku_auth.contrib.ninja.auth import PikkuAuth, PrincipalRequest, RefusedByPikkuAuth
 
-__all__ = ["PikkuAuth", "PikkuNinjaAPI", "RefusedByPikkuAuth"]
+__all__ = ["PikkuAuth", "PikkuNinjaAPI", "PrincipalRequest", "RefusedByPikkuAuth"]

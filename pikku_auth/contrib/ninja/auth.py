@@ -14,9 +14,16 @@ from pikku_auth.admission import admit, require
 from pikku_auth.conf import conf
 from pikku_auth.contrib.ninja.answers import note_asked
 from pikku_auth.core.permissions import check_scopes
+from pikku_auth.decorators import PrincipalRequest as PlainRequest
 from pikku_auth.exceptions import Refused
 from pikku_auth.flows import aresolve, resolve
 from pikku_auth.principal import Principal
+
+
+class PrincipalRequest(PlainRequest):
+    """The request of an operation under :class:`PikkuAuth`, for its annotations."""
+
+    auth: Principal
 
 
 class RefusedByPikkuAuth(HttpError):
