@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from pikku_auth.core.permissions import normalise
+from pikku_auth.core.permissions import Grant, normalise
 
 DEFAULTS: dict[str, Any] = {
     "ACCEPT_FOREIGN_KEYS": False,
@@ -25,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "LOGIN_LIFETIME": timedelta(days=7),
     "LOGIN_PREFIX": "pks",
     "LOGIN_RENEWAL": timedelta(days=1),
+    "LOGIN_SCOPES": "pikku_auth.flows.login_scopes.default_login_scopes",
     "MAP_KEY": None,
     "MAP_LOGIN": None,
     "MAX_KEY_LIFETIME": None,
@@ -97,6 +98,12 @@ class Settings:
         """How often the end of a login that is in use moves on."""
         renewal: timedelta = self._get("LOGIN_RENEWAL")
         return renewal
+
+    @property
+    def login_scopes(self) -> Callable[[Any], Any] | Grant:
+        """A function ``(user) -> grant``, sync or async, or one grant for every human."""
+        value: Any = self._get("LOGIN_SCOPES")
+        return import_string(value) if isinstance(value, str) else value  # type: ignore[no-any-return]
 
     @property
     def map_key(self) -> Callable[..., Any] | None:

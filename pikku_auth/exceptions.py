@@ -106,6 +106,15 @@ class DeviceFlowError(PikkuAuthError):
         self.status = status
 
 
+class NothingGranted(DeviceFlowError):
+    """``LOGIN_SCOPES`` gives the user nothing that the login asks for, or no login at all."""
+
+    code = "nothing_granted"
+
+    def __init__(self, description: str) -> None:
+        super().__init__("access_denied", description, 403)
+
+
 class NetworkNotAllowed(Refused):
     """The key is good, but not from the caller's address."""
 
@@ -163,14 +172,17 @@ class WidenedPermissions(PikkuAuthError):
 
 
 class MappingFailed(PikkuAuthError):
-    """The host's mapping raised what a door would take for an answer; ``__cause__`` is that."""
+    """A function of the host's raised what could be taken for an answer; see ``__cause__``.
+
+    ``MAP_KEY``, ``MAP_LOGIN`` and ``LOGIN_SCOPES`` name such functions.
+    """
 
     code = "mapping_failed"
 
     def __init__(self, error: Exception) -> None:
         super().__init__(
-            f"The mapping raised {type(error).__name__}, which is no answer here: return None to "
-            "reject the caller."
+            f"A function named in PIKKU_AUTH raised {type(error).__name__}, which is not an answer "
+            "here: return None to reject the caller."
         )
 
 

@@ -11,8 +11,8 @@ from example_project.settings import DATABASES, INSTALLED_APPS, PIKKU_AUTH
 
 INSTALLED_APPS = [*INSTALLED_APPS, "rest_framework.authtoken"]
 ROOT_URLCONF = "tests.urls"
-# The example's own tests ask its mapping; the package's say what they map.
-PIKKU_AUTH = {**PIKKU_AUTH, "MAP_KEY": None}
+# The example's own tests ask its functions; the package's say what they ask.
+PIKKU_AUTH = {**PIKKU_AUTH, "MAP_KEY": None, "LOGIN_SCOPES": ["*"]}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

@@ -299,6 +299,16 @@ BAD_VALUES: dict[str, list[Any]] = {
     "LOGIN_LIFETIME": [*NO_LIFETIMES, None],
     "LOGIN_PREFIX": [*NO_PREFIXES, "pka"],
     "LOGIN_RENEWAL": [*NO_LIFETIMES, None],
+    "LOGIN_SCOPES": [
+        None,
+        5,
+        "sandbox:read",
+        "*",
+        "nowhere.at_all",
+        "pikku_auth.conf.DEFAULTS",
+        ["sandbox"],
+        {"sandbox": "read"},
+    ],
     "MAP_KEY": ["nowhere.at_all", "pikku_auth.conf.DEFAULTS", 5],
     "MAP_LOGIN": ["nowhere.at_all", "pikku_auth.conf.DEFAULTS", 5],
     "MAX_KEY_LIFETIME": NO_LIFETIMES,
@@ -335,6 +345,13 @@ GOOD_VALUES: dict[str, list[Any]] = {
     "LOGIN_LIFETIME": [timedelta(seconds=1), timedelta(days=36_500)],
     "LOGIN_PREFIX": ["ab", "acme1", "a" * 16],
     "LOGIN_RENEWAL": [timedelta(seconds=1), timedelta(days=30)],
+    "LOGIN_SCOPES": [
+        [],
+        ["*"],
+        ("perm:*", "sandbox:read"),
+        {"sandbox": ["*"]},
+        "pikku_auth.flows.login_scopes.default_login_scopes",
+    ],
     "MAP_KEY": [None, "pikku_auth.conf.normalise"],
     "MAP_LOGIN": [None, "pikku_auth.conf.normalise"],
     "MAX_KEY_LIFETIME": [None, timedelta(days=30)],
@@ -367,6 +384,15 @@ def test_a_bad_vocabulary_hints_at_its_shape(settings: Settings) -> None:
     settings.PIKKU_AUTH = {"SCOPES": ["sandbox"]}
     (message,) = checks.check_settings()
     assert str(message.hint).startswith('Write {"resource": ["action", …], …}')
+
+
+@pytest.mark.parametrize("grant", [["sandbox:raed"], {"user": ["*"]}])
+def test_scopes_of_logins_that_are_not_declared_are_named(settings: Settings, grant: Any) -> None:
+    settings.PIKKU_AUTH = {"SCOPES": {"sandbox": ["read"]}, "LOGIN_SCOPES": grant}
+    (message,) = checks.check_settings()
+    assert re.search(r"(sandbox:raed|user:\*) is not in SCOPES", message.msg)
+    settings.PIKKU_AUTH["LOGIN_SCOPES"] = ["sandbox:read", "sandbox:*", "perm:*", "*"]
+    assert checks.check_settings() == []
 
 
 @pytest.mark.parametrize(("name", "value"), rows(GOOD_VALUES))

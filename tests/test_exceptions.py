@@ -17,6 +17,7 @@ from pikku_auth.exceptions import (
     MappingFailed,
     NetworkNotAllowed,
     NotAuthenticated,
+    NothingGranted,
     OriginNotAllowed,
     PikkuAuthError,
     Refused,
@@ -28,7 +29,7 @@ from pikku_auth.exceptions import (
 
 REASON = "the precise one"
 
-_OF_CODE = {Refused, DeviceFlowError, MappingFailed, WidenedPermissions}
+_OF_CODE = {Refused, DeviceFlowError, NothingGranted, MappingFailed, WidenedPermissions}
 """What is told in other words, or to the host's programmers."""
 
 # refusal, code, status, wait, public wording

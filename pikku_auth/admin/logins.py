@@ -136,9 +136,9 @@ class LoginSessionAdmin(ActingAdmin):
     def login(self, login: LoginSession) -> str:
         return str(login)
 
-    @admin.display(description=_("scopes"))
+    @admin.display(description=_("scopes asked for"))
     def scope_list(self, login: LoginSession) -> str:
-        return ", ".join(login.scopes)
+        return ", ".join(login.requested_scopes) or gettext("all that the user is given")
 
     @admin.display(description=_("state"))
     def condition(self, login: LoginSession) -> str:

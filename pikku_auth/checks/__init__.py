@@ -21,7 +21,7 @@ from rest_framework.settings import api_settings
 from pikku_auth.checks.databases import immediate_sqlite, naive_time
 from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.core.durations import require_positive
-from pikku_auth.core.permissions import normalise
+from pikku_auth.core.permissions import normalise, unknown
 from pikku_auth.core.secrets import PREFIX
 from pikku_auth.rest_framework import PikkuAuthentication
 
@@ -204,13 +204,25 @@ def _is_list_of_clients(value: object) -> None:
         raise TypeError(f"{value!r} is not a list of client ids.")
 
 
+def _is_login_grant(value: Any) -> None:
+    if isinstance(value, str):
+        _is_callable(value)
+        return
+    grant, vocabulary = normalise(value, most=None), conf.scopes
+    if vocabulary is not None and (strange := unknown(grant, vocabulary)):
+        raise ValueError(f"{', '.join(strange)} is not in SCOPES.")
+
+
 def _is_vocabulary(value: Any) -> None:
     vocabulary = {} if value is None else normalise(value, most=None)
     if "*" in vocabulary or any("*" in actions for actions in vocabulary.values()):
         raise ValueError("a wildcard can't be declared: name each action.")
 
 
-_HINTS = {"SCOPES": 'Write {"resource": ["action", …], …}, without wildcards. '}
+_HINTS = {
+    "LOGIN_SCOPES": "Write a list of scopes, or the dotted path of a function of a user. ",
+    "SCOPES": 'Write {"resource": ["action", …], …}, without wildcards. ',
+}
 
 _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "ACCEPT_FOREIGN_KEYS": _is_bool,
@@ -224,6 +236,7 @@ _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "LOGIN_LIFETIME": _is_positive,
     "LOGIN_PREFIX": _is_prefix,
     "LOGIN_RENEWAL": _is_positive,
+    "LOGIN_SCOPES": _is_login_grant,
     "MAP_KEY": _is_hook,
     "MAP_LOGIN": _is_hook,
     "MAX_KEY_LIFETIME": _is_lifetime,

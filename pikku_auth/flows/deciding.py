@@ -19,6 +19,7 @@ from pikku_auth.flows.attempts import (
 )
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.login_scopes import offer_to, require_something
 from pikku_auth.flows.service_users import is_service_user
 from pikku_auth.flows.sign_in import require_fresh
 from pikku_auth.flows.starting import user_code_digest
@@ -80,6 +81,7 @@ def approve(
     It gets none if the password of ``user`` changes before it fetches it. ``signed_in_at`` is
     when the session that approves began; with ``SIGN_IN_MAX_AGE`` it must be given.
 
+    :raises NothingGranted: when the login could do nothing.
     :raises DeviceFlowError: when it is not ``user``'s to decide, or over, or when they may not
         approve: inactive, a service user, or signed in too long ago.
     """
@@ -87,6 +89,7 @@ def approve(
     require_fresh(signed_in_at, now)
     if not user.is_active or is_service_user(user):
         raise DeviceFlowError("access_denied", "This user may not approve logins", 403)
+    require_something(offer_to(user, device_code.requested))
     changes = {"status": DeviceCode.Status.APPROVED, "auth_hash": auth_hashes(user)[0]}
     _decide(device_code, user, changes, origin, now)
 

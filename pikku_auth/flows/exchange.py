@@ -14,10 +14,12 @@ from django.utils import timezone
 
 from pikku_auth import signals
 from pikku_auth.conf import conf
+from pikku_auth.core.permissions import Permissions
 from pikku_auth.core.secrets import Secret, digest_of, generate
-from pikku_auth.exceptions import DeviceFlowError
+from pikku_auth.exceptions import DeviceFlowError, NothingGranted
 from pikku_auth.flows.audit import CODE, Origin, announce, clean, record
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.login_scopes import offer_to
 from pikku_auth.flows.logins import revoke_login
 from pikku_auth.flows.service_users import is_service_user
 from pikku_auth.flows.starting import DEVICE_PREFIX, check_client_allowed, parse_scope_parameter
@@ -41,7 +43,11 @@ class IssuedLogin:
 
     login: LoginSession
     token: Secret
-    scope: str
+
+    @property
+    def scope(self) -> str:
+        """What is granted, as OAuth writes it (RFC 6749, 5.1)."""
+        return " ".join(self.login.scopes)
 
 
 def device_code_digest(text: str) -> str | None:
@@ -109,12 +115,22 @@ def _why_void(code: DeviceCode) -> str | None:
     return why_human_refused(code.user, code.auth_hash)
 
 
-def _issue(code: DeviceCode, origin: Origin, now: datetime) -> IssuedLogin:
-    using, token = primary(), generate(conf.login_prefix)
-    user: Any = code.user
-    if reason := _why_void(code):
-        logger.warning("Approved login refused: %s (%s, from %s)", reason, code, origin.ip)
+def _granted(code: DeviceCode, requested: Permissions | None, ip: str | None) -> Permissions:
+    """What an approved login may do, by what its user is given now."""
+    reason = _why_void(code)
+    granted = {} if reason else offer_to(code.user, requested).permissions
+    if not granted:
+        reason = reason or NothingGranted.code
+        logger.warning("Approved login refused: %s (%s, from %s)", reason, code, ip)
         raise DeviceFlowError("access_denied", "Access denied")
+    return granted
+
+
+def _issue(code: DeviceCode, origin: Origin, now: datetime) -> IssuedLogin:
+    user: Any = code.user
+    requested = parse_scope_parameter(code.scope)
+    permissions = _granted(code, requested, origin.ip)
+    using, token = primary(), generate(conf.login_prefix)
     with transaction.atomic(using=using):
         if not _consume(code, DeviceCode.Status.APPROVED):
             raise DeviceFlowError(*_INVALID_CODE)
@@ -124,7 +140,7 @@ def _issue(code: DeviceCode, origin: Origin, now: datetime) -> IssuedLogin:
             start=token.start,
             digest=token.digest,
             auth_hash=auth_hashes(user)[0],
-            permissions=parse_scope_parameter(code.scope),
+            permissions=requested,
             client_id=code.client_id,
             ip=origin.ip,
             user_agent=clean(origin.user_agent)[:200],
@@ -132,16 +148,17 @@ def _issue(code: DeviceCode, origin: Origin, now: datetime) -> IssuedLogin:
             renewed_at=now,
             expires_at=now + conf.login_lifetime,
         )
+        login.granted = permissions
         record(
             AuditEvent.Action.LOGIN_STARTED,
             origin=origin,
             now=now,
             using=using,
             login=login,
-            scope=code.scope,
+            scope=" ".join(login.scopes),
         )
         announce(signals.login_started, LoginSession, using, login=login, origin=origin)
-    return IssuedLogin(login, token, code.scope)
+    return IssuedLogin(login, token)
 
 
 def _revoke_what_it_gave(code: DeviceCode, origin: Origin, now: datetime) -> None:

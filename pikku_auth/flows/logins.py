@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from pikku_auth import signals
 from pikku_auth.conf import conf
-from pikku_auth.core.permissions import Permissions, frozen
 from pikku_auth.core.secrets import digest_of
 from pikku_auth.exceptions import InvalidToken
 from pikku_auth.flows import usage
@@ -21,15 +20,13 @@ from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.deciding import withdraw
 from pikku_auth.flows.fields import check_reason
+from pikku_auth.flows.login_scopes import LOGIN_NOT_ALLOWED, grant_to
 from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.flows.outage import outage_is_not_a_refusal
 from pikku_auth.models import AuditEvent, LoginSession
 from pikku_auth.principal import Principal, bind
 
 logger = logging.getLogger("pikku_auth")
-
-EVERYTHING: Permissions = frozen({"*": ["*"]})
-"""What an unrestricted human may do with a credential: whatever they may do without."""
 
 
 def token_digest(text: str) -> str | None:
@@ -40,13 +37,13 @@ def token_digest(text: str) -> str | None:
 def verify_login(
     digest: str | None, *, ip: str | None = None, now: datetime | None = None
 ) -> Principal:
-    """The principal of a live login: one SELECT, and no write.
+    """The principal of a live login: one SELECT, no write, and what ``LOGIN_SCOPES`` asks.
 
-    :raises InvalidToken: when there is no such live login.
+    :raises InvalidToken: when there is no such live login, or its user may not log in.
     :raises Unavailable: when the database can't be asked.
     """
     now = now or timezone.now()
-    login, reason = _judged(digest, now)
+    login, reason = _granted(digest, now)
     if login is None or reason is not None:
         refuse_login(reason or "unknown", login, ip)
     usage.note(login, now, ip)
@@ -60,13 +57,30 @@ def reverify_login(login: LoginSession, *, now: datetime) -> Principal:
 
     It is no use of the login: its end moves on with requests only.
 
-    :raises InvalidToken: when the login is not live any more.
+    :raises InvalidToken: when the login is not live any more, or its user may not log in.
     :raises Unavailable: when the database can't be asked.
     """
-    row, reason = _judged(login.digest, now)
+    row, reason = _granted(login.digest, now)
     if row is None or reason is not None:
         raise InvalidToken(reason or "unknown")
     return _principal_of(row)
+
+
+def find_live_login(digest: str | None, *, now: datetime | None = None) -> LoginSession | None:
+    """The live login of that digest, whatever it may do now: it can always be ended.
+
+    :raises Unavailable: when the database can't be asked.
+    """
+    login, reason = _judged(digest, now or timezone.now())
+    return login if reason is None else None
+
+
+def _granted(digest: str | None, now: datetime) -> tuple[LoginSession | None, str | None]:
+    """The login of that digest with what it may do, or why it is refused."""
+    login, reason = _judged(digest, now)
+    if login is not None and reason is None and not grant_to(login):
+        reason = LOGIN_NOT_ALLOWED
+    return login, reason
 
 
 def _judged(digest: str | None, now: datetime) -> tuple[LoginSession | None, str | None]:
@@ -77,8 +91,7 @@ def _judged(digest: str | None, now: datetime) -> tuple[LoginSession | None, str
 
 
 def _principal_of(login: LoginSession) -> Principal:
-    allowed = EVERYTHING if login.permissions is None else login.permissions
-    permissions = bind(login.user, allowed)
+    permissions = bind(login.user, login.granted or {})
     return Principal(user=login.user, via="login", permissions=permissions, login=login)
 
 

@@ -6,25 +6,21 @@ them. They may add claims, narrow permissions, or reject; never widen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
-from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
-from django.http import Http404, HttpRequest
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest
 
 from pikku_auth.conf import conf
 from pikku_auth.core.permissions import missing, normalise, scope_strings
 from pikku_auth.exceptions import (
     InvalidKey,
     InvalidTicket,
-    MappingFailed,
-    Refused,
     WidenedPermissions,
 )
+from pikku_auth.flows.hooks import Hook, call, errors_surface, is_async
 from pikku_auth.flows.logins import refuse_login
 from pikku_auth.flows.presented import address_of
 from pikku_auth.flows.tickets import refuse_ticket
@@ -33,9 +29,6 @@ from pikku_auth.models import APIKey, LoginSession
 from pikku_auth.principal import Mapped, Principal, bind
 
 _REASON = "rejected_by_mapping"
-_ANSWERS = (Http404, PermissionDenied, SuspiciousOperation, BadRequest, Refused)
-
-Hook = Callable[..., Any]
 
 
 def mapped(principal: Principal, request: HttpRequest) -> Principal:
@@ -48,9 +41,7 @@ def mapped(principal: Principal, request: HttpRequest) -> Principal:
     hook = _hook_for(principal)
     if hook is None:
         return principal
-    ask = async_to_sync(hook) if _is_async(hook) else hook
-    with _errors_surface():
-        answer = ask(principal.credential, request)
+    answer = call(hook, principal.credential, request)
     if answer is None:
         _reject(principal, request)
     return _applied(principal, answer)
@@ -61,8 +52,8 @@ async def amapped(principal: Principal, request: HttpRequest) -> Principal:
     hook = _hook_for(principal)
     if hook is None:
         return principal
-    ask = hook if _is_async(hook) else sync_to_async(hook)
-    with _errors_surface():
+    ask = hook if is_async(hook) else sync_to_async(hook)
+    with errors_surface():
         answer = await ask(principal.credential, request)
     if answer is None:
         await sync_to_async(_reject)(principal, request)  # the signal's receivers may use the ORM
@@ -71,25 +62,6 @@ async def amapped(principal: Principal, request: HttpRequest) -> Principal:
 
 def _hook_for(principal: Principal) -> Hook | None:
     return conf.map_key if principal.via == "api_key" else conf.map_login
-
-
-def _is_async(hook: Hook) -> bool:
-    return iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__)
-
-
-@contextmanager
-def _errors_surface() -> Iterator[None]:
-    """An error of the mapping's is the application's: 500 at every door.
-
-    Left as they are, some would be 404 or 403 at one door and a crash at another. REST
-    framework's are known by their ``status_code``.
-    """
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, _ANSWERS) or hasattr(error, "status_code"):
-            raise MappingFailed(error) from error
-        raise
 
 
 def _applied(principal: Principal, answer: object) -> Principal:

@@ -21,7 +21,8 @@ from pikku_auth.core.secrets import Secret, digest_of, generate
 from pikku_auth.exceptions import InvalidTicket, Refused
 from pikku_auth.flows.audit import announce
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.logins import EVERYTHING, reverify_login
+from pikku_auth.flows.login_scopes import scopes_given_to
+from pikku_auth.flows.logins import reverify_login
 from pikku_auth.flows.outage import outage_is_not_a_refusal
 from pikku_auth.flows.verification import reverify_key
 from pikku_auth.models import SocketTicket
@@ -109,7 +110,8 @@ def principal_of(ticket: SocketTicket, *, ip: str | None, now: datetime) -> Prin
     if reason := ticket.why_session_dead(now):
         raise InvalidTicket(reason)
     user: Any = ticket.user  # a session's ticket has one
-    permissions = bind(user, EVERYTHING)
+    # They are signed in to the site: who may not log in from a terminal has no scopes here.
+    permissions = bind(user, scopes_given_to(user) or {})
     return Principal(user=user, via="session", permissions=permissions, ticket=ticket)
 
 

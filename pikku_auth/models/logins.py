@@ -10,7 +10,7 @@ from django.db import models
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.core.permissions import scope_strings
+from pikku_auth.core.permissions import Permissions, normalise, scope_strings
 from pikku_auth.models.natural_keys import NaturalKeyModel
 
 
@@ -64,15 +64,22 @@ class DeviceCode(NaturalKeyModel):
     def __str__(self) -> str:
         return f"{self.client_id} ({self.get_status_display()})"
 
+    @property
+    def requested(self) -> Permissions | None:
+        """The permissions that ``scope`` asks for; ``None``, for all, if it names none."""
+        return normalise(self.scope.split()) or None
+
 
 class LoginSession(NaturalKeyModel):
     """A human's login: a bearer token, of which only the SHA-256 is kept.
 
-    ``permissions`` is ``None`` for a login with all of its human's rights; scopes asked
-    for at login restrict it. ``auth_hash`` dies with the password it was made under.
+    ``permissions`` is what was asked for at login, ``None`` if no scope was. ``granted`` is
+    set when the login is verified, and is no column: the part of it that ``LOGIN_SCOPES``
+    gives the user. ``auth_hash`` dies with the password it was made under.
     """
 
     natural_key_fields = ("digest",)
+    granted: Permissions | None = None
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -110,8 +117,13 @@ class LoginSession(NaturalKeyModel):
 
     @property
     def scopes(self) -> list[str]:
-        """The scopes it is restricted to; ``["*"]`` if it isn't."""
-        return ["*"] if self.permissions is None else scope_strings(self.permissions)
+        """The scopes that were granted to it; none before it is verified."""
+        return scope_strings(self.granted or {})
+
+    @property
+    def requested_scopes(self) -> list[str]:
+        """The scopes that were asked for at login; empty if none were, which asks for all."""
+        return scope_strings(self.permissions or {})
 
     def why_dead(self, now: datetime) -> str | None:
         """Why this login is refused at ``now``, or ``None`` while it is good.

@@ -9,14 +9,14 @@ from django.http import HttpRequest
 
 from pikku_auth.exceptions import InvalidKey, InvalidToken
 from pikku_auth.flows import resolve
-from pikku_auth.flows.logins import token_digest, verify_login
+from pikku_auth.flows.logins import find_live_login, token_digest
 from pikku_auth.flows.presented import (
-    address_of,
     bearer_of,
     is_key_presented,
     is_token_presented,
 )
 from pikku_auth.models import LoginSession
+from pikku_auth.principal import Principal
 
 
 def refuse_keys(request: HttpRequest) -> None:
@@ -45,22 +45,18 @@ def signed_in_user(request: HttpRequest) -> Any | None:
 
 
 def bearer_login(request: HttpRequest) -> LoginSession | None:
-    """The login that the bearer is good for, or ``None``, whatever ``MAP_LOGIN`` says of it.
+    """The login that the bearer is good for, or ``None``.
 
-    For signing out: also who is rejected by now may end what they hold.
+    ``MAP_LOGIN`` and ``LOGIN_SCOPES`` are not asked: a user whom they reject may sign out.
     """
     refuse_keys(request)
     if not is_token_presented(request):
         return None
-    try:
-        principal = verify_login(token_digest(bearer_of(request)), ip=address_of(request))
-    except InvalidToken:
-        return None
-    return principal.login
+    return find_live_login(token_digest(bearer_of(request)))
 
 
-def caller(request: HttpRequest) -> tuple[Any, LoginSession | None]:
-    """The human who calls, and the login they call with if it is a bearer.
+def caller(request: HttpRequest) -> tuple[Any, Principal | None]:
+    """The human who calls, and the principal of their login if they call with a bearer.
 
     A bearer of ours that is not good is nobody, whatever cookie is beside it.
 
@@ -69,7 +65,7 @@ def caller(request: HttpRequest) -> tuple[Any, LoginSession | None]:
     refuse_keys(request)
     principal = resolve(request)
     if principal is not None:
-        return principal.user, principal.login
+        return principal.user, principal
     user = signed_in_user(request)
     if user is None:
         raise InvalidToken

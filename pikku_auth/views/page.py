@@ -25,11 +25,11 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from pikku_auth.core.permissions import normalise
 from pikku_auth.core.user_codes import format_user_code, normalise_user_code
-from pikku_auth.exceptions import DeviceFlowError, TooManyAttempts
+from pikku_auth.exceptions import DeviceFlowError, NothingGranted, TooManyAttempts
 from pikku_auth.flows import approve, claim, deny, look_up, release
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.login_scopes import offer_to
 from pikku_auth.flows.presented import address_of, is_key_presented, is_token_presented
 from pikku_auth.flows.sign_in import is_fresh, signed_in_at
 from pikku_auth.models import DeviceCode
@@ -107,10 +107,12 @@ def _look_up(request: HttpRequest) -> HttpResponse:
 
 
 def _what_is_asking(request: HttpRequest, found: DeviceCode) -> dict[str, Any]:
-    own_address = address_of(request)
+    own_address, offer = address_of(request), offer_to(request.user, found.requested)
     return {
         "device": found,
-        "permissions": normalise(found.scope.split()),
+        "permissions": offer.permissions,
+        "missing": offer.missing,
+        "may_log_in": offer.may_log_in,
         "is_just_now": timezone.now() - found.created_at < timedelta(minutes=1),
         "own_address": own_address,
         "is_elsewhere": found.ip != own_address,
@@ -128,6 +130,8 @@ def _decide(request: HttpRequest, step: str) -> HttpResponse:
             approve(found, request.user, signed_in_at=signed_in_at(request.session), origin=origin)
         else:
             deny(found, request.user, origin=origin)
+    except NothingGranted as error:
+        return _page(request, "confirm", _what_is_asking(request, found), error.status)
     except DeviceFlowError as error:
         if error.error == "insufficient_user_authentication":
             return _to_sign_in_again(request)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from pikku_auth.exceptions import InvalidToken
 from pikku_auth.flows import live_logins, revoke_login, revoke_logins, usage
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.login_scopes import grant_to_each
 from pikku_auth.flows.logins import token_digest
 from pikku_auth.flows.presented import bearer_of
 from pikku_auth.models import LoginSession
@@ -31,14 +32,15 @@ def get_session(request: HttpRequest) -> HttpResponse:
             "POST method requires deferSessionRefresh to be enabled in session config",
         )
     try:
-        user, login = caller(request)
+        user, principal = caller(request)
     except InvalidToken:
         return JsonResponse(None, safe=False)
-    if login is None:
+    if principal is None or principal.login is None:
         return JsonResponse({"session": _browser_session(request), "user": _user(user)})
+    login = principal.login
     usage.flush_outside_transaction()
     login.refresh_from_db(using=primary(), fields=["expires_at", "renewed_at"])
-    session = {**_session(login), "token": bearer_of(request)}
+    session = {**_session(login), "scopes": principal.scopes, "token": bearer_of(request)}
     return JsonResponse({"session": session, "user": _user(user)})
 
 
@@ -57,7 +59,9 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 def list_sessions(request: HttpRequest) -> HttpResponse:
     """``GET list-sessions``: the caller's live logins, never with a token."""
     user, _ = caller(request)
-    return JsonResponse([_session(login) for login in live_logins(user)], safe=False)
+    logins = live_logins(user)
+    grant_to_each(logins)
+    return JsonResponse([_session(login) for login in logins], safe=False)
 
 
 @endpoint("POST")
@@ -85,7 +89,8 @@ def revoke_sessions(request: HttpRequest) -> HttpResponse:
 @endpoint("POST")
 def revoke_other_sessions(request: HttpRequest) -> HttpResponse:
     """``POST revoke-other-sessions``: end all but the one that calls."""
-    user, login = caller(request)
+    user, principal = caller(request)
+    login = principal.login if principal else None
     revoke_logins(user, besides=login, reason=_BY_OWNER, origin=origin_of(request, user))
     return JsonResponse({"status": True})
 

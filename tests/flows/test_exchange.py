@@ -105,9 +105,10 @@ class TestTheToken:
         assert issued.login.permissions == {"sandbox": ["read"]}
         assert issued.login.scopes == ["sandbox:read"]
 
-    def test_without_scopes_it_has_all_of_its_humans_rights(self, yes: StartedLogin) -> None:
+    def test_without_scopes_it_has_all_that_its_human_is_given(self, yes: StartedLogin) -> None:
         issued = poll(yes, SECOND)
-        assert (issued.scope, issued.login.permissions, issued.login.scopes) == ("", None, ["*"])
+        assert (issued.scope, issued.login.permissions, issued.login.scopes) == ("*", None, ["*"])
+        assert issued.login.requested_scopes == []
 
     def test_it_is_recorded(self, make_user: MakeUser) -> None:
         ada = make_user()

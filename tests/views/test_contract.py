@@ -700,8 +700,10 @@ def test_10_the_token(client: Client, ada: Any) -> None:
     assert client.get("/auth/get-session", headers=headers).json()["user"]["id"] == str(ada.pk)
 
 
-def test_10_without_a_scope_it_is_empty(client: Client, ada: Any) -> None:
-    assert poll(client, approved(ada)).json()["scope"] == ""
+def test_10_without_a_scope_it_is_all_that_the_human_is_given(client: Client, ada: Any) -> None:
+    """The reference answers the scope that was asked for; RFC 6749, 5.1 wants what is granted."""
+    with pikku_settings(LOGIN_SCOPES=["sandbox:read", "perm:*"]):
+        assert poll(client, approved(ada)).json()["scope"] == "perm:* sandbox:read"
 
 
 def test_10_a_form_does_as_well(client: Client, ada: Any) -> None:
@@ -807,7 +809,7 @@ def test_10_an_early_poll_of_an_approved_code_is_slowed_down_too(
 ) -> None:
     started = started_and_claimed(ada)
     poll(client, started)
-    DeviceCode.objects.update(status="approved")
+    approve(row_of(started), ada)
     clock.tick(SECOND)
     assert poll(client, started).json()["error"] == "slow_down"
     clock.tick(9 * SECOND)
