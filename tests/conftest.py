@@ -30,6 +30,9 @@ profiles.load()
 _secrets: set[str] = set()
 
 
+APART = {"e2e", "interop", "live"}
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """``e2e`` needs a browser, ``interop`` node, ``live`` Redis: they run when asked for by name.
 
@@ -37,7 +40,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """
     name = collection_path.name
     asked_for = any(name in Path(argument).parts for argument in config.args)
-    return True if name in {"e2e", "interop", "live"} and not asked_for else None
+    return True if name in APART and not asked_for else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first of those makes what it needs: servers, a browser, what npm installs."""
+    for item in items:
+        if item.path.parent.name in APART:
+            item.add_marker(pytest.mark.timeout(500))
 
 
 def pikku_settings(**changes: Any) -> override_settings:

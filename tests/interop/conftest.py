@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -145,6 +146,12 @@ def node_modules() -> None:
     version = subprocess.check_output(["node", "--version"], text=True, timeout=PATIENCE)
     if int(version.lstrip("v").partition(".")[0]) < 20:
         pytest.fail(f"These tests need Node.js 20 or newer; this is {version}.")
+    with (HERE / "package-lock.json").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker installs, and the others wait for it
+        install()
+
+
+def install() -> None:
     lock, installed = HERE / "package-lock.json", HERE / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
