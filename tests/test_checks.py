@@ -68,6 +68,7 @@ SET_OFF: dict[str, dict[str, Any]] = {
     "pikku_auth.W008": {"PIKKU_AUTH": {"KEY_HEADER": "x-machine"}},
     "pikku_auth.W009": {"DATABASES": locked_sqlite()},
     "pikku_auth.E010": {"MIDDLEWARE": [MIDDLEWARE, AUTHENTICATION]},
+    "pikku_auth.W013": {"USE_X_FORWARDED_HOST": True},
 }
 
 
@@ -158,6 +159,22 @@ def test_each_check_is_set_off_alone_and_hints_at_the_way_out(
     assert message.id == check_id
     assert message.hint
     assert isinstance(message, {"E": Error, "W": CheckWarning}[check_id[11]])
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        {"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")},
+        {"USE_X_FORWARDED_HOST": True},
+        {"USE_X_FORWARDED_PORT": True},
+    ],
+)
+@pytest.mark.parametrize(("number", "told"), [(0, ["pikku_auth.W013"]), (1, [])])
+def test_proxy_that_is_not_counted_is_told(
+    settings: Settings, sign: dict[str, Any], number: int, told: list[str]
+) -> None:
+    set_all(settings, {**sign, "PIKKU_AUTH": {"NUM_PROXIES": number}})
+    assert [message.id for message in checks.check_host()] == told
 
 
 @pytest.mark.parametrize("app", ["django.contrib.auth", "django.contrib.contenttypes"])

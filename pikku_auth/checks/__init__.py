@@ -19,6 +19,7 @@ from django.views.debug import SafeExceptionReporterFilter
 from rest_framework.settings import api_settings
 
 from pikku_auth.checks.databases import immediate_sqlite, naive_time
+from pikku_auth.checks.proxies import uncounted_proxies
 from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.core.durations import require_positive
 from pikku_auth.core.permissions import normalise, unknown
@@ -56,6 +57,7 @@ def check_host(**_kwargs: object) -> list[CheckMessage]:
         *_header_shown_in_debug(),
         *immediate_sqlite(),
         *_middleware_too_early(),
+        *uncounted_proxies(),
     ]
 
 

@@ -1,7 +1,8 @@
-"""Counting tries exactly: guesses at user codes, and codes asked for."""
+"""Counting tries exactly: guesses at user codes, codes asked for, tickets issued."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, IPv6Network
 
@@ -13,15 +14,39 @@ from pikku_auth.core.limits import Rate, seconds_until
 from pikku_auth.core.networks import parse_address
 from pikku_auth.exceptions import TooManyAttempts
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.sweeping import sweep_attempts
 from pikku_auth.models import Attempts
 
 WRONG_CODES = Rate(5, timedelta(minutes=10))
-"""Wrong user codes per human, and per address (RFC 8628, 5.1)."""
+"""Wrong user codes per human, and per network for who is not signed in (RFC 8628, 5.1)."""
 
 CODES_ASKED_FOR = Rate(60, timedelta(minutes=10))
-"""Device logins that one address may start."""
+"""Device logins that one network may start."""
 
-_IPV6_SUBSCRIBER = 64
+CLAIMS = Rate(60, timedelta(minutes=10))
+"""Device logins that one human may take to decide."""
+
+_IPV6_NETWORKS = {48: 10, 56: 2, 64: 1}
+"""Prefixes that providers give to one customer, and how many times the limit of a /64 each has.
+
+The widest first: once it is used up, no counters are made for the networks inside.
+"""
+
+Limit = tuple[str, Rate]
+"""A subject, and how often it may try."""
+
+
+def spend_attempts(limits: Sequence[Limit], now: datetime) -> None:
+    """Count one try of each subject, or of none.
+
+    :raises TooManyAttempts: when the window of one is used up.
+    """
+    for position, (subject, rate) in enumerate(limits):
+        try:
+            spend_attempt(subject, rate, now)
+        except TooManyAttempts:
+            give_back_attempts(limits[:position])
+            raise
 
 
 def spend_attempt(subject: str, rate: Rate, now: datetime) -> None:
@@ -29,48 +54,69 @@ def spend_attempt(subject: str, rate: Rate, now: datetime) -> None:
 
     :raises TooManyAttempts: when its window is used up. Nothing is counted then.
     """
-    using, key = primary(), _key(subject)
+    using, key, end = primary(), _key(subject), now + rate.period
     rows = Attempts.objects.using(using).filter(subject=key)
-    stale = rows.filter(window_started_at__lte=now - rate.period)
-    if stale.update(window_started_at=now, count=1):
+    if rows.filter(expires_at__lte=now).update(expires_at=end, count=1):
         return
     if rows.filter(count__lt=rate.count).update(count=F("count") + 1):
         return
-    if _first_attempt(key, now, using):
+    if _first_attempt(key, end, using):
+        sweep_attempts(now, using)
         return
     if rows.filter(count__lt=rate.count).update(count=F("count") + 1):
         return  # somebody else's first attempt came between
-    started = rows.values_list("window_started_at", flat=True).get()
-    raise TooManyAttempts(seconds_until(started + rate.period, now))
+    found = rows.values_list("expires_at", flat=True).first()
+    raise TooManyAttempts(seconds_until(found or end, now))
 
 
-def give_back_attempt(subject: str) -> None:
+def give_back_attempts(limits: Sequence[Limit]) -> None:
     """Uncount a try that turned out right."""
-    rows = Attempts.objects.using(primary()).filter(subject=_key(subject), count__gt=0)
-    rows.update(count=F("count") - 1)
+    for subject, _ in limits:
+        rows = Attempts.objects.using(primary()).filter(subject=_key(subject), count__gt=0)
+        rows.update(count=F("count") - 1)
 
 
 def claim_once(subject: str, now: datetime) -> bool:
     """Whether nobody has claimed ``subject`` before. Call it first in the act's transaction.
 
     Of many at once one wins, and the others wait for how its transaction ends. Remembered for
-    a day, after which the rows are pruned.
+    a day, after which the row may be swept.
     """
-    return _first_attempt(_key(subject), now, primary())
+    return _first_attempt(_key(subject), now + timedelta(days=1), primary())
 
 
-def address_subject(address: str | None) -> str:
-    """Who an address stands for: with IPv6 a /64, of which one subscriber has 2⁶⁴ addresses."""
+def network_limits(what: str, address: str | None, rate: Rate) -> list[Limit]:
+    """Limits for the networks of an address. One IPv6 customer has at least 2⁶⁴ addresses.
+
+    Whoever has no address is one subject with all the others that have none.
+    """
     parsed = parse_address(address)
-    if isinstance(parsed, IPv6Address):
-        return f"address:{IPv6Network((parsed, _IPV6_SUBSCRIBER), strict=False)}"
-    return f"address:{parsed}"
+    if not isinstance(parsed, IPv6Address):
+        return [(f"{what}:address:{parsed}", rate)]
+    return [
+        (f"{what}:network:{IPv6Network((parsed, prefix), strict=False)}", _times(rate, factor))
+        for prefix, factor in _IPV6_NETWORKS.items()
+    ]
 
 
-def _first_attempt(key: str, now: datetime, using: str) -> bool:
+def says_who(address: str | None) -> bool:
+    """Whether ``address`` tells callers apart.
+
+    A Unix socket has none, and a loopback address is mostly a proxy on the same machine: a
+    limit on either would be one for the whole site, which one stranger could use up.
+    """
+    parsed = parse_address(address)
+    return parsed is not None and not parsed.is_loopback
+
+
+def _times(rate: Rate, factor: int) -> Rate:
+    return Rate(rate.count * factor, rate.period)
+
+
+def _first_attempt(key: str, end: datetime, using: str) -> bool:
     try:
         with transaction.atomic(using=using):
-            Attempts.objects.using(using).create(subject=key, window_started_at=now, count=1)
+            Attempts.objects.using(using).create(subject=key, expires_at=end, count=1)
     except IntegrityError:
         return False
     return True

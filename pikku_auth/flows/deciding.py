@@ -12,10 +12,12 @@ from pikku_auth import signals
 from pikku_auth.core.user_codes import normalise_user_code
 from pikku_auth.exceptions import DeviceFlowError
 from pikku_auth.flows.attempts import (
+    CLAIMS,
     WRONG_CODES,
-    address_subject,
-    give_back_attempt,
+    give_back_attempts,
+    network_limits,
     spend_attempt,
+    spend_attempts,
 )
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
@@ -30,33 +32,44 @@ from pikku_auth.models.logins import auth_hashes
 def look_up(
     typed: str, *, user: Any = None, ip: str | None = None, now: datetime | None = None
 ) -> DeviceCode:
-    """The login that a user code stands for. Wrong codes are counted, per human and address.
+    """The login that a user code stands for. Wrong codes are counted.
+
+    Of ``user`` if somebody is signed in, whom strangers at the same address can't hold up, and
+    else of the network.
 
     :raises TooManyAttempts: after too many wrong codes, for a right one too.
     :raises DeviceFlowError: ``invalid_request`` for an unknown code, ``expired_token``.
     """
     now = now or timezone.now()
-    subjects = [f"guess:{address_subject(ip)}"] + ([f"guess:user:{user.pk}"] if user else [])
-    for subject in subjects:
-        spend_attempt(subject, WRONG_CODES, now)
+    limits = (
+        [(f"guess:user:{user.pk}", WRONG_CODES)]
+        if user
+        else network_limits("guess", ip, WRONG_CODES)
+    )
+    spend_attempts(limits, now)
     found = _find(typed)
     if found is None:
         raise DeviceFlowError("invalid_request", "Invalid user code")
-    for subject in subjects:
-        give_back_attempt(subject)
+    give_back_attempts(limits)
     if now >= found.expires_at:
         raise DeviceFlowError("expired_token", "User code has expired")
     return found
 
 
 def claim(device_code: DeviceCode, user: Any, *, now: datetime | None = None) -> bool:
-    """Make ``user`` the only one who may decide. ``False`` if it is somebody else's."""
+    """Make ``user`` the only one who may decide. ``False`` if it is somebody else's.
+
+    :raises TooManyAttempts: when ``user`` has claimed too many.
+    :raises DeviceFlowError: ``expired_token``, when the code is gone.
+    """
     now = now or timezone.now()
     rows = DeviceCode.objects.using(primary()).filter(
         pk=device_code.pk, status=DeviceCode.Status.PENDING, user=None, expires_at__gt=now
     )
-    rows.update(user=user)
-    device_code.refresh_from_db(using=primary(), fields=["status", "user"])
+    if rows.exists():
+        spend_attempt(f"claim:user:{user.pk}", CLAIMS, now)
+        rows.update(user=user)
+    _reread(device_code)
     return bool(device_code.user_id == user.pk)
 
 
@@ -170,10 +183,17 @@ def _tell_decided(
     )
 
 
+def _reread(device_code: DeviceCode) -> None:
+    try:
+        device_code.refresh_from_db(using=primary())
+    except DeviceCode.DoesNotExist:
+        raise DeviceFlowError("expired_token", "User code has expired") from None
+
+
 def _why_undecided(
     device_code: DeviceCode, user: Any, status: DeviceCode.Status, now: datetime
 ) -> DeviceFlowError:
-    device_code.refresh_from_db(using=primary())
+    _reread(device_code)
     if now >= device_code.expires_at:
         return DeviceFlowError("expired_token", "User code has expired")
     if device_code.status != DeviceCode.Status.PENDING:

@@ -12,16 +12,9 @@ from django.utils import timezone
 
 from pikku_auth.flows.audit import CODE, Origin, record
 from pikku_auth.flows.database import primary
-from pikku_auth.models import (
-    APIKey,
-    Attempts,
-    AuditEvent,
-    DeviceCode,
-    LoginSession,
-    SocketTicket,
-)
+from pikku_auth.flows.sweeping import batch_of, delete, past_attempts, past_codes, past_tickets
+from pikku_auth.models import APIKey, AuditEvent, LoginSession
 
-DAY = timedelta(days=1)
 BATCH = 1_000
 """Rows a statement deletes at most, so that none holds its locks for long."""
 
@@ -46,8 +39,8 @@ def prune(
 ) -> Pruned:
     """Delete keys and logins that ended, and audit events that happened, so long ago.
 
-    Device codes go a day after they have expired; WebSocket tickets too, once what they have
-    opened is over.
+    Device codes and WebSocket tickets go when nobody has a use for them. A few of them go by
+    themselves, whenever new ones come.
 
     Safe to run twice at once, and to kill: each batch is a transaction of its own.
     """
@@ -56,11 +49,9 @@ def prune(
     dead = Q(revoked_at__lt=long_over) | Q(expires_at__lt=long_over)
     keys = _delete_in_batches(APIKey.objects.using(using).filter(dead))
     logins = _delete_in_batches(LoginSession.objects.using(using).filter(dead))
-    codes = _delete_in_batches(DeviceCode.objects.using(using).filter(expires_at__lt=now - DAY))
-    _delete_in_batches(Attempts.objects.using(using).filter(window_started_at__lt=now - DAY))
-    session_over = Q(session_expires_at=None) | Q(session_expires_at__lt=now)
-    past = SocketTicket.objects.using(using).filter(session_over, redeem_by__lt=now - DAY)
-    tickets = _delete_in_batches(past)
+    codes = _delete_in_batches(past_codes(now, using))
+    _delete_in_batches(past_attempts(now, using))
+    tickets = _delete_in_batches(past_tickets(now, using))
     old = AuditEvent.objects.using(using).filter(at__lt=now - events_older_than)
     events = _delete_in_batches(old)
     if keys or logins or events:
@@ -78,9 +69,7 @@ def prune(
 
 
 def _delete_in_batches(rows: QuerySet[Any]) -> int:
-    model, deleted = rows.model, 0
-    while batch := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
-        # A plain QuerySet: the one of AuditEvent refuses to delete.
-        _, counts = QuerySet(model, using=rows.db).filter(pk__in=batch).delete()
-        deleted += counts.get(model._meta.label, 0)
+    deleted = 0
+    while keys := batch_of(rows, BATCH):
+        deleted += delete(rows, keys)
     return deleted

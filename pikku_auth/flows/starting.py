@@ -14,10 +14,11 @@ from pikku_auth.core.permissions import normalise
 from pikku_auth.core.secrets import Secret, generate
 from pikku_auth.core.user_codes import generate_user_code
 from pikku_auth.exceptions import DeviceFlowError, InvalidInput, Unavailable
-from pikku_auth.flows.attempts import CODES_ASKED_FOR, address_subject, spend_attempt
+from pikku_auth.flows.attempts import CODES_ASKED_FOR, network_limits, says_who, spend_attempts
 from pikku_auth.flows.audit import CODE, Origin, clean
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.fields import known_scopes
+from pikku_auth.flows.sweeping import sweep_codes
 from pikku_auth.models import DeviceCode
 
 DEVICE_PREFIX = "pkd"
@@ -46,17 +47,19 @@ def start_login(
     """Begin a device login (RFC 8628, 3.1 and 3.2).
 
     :raises DeviceFlowError: ``invalid_request``, ``invalid_client`` or ``invalid_scope``.
-    :raises TooManyAttempts: when the caller's address starts too many.
+    :raises TooManyAttempts: when the caller's network starts too many.
     """
     now = now or timezone.now()
     _check_client(client_id)
     if len(scope) > _MAX_SCOPE:
         raise DeviceFlowError("invalid_scope", f"scope has at most {_MAX_SCOPE} characters")
     parse_scope_parameter(scope)
-    spend_attempt(f"start:{address_subject(origin.ip)}", CODES_ASKED_FOR, now)
+    if says_who(origin.ip):
+        spend_attempts(network_limits("start", origin.ip, CODES_ASKED_FOR), now)
     for _ in range(_COLLISIONS):
         device_code, user_code = generate(DEVICE_PREFIX), Secret(generate_user_code())
         if _insert(device_code, user_code, client_id, scope, origin, now):
+            sweep_codes(now, primary())
             lifetime = int(CODE_LIFETIME.total_seconds())
             return StartedLogin(device_code, user_code, lifetime, INTERVAL)
     raise Unavailable("user_codes_collide")

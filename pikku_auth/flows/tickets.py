@@ -17,13 +17,16 @@ from django.db.models import QuerySet
 from django.dispatch import Signal
 from django.utils import timezone
 
+from pikku_auth.core.limits import Rate
 from pikku_auth.core.secrets import Secret, digest_of, generate
 from pikku_auth.exceptions import InvalidTicket, Refused
+from pikku_auth.flows.attempts import spend_attempt
 from pikku_auth.flows.audit import announce
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.login_scopes import scopes_given_to
 from pikku_auth.flows.logins import reverify_login
 from pikku_auth.flows.outage import outage_is_not_a_refusal
+from pikku_auth.flows.sweeping import sweep_tickets
 from pikku_auth.flows.verification import reverify_key
 from pikku_auth.models import SocketTicket
 from pikku_auth.models.logins import auth_hashes
@@ -36,6 +39,9 @@ PREFIX = "pkt"
 LIFETIME = timedelta(seconds=30)
 """From being issued to being redeemed: a page asks for a ticket when it is about to connect."""
 
+TICKETS = Rate(60, LIFETIME)
+"""Tickets for one key, or one human."""
+
 _LONGEST_WITHOUT_ROW = timedelta(hours=1)
 """What a session lasts here whose stored end can't be read: the page asks for another ticket."""
 
@@ -44,15 +50,24 @@ session_ended = Signal()
 
 
 def issue_ticket(principal: Principal, *, now: datetime | None = None) -> Secret:
-    """A ticket for who came with a key or a login."""
-    return _issue(now or timezone.now(), key=principal.key, login=principal.login)
+    """A ticket for who came with a key or a login.
+
+    :raises TooManyAttempts: when they ask for too many.
+    """
+    now = now or timezone.now()
+    holder = f"key:{principal.key.pk}" if principal.key else f"user:{principal.user.pk}"
+    return _issue(now, holder, key=principal.key, login=principal.login)
 
 
 def issue_session_ticket(user: Any, session: Any, *, now: datetime | None = None) -> Secret:
-    """A ticket for ``user``, who is signed in to the site with ``session``."""
+    """A ticket for ``user``, who is signed in to the site with ``session``.
+
+    :raises TooManyAttempts: when they ask for too many.
+    """
     now = now or timezone.now()
     return _issue(
         now,
+        f"user:{user.pk}",
         user=user,
         session_digest=session_digest(session.session_key),
         session_auth_hash=auth_hashes(user)[0],
@@ -173,11 +188,13 @@ def _end_of(session: Any, now: datetime) -> datetime:
     return min(known, now + _LONGEST_WITHOUT_ROW)
 
 
-def _issue(now: datetime, **holder: Any) -> Secret:
-    secret = generate(PREFIX)
-    SocketTicket.objects.using(primary()).create(
-        digest=secret.digest, created_at=now, redeem_by=now + LIFETIME, **holder
+def _issue(now: datetime, holder: str, **columns: Any) -> Secret:
+    spend_attempt(f"ticket:{holder}", TICKETS, now)
+    using, secret = primary(), generate(PREFIX)
+    SocketTicket.objects.using(using).create(
+        digest=secret.digest, created_at=now, redeem_by=now + LIFETIME, **columns
     )
+    sweep_tickets(now, columns.get("user"), using)
     return secret
 
 

@@ -157,7 +157,7 @@ def is_auth_hash_of(user: Any, auth_hash: str) -> bool:
 
 
 class Attempts(NaturalKeyModel):
-    """How often somebody has tried something in a window: guesses at user codes, mostly.
+    """How often somebody has tried something in a window, which ends at ``expires_at``.
 
     In the database and not in a cache, because it must survive a flush and be exact.
     """
@@ -165,7 +165,7 @@ class Attempts(NaturalKeyModel):
     natural_key_fields = ("subject",)
 
     subject = models.CharField(max_length=64)
-    window_started_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
     count = models.PositiveIntegerField()
 
     class Meta:
@@ -174,4 +174,4 @@ class Attempts(NaturalKeyModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.count} since {self.window_started_at:%H:%M:%S}"
+        return f"{self.count} until {self.expires_at:%H:%M:%S}"

@@ -213,12 +213,10 @@ def _refusal(refusal: Refused) -> HttpResponse:
         response = plain_error(401, "UNAUTHORIZED", "Unauthorized")
         response["WWW-Authenticate"] = 'Bearer realm="api"'
         return response
+    error, body = "temporarily_unavailable", {}
     if refusal.status == 429:
-        body, media_type = json.dumps({"message": str(refusal)}), "text/plain;charset=UTF-8"
-        response = HttpResponse(body, status=429, content_type=media_type)
-        response["X-Retry-After"] = str(refusal.retry_after)
-    else:
-        error = DeviceFlowError("temporarily_unavailable", str(refusal), refusal.status)
-        response = oauth_error(error)
-    response["Retry-After"] = str(refusal.retry_after)
+        error, body = "slow_down", {"message": str(refusal)}  # in the contract's words as well
+    body |= {"error": error, "error_description": str(refusal)}
+    response = JsonResponse(body, status=refusal.status)
+    response["Retry-After"] = response["X-Retry-After"] = str(refusal.retry_after)
     return response

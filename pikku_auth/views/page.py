@@ -89,11 +89,16 @@ def _ask_for_code(request: HttpRequest, problem: str = "", status: int = 200) ->
 
 
 def _look_up(request: HttpRequest) -> HttpResponse:
+    try:
+        return _looked_up(request)
+    except TooManyAttempts as refusal:
+        return _too_many(request, refusal)
+
+
+def _looked_up(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
     try:
         found = look_up(request.POST.get("user_code", ""), user=user, ip=address_of(request))
-    except TooManyAttempts as refusal:
-        return _too_many(request, refusal)
     except DeviceFlowError as error:
         if error.error == "expired_token":
             return _problem(request, error)
@@ -161,7 +166,7 @@ def _too_many(request: HttpRequest, refusal: TooManyAttempts) -> HttpResponse:
     minutes = -(-(refusal.retry_after or 60) // 60)
     wait = ngettext("Wait %(minutes)s minute.", "Wait %(minutes)s minutes.", minutes)
     context = {
-        "title": _("Too many wrong codes"),
+        "title": _("Too many codes"),
         "advice": wait % {"minutes": minutes},
         "more": _("Then start the login again in your terminal, and enter the new code."),
     }

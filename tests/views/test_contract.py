@@ -17,6 +17,7 @@ from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
 from pikku_auth.flows import (
+    Origin,
     approve,
     create_service_user,
     deny,
@@ -245,14 +246,15 @@ def test_2_without_a_session_a_get_is_401(client: Client) -> None:
 
 
 def test_2_too_many_requests_are_429(client: Client) -> None:
-    """The reference has no ``Retry-After``; ours says the same in both."""
+    """The reference has no ``Retry-After`` and no OAuth error; ours says the same in both."""
     for _ in range(60):
-        start_login(CLIENT, now=NOW)
-        post(client, "device/code", {"client_id": CLIENT})
-    response = post(client, "device/code", {"client_id": CLIENT})
+        start_login(CLIENT, origin=Origin(ip="192.0.2.7"))
+    body = json.dumps({"client_id": CLIENT})
+    response = client.post("/auth/device/code", body, "application/json", REMOTE_ADDR="192.0.2.7")
     assert response.status_code == 429
-    assert response["Content-Type"] == "text/plain;charset=UTF-8"
-    assert json.loads(response.content) == {"message": "Too many requests. Please try again later."}
+    words = "Too many requests. Please try again later."
+    expected = {"error": "slow_down", "error_description": words, "message": words}
+    assert response.json() == expected
     assert response["X-Retry-After"] == response["Retry-After"] == "600"
 
 
