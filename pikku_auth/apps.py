@@ -20,19 +20,28 @@ class PikkuAuthConfig(AppConfig):
         from django.contrib.auth.signals import user_logged_in, user_logged_out
         from django.core.checks import Tags, register
         from django.core.signals import request_finished
+        from django.db.models.signals import pre_save
 
         from pikku_auth import checks
         from pikku_auth.backends import refuse_session
-        from pikku_auth.flows import sign_in, tickets, usage
+        from pikku_auth.checks.privileges import check_privileges
+        from pikku_auth.flows import accounts, sign_in, tickets, usage
 
         register(checks.check_settings, Tags.security)
         register(checks.check_host, Tags.security)
+        register(check_privileges, Tags.database)
         user_logged_in.connect(refuse_session, dispatch_uid="pikku_auth.refuse_session")
         user_logged_in.connect(sign_in.note_sign_in, dispatch_uid="pikku_auth.note_sign_in")
         user_logged_in.connect(
             tickets.end_tickets_of_left_session, dispatch_uid="pikku_auth.end_left_tickets"
         )
         user_logged_out.connect(tickets.end_session_tickets, dispatch_uid="pikku_auth.end_tickets")
+        for model in accounts.user_models():
+            if "clean" in vars(model) or not model._meta.proxy:
+                accounts.validate_privileges(model)
+            pre_save.connect(
+                accounts.refuse_password, sender=model, dispatch_uid="pikku_auth.refuse_password"
+            )
         request_finished.connect(usage.flush, dispatch_uid="pikku_auth.flush_usage")
         if find_spec("drf_spectacular") is not None:
             import pikku_auth.rest_framework.schema  # noqa: F401

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
-from django.contrib.auth.backends import BaseBackend
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from pikku_auth.flows.service_users import is_service_user
+from pikku_auth.flows.accounts import is_service_user, name_a_service_user
 from pikku_auth.principal import allows_module, allows_perm, bound_of
 
 
-class ServiceUserBackend(BaseBackend):
+class ServiceUserBackend:
     """Refuses service users any interactive login, and bounds a key's caller by its key.
 
     List it first in ``AUTHENTICATION_BACKENDS``: it never says yes to anything, and its
@@ -22,6 +22,8 @@ class ServiceUserBackend(BaseBackend):
     key has the scope ``perm:app_label.codename`` (or ``perm:*``, or ``*``) *and* a later
     backend grants it. ``get_all_permissions`` can't be bounded this way and lists what
     the owner has: ask ``has_perm``.
+
+    It has no ``get_user``: Django's test client signs in with the first backend that has.
     """
 
     @sensitive_variables("password", "credentials")
@@ -34,20 +36,18 @@ class ServiceUserBackend(BaseBackend):
     ) -> None:
         """``None`` for people, so that the next backend decides.
 
-        :raises PermissionDenied: for a service user, whatever the password, after the
-            time that a wrong one would have taken (CVE-2024-39329).
+        :raises PermissionDenied: for a service user, by whatever column it is named, after the
+            time that a wrong password would have taken (CVE-2024-39329).
         """
-        model = get_user_model()
-        username = credentials.get(model.USERNAME_FIELD) if username is None else username
-        if username is None or password is None:
-            return
-        try:
-            user = model._default_manager.get_by_natural_key(username)
-        except model.DoesNotExist:
-            return
-        if is_service_user(user):
-            model().set_password(password)
+        if name_a_service_user({"username": username, **credentials}):
+            if password is not None:
+                get_user_model()().set_password(password)
             raise PermissionDenied
+
+    @sensitive_variables("credentials")
+    async def aauthenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
+        """As :meth:`authenticate`."""
+        await sync_to_async(self.authenticate)(request, **credentials)
 
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
         """Never grants.
@@ -76,10 +76,6 @@ class ServiceUserBackend(BaseBackend):
     async def ahas_module_perms(self, user_obj: Any, app_label: str) -> bool:
         """As :meth:`has_module_perms`, which asks no database."""
         return self.has_module_perms(user_obj, app_label)
-
-    def get_user(self, user_id: Any) -> None:
-        """Nobody: this backend logs no one in."""
-        return
 
 
 def refuse_session(sender: object, request: HttpRequest, user: Any, **_kwargs: Any) -> None:

@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "MAX_KEY_LIFETIME": None,
     "NUM_PROXIES": 0,
     "SCOPES": None,
-    "SERVICE_USER_FACTORY": "pikku_auth.flows.service_users.create_user",
+    "SERVICE_USER_FACTORY": "pikku_auth.flows.accounts.create_user",
     "SIGN_IN_MAX_AGE": None,
     "SOCKET_RECHECK": timedelta(seconds=30),
 }

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from io import StringIO
 from typing import Any
 from unittest import mock
 
 import pytest
-from django.contrib.auth import authenticate, get_user_model, login
-from django.contrib.auth.forms import PasswordResetForm
-from django.contrib.auth.hashers import MD5PasswordHasher
+from asgiref.sync import async_to_sync
+from django.contrib.auth import aauthenticate, authenticate, get_user_model, login
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.forms import AdminPasswordChangeForm, PasswordResetForm
+from django.contrib.auth.hashers import MD5PasswordHasher, make_password
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core import mail
 from django.core.exceptions import PermissionDenied
 from django.core.management import call_command
+from django.core.serializers import deserialize, serialize
+from django.db import OperationalError, ProgrammingError, connection, transaction
 from django.test import Client, RequestFactory, override_settings
+from rest_framework.authtoken.models import Token
+from rest_framework.authtoken.views import obtain_auth_token
 from rest_framework.permissions import DjangoModelPermissions
+from rest_framework.test import APIRequestFactory
 
 from example_project.sandboxes.models import Sandbox
 from example_project.sandboxes.views import Sandboxes
 from pikku_auth.backends import ServiceUserBackend
-from pikku_auth.flows import IssuedKey, verify_key
-from pikku_auth.models import ServiceUser
+from pikku_auth.flows import IssuedKey, create_service_user, verify_key
+from pikku_auth.models import ServiceUser, SocketTicket
 from pikku_auth.testing import client_with_key, mint_test_key
+from tests.conftest import pikku_settings
 
 pytestmark = pytest.mark.django_db
 
@@ -34,18 +43,46 @@ Mint = Callable[..., IssuedKey]
 PASSWORD = "correct-horse"
 
 
-def with_password(service_user: ServiceUser) -> Any:
+def changed(service_user: ServiceUser, **values: Any) -> Any:
+    """The Django user after an UPDATE that no signal tells of."""
     user: Any = service_user.user
-    user.set_password(PASSWORD)
-    user.save()
+    get_user_model()._default_manager.filter(pk=user.pk).update(**values)
+    user.refresh_from_db()
     return user
+
+
+def with_password(service_user: ServiceUser) -> Any:
+    return changed(service_user, password=make_password(PASSWORD))
 
 
 def made_staff(service_user: ServiceUser) -> Any:
-    user = with_password(service_user)
-    user.is_staff = user.is_superuser = True
-    user.save()
-    return user
+    return changed(service_user, password=make_password(PASSWORD), is_staff=True, is_superuser=True)
+
+
+class ByColumn(ModelBackend):
+    """A host's backend that finds people by whatever column the credentials name."""
+
+    def authenticate(self, request: Any, password: str | None = None, **credentials: str) -> Any:
+        user = WithoutPassword().authenticate(request, **credentials)
+        return user if user and password and user.check_password(password) else None
+
+
+class ByEmail(ByColumn):
+    """One that calls an address a username."""
+
+    def authenticate(self, request: Any, username: str = "", password: str | None = None) -> Any:
+        return super().authenticate(request, password, email=username)
+
+
+class WithoutPassword(ModelBackend):
+    """One that asks for no password, such as a link in a mail or another site's word."""
+
+    def authenticate(self, request: Any, **credentials: str) -> Any:
+        wanted = {f"{name}__iexact": value for name, value in credentials.items()}
+        return get_user_model()._default_manager.filter(**wanted).first()
+
+
+BACKEND = "pikku_auth.backends.ServiceUserBackend"
 
 
 class TestLogin:
@@ -135,8 +172,180 @@ class TestLogin:
             login(request, service_user.user, "django.contrib.auth.backends.ModelBackend")
         assert not Session.objects.exists()
 
-    def test_the_backend_itself_knows_nobody(self, make_user: Callable[..., Any]) -> None:
-        assert ServiceUserBackend().get_user(make_user().pk) is None
+    @pytest.mark.parametrize("other", ["ByColumn", "WithoutPassword"])
+    @pytest.mark.parametrize("name", ["email", "username", "first_name"])
+    def test_a_service_user_is_returned_by_no_later_backend(
+        self, service_user: ServiceUser, other: str, name: str
+    ) -> None:
+        """Whatever column of its row the credentials name, and in whatever case."""
+        if not hasattr(get_user_model(), name):
+            pytest.skip("this user model has no such column")
+        if name == "username":
+            value = service_user.user.get_username()  # type: ignore[union-attr]
+            with_password(service_user)
+        else:
+            value = "Machine@example.com"
+            changed(service_user, **{name: value}, password=make_password(PASSWORD))
+        credentials = {name: value}
+        if other == "ByColumn":
+            credentials["password"] = PASSWORD
+        with override_settings(AUTHENTICATION_BACKENDS=[BACKEND, f"{__name__}.{other}"]):
+            assert authenticate(None, **credentials) is None
+            assert async_to_sync(aauthenticate)(None, **credentials) is None
+            credentials[name] = value.upper()
+            assert authenticate(None, **credentials) is None
+
+    def test_a_person_who_shares_a_machines_address_signs_in(
+        self, service_user: ServiceUser, make_user: Callable[..., Any]
+    ) -> None:
+        if get_user_model().USERNAME_FIELD == "email":
+            pytest.skip("here an address has one owner")
+        changed(service_user, email="ops@example.com")
+        person = make_user("ada", PASSWORD, email="ops@example.com")
+        get_user_model()._default_manager.filter(pk=person.pk).update(last_name="x")
+        with override_settings(AUTHENTICATION_BACKENDS=[BACKEND, f"{__name__}.ByColumn"]):
+            found = authenticate(None, email="ops@example.com", last_name="x", password=PASSWORD)
+        assert found == person
+
+    def test_a_proof_is_never_looked_up(
+        self, service_user: ServiceUser, django_assert_num_queries: Any
+    ) -> None:
+        with django_assert_num_queries(0):
+            ServiceUserBackend().authenticate(None, api_token="sandbox-runtime", otp="123456")
+
+    def test_no_token_is_handed_out_for_a_machines_address(self, service_user: ServiceUser) -> None:
+        changed(service_user, email="machine@example.com", password=make_password(PASSWORD))
+        sent = {"username": "machine@example.com", "password": PASSWORD}
+        request = APIRequestFactory().post("/token/", sent)
+        with override_settings(AUTHENTICATION_BACKENDS=[BACKEND, f"{__name__}.ByEmail"]):
+            response = obtain_auth_token(request)
+        assert response.status_code == 400
+        assert not Token.objects.exists()
+
+
+class TestPasswords:
+    """A service user's row keeps none, whoever sets one."""
+
+    def test_one_that_is_set_is_not_saved(
+        self, service_user: ServiceUser, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        user: Any = service_user.user
+        user.set_password(PASSWORD)
+        user.save()
+        user.refresh_from_db()
+        assert not user.has_usable_password()
+        assert "is not kept" in caplog.text
+
+    @pytest.mark.parametrize("fields", [None, ["password"]])
+    def test_nor_is_a_hash(self, service_user: ServiceUser, fields: list[str] | None) -> None:
+        user: Any = service_user.user
+        user.password = make_password(PASSWORD)
+        user.save(update_fields=fields)
+        user.refresh_from_db()
+        assert not user.has_usable_password()
+
+    def test_nor_is_one_that_the_admin_sets(
+        self, service_user: ServiceUser, admin_client: Client
+    ) -> None:
+        user: Any = service_user.user
+        form = AdminPasswordChangeForm(user, {"password1": PASSWORD, "password2": PASSWORD})
+        assert form.is_valid()
+        form.save()
+        user.refresh_from_db()
+        assert not user.has_usable_password()
+
+    def test_nor_is_that_of_a_fixture(self, service_user: ServiceUser) -> None:
+        user: Any = service_user.user
+        user.password = make_password(PASSWORD)
+        fixture = serialize("json", [user])
+        for loaded in deserialize("json", fixture):
+            loaded.save()
+        user.refresh_from_db()
+        assert not user.has_usable_password()
+
+    def test_nor_is_one_that_the_hosts_factory_sets(self) -> None:
+        with pikku_settings(SERVICE_USER_FACTORY=f"{__name__}.machine_with_password"):
+            user: Any = create_service_user("builder").user
+        user.refresh_from_db()
+        assert not user.has_usable_password()
+
+    def test_a_person_keeps_theirs(self, make_user: Callable[..., Any]) -> None:
+        person = make_user("ada", PASSWORD)
+        person.set_password("another")
+        person.save()
+        person.refresh_from_db()
+        assert person.check_password("another")
+
+    def test_saving_other_columns_asks_nothing(
+        self, make_user: Callable[..., Any], django_assert_num_queries: Any
+    ) -> None:
+        person = make_user("ada", PASSWORD)
+        with django_assert_num_queries(1):
+            person.save(update_fields=["last_login"])
+
+
+def machine_with_password(name: str) -> Any:
+    """What a host may set as ``SERVICE_USER_FACTORY``."""
+    return get_user_model()._default_manager.create_user(f"{name}@example.com", password=PASSWORD)
+
+
+class TestTheHostsOwnTests:
+    """Django's test client signs people in, without naming a backend."""
+
+    def test_force_login_signs_in(self, make_user: Callable[..., Any]) -> None:
+        client, person = Client(), make_user("root", is_staff=True, is_superuser=True)
+        client.force_login(person)
+        assert client.get("/admin/").status_code == 200
+
+    def test_pytest_djangos_admin_client_is_signed_in(self, admin_client: Client) -> None:
+        assert admin_client.get("/admin/").status_code == 200
+
+    def test_logging_in_by_password_signs_in(self, make_user: Callable[..., Any]) -> None:
+        client, person = Client(), make_user("root", PASSWORD, is_staff=True, is_superuser=True)
+        assert client.login(username=person.get_username(), password=PASSWORD)
+        assert client.get("/admin/").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+class TestWithoutOurTables:
+    """As before ``migrate``, or in a tenant's schema that has none of ours."""
+
+    @pytest.fixture(autouse=True)
+    def _no_tables(self) -> Iterator[None]:
+        names = [model._meta.db_table for model in (ServiceUser, SocketTicket)]
+        with connection.schema_editor() as editor:
+            for name in names:
+                editor.alter_db_table(ServiceUser, name, f"away_{name}")
+        yield
+        with connection.schema_editor() as editor:
+            for name in names:
+                editor.alter_db_table(ServiceUser, f"away_{name}", name)
+
+    @pytest.mark.parametrize("in_transaction", [False, True])
+    def test_people_sign_in_and_out(
+        self, make_user: Callable[..., Any], in_transaction: bool
+    ) -> None:
+        client, person = Client(), make_user("root", PASSWORD, is_staff=True, is_superuser=True)
+        with transaction.atomic() if in_transaction else nullcontext():
+            for _ in range(2):  # the second time there is a session to leave
+                sent = {"username": person.get_username(), "password": PASSWORD}
+                client.post("/admin/login/?next=/admin/", sent)
+                assert client.get("/admin/password_change/").status_code == 200
+            assert client.post("/admin/logout/").status_code == 200
+
+    def test_a_person_changes_their_password(self, make_user: Callable[..., Any]) -> None:
+        person = make_user("ada", PASSWORD)
+        with transaction.atomic():
+            person.set_password("another")
+            person.save()
+        assert authenticate(None, username=person.get_username(), password="another") == person
+
+    def test_another_error_of_the_database_is_not_hidden(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ServiceUser._meta, "db_table", get_user_model()._meta.db_table)
+        with pytest.raises((OperationalError, ProgrammingError)):
+            authenticate(None, username="ada", password=PASSWORD)
 
 
 PERM = "sandboxes.view_sandbox"

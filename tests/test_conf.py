@@ -12,7 +12,7 @@ from django.test import override_settings
 from pytest_django import Settings
 
 from pikku_auth.conf import DEFAULTS, conf
-from pikku_auth.flows.service_users import create_user
+from pikku_auth.flows.accounts import create_user
 from tests import mappings
 
 DOCS = Path(__file__).parent.parent / "docs" / "settings.md"

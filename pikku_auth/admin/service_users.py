@@ -173,9 +173,11 @@ class ServiceUserAdmin(DeletingAdmin):
     def condition(self, row: ServiceUser) -> str:
         if row.can_act:
             return badge("active", gettext("active"))
-        if row.is_active:
+        if not row.is_active:
+            return badge("disabled", gettext("deactivated"))
+        if row.is_inactive:
             return badge("owner_inactive", gettext("its user is inactive"))
-        return badge("disabled", gettext("deactivated"))
+        return badge("owner_privileged", gettext("its user is staff or a superuser"))
 
     @admin.display(description=_("active keys"))
     def active_keys(self, row: Any) -> str:

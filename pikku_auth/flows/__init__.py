@@ -7,6 +7,7 @@ after commit.
 
 from __future__ import annotations
 
+from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.audit import Origin
 from pikku_auth.flows.deciding import approve, claim, deny, look_up, release
 from pikku_auth.flows.exchange import IssuedLogin, exchange
@@ -58,6 +59,7 @@ __all__ = [
     "find_key",
     "get_service_user",
     "import_key",
+    "is_service_user",
     "issue_session_ticket",
     "issue_ticket",
     "live_logins",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
-from django.db import connections, router
+from django.db import OperationalError, ProgrammingError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
 
 from pikku_auth.models import APIKey
 
@@ -56,6 +57,24 @@ def reading_for_update(using: str) -> Iterator[None]:
     locks_the_file = connections[using].vendor == "sqlite"
     with outside_transaction(using) if locks_the_file else nullcontext():
         yield
+
+
+@contextmanager
+def unless_missing(model: type[Model], using: str) -> Iterator[None]:
+    """Do what is inside, or nothing where the table of ``model`` isn't there.
+
+    Before ``migrate``, or in a tenant's schema without our tables, people must still be able to
+    sign in. On PostgreSQL a statement that fails ends the transaction, if not for the savepoint.
+    """
+    connection = connections[using]
+    survives_errors = connection.vendor in {"mysql", "oracle", "sqlite"}
+    needs_savepoint = connection.in_atomic_block and not survives_errors
+    try:
+        with transaction.atomic(using=using) if needs_savepoint else nullcontext():
+            yield
+    except (OperationalError, ProgrammingError):
+        if model._meta.db_table in connection.introspection.table_names():
+            raise
 
 
 def _give_second(caller: BaseDatabaseWrapper) -> BaseDatabaseWrapper:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from pikku_auth import signals
 from pikku_auth.core.user_codes import normalise_user_code
 from pikku_auth.exceptions import DeviceFlowError
+from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.attempts import (
     CLAIMS,
     WRONG_CODES,
@@ -22,7 +23,6 @@ from pikku_auth.flows.attempts import (
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.login_scopes import offer_to, require_something
-from pikku_auth.flows.service_users import is_service_user
 from pikku_auth.flows.sign_in import require_fresh
 from pikku_auth.flows.starting import user_code_digest
 from pikku_auth.models import AuditEvent, DeviceCode

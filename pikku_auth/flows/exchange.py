@@ -17,11 +17,11 @@ from pikku_auth.conf import conf
 from pikku_auth.core.permissions import Permissions
 from pikku_auth.core.secrets import Secret, digest_of, generate
 from pikku_auth.exceptions import DeviceFlowError, NothingGranted
+from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.audit import CODE, Origin, announce, clean, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.login_scopes import offer_to
 from pikku_auth.flows.logins import revoke_login
-from pikku_auth.flows.service_users import is_service_user
 from pikku_auth.flows.starting import DEVICE_PREFIX, check_client_allowed, parse_scope_parameter
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from pikku_auth.models.logins import auth_hashes, why_human_refused

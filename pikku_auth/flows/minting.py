@@ -151,7 +151,8 @@ def _active_owner(service_user: ServiceUser | str) -> ServiceUser:
             "service_user",
             _(
                 "The service user %(name)s is inactive, so its key would be dead: activate "
-                "it first, and see that its Django user is active and no superuser."
+                "it first, and see that its Django user is active, and neither staff nor a "
+                "superuser."
             )
             % {"name": service_user},
         )

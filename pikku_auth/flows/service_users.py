@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
@@ -17,6 +16,12 @@ from django.utils.translation import gettext as _
 from pikku_auth import signals
 from pikku_auth.conf import conf
 from pikku_auth.exceptions import InvalidInput, UnknownServiceUser
+from pikku_auth.flows.accounts import (
+    adopted,
+    require_free,
+    require_unprivileged,
+    without_password,
+)
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.models import AuditEvent, ServiceUser
@@ -45,7 +50,7 @@ def create_service_user(
     check_description(description)
     try:
         with transaction.atomic(using=using):
-            account = _adopted(user) if user is not None else conf.service_user_factory(name)
+            account = _account(name, user)
             service_user = ServiceUser.objects.using(using).create(
                 name=name, description=description, user=account, created_at=now
             )
@@ -64,33 +69,21 @@ def create_service_user(
                 service_user=service_user,
                 origin=origin,
             )
-    except IntegrityError:
-        raise InvalidInput("name", _taken(name)) from None
+    except IntegrityError as error:
+        _require_free(name, user)
+        error.add_note(_not_taken(name))
+        raise
     return service_user
 
 
-def create_user(name: str) -> Any:
-    """Make the Django user of a service user: the default of ``SERVICE_USER_FACTORY``.
-
-    :raises InvalidInput: when the host's user model wants more than a name.
-    """
-    model = get_user_model()
-    user = model(**{model.USERNAME_FIELD: name})
-    user.set_unusable_password()
-    try:
-        user.full_clean(exclude=["password"], validate_unique=False)
-    except ValidationError as error:
-        raise InvalidInput(
-            "user",
-            _(
-                "%(model)s can't be made from the name %(name)r alone (%(problems)s): set "
-                "PIKKU_AUTH['SERVICE_USER_FACTORY'] to a function that makes one, or adopt an "
-                "existing user."
-            )
-            % {"model": model.__name__, "name": name, "problems": "; ".join(error.messages)},
-        ) from None
-    user.save()
-    return user
+def _account(name: str, user: Any) -> Any:
+    """The Django user of a new service user: ``user``, or a new one."""
+    if user is not None:
+        require_unprivileged(user)
+        return adopted(user)
+    account = conf.service_user_factory(name)
+    require_unprivileged(account)
+    return without_password(account)
 
 
 def deactivate_service_user(
@@ -103,7 +96,11 @@ def deactivate_service_user(
 def activate_service_user(
     service_user: ServiceUser, *, origin: Origin = CODE, now: datetime | None = None
 ) -> bool:
-    """Let the keys of ``service_user`` work again. ``False`` if they did already."""
+    """Let the keys of ``service_user`` work again. ``False`` if they did already.
+
+    :raises InvalidInput: when its Django user is staff or a superuser.
+    """
+    require_unprivileged(service_user.user)
     return _switch(service_user, origin, now, active=True)
 
 
@@ -169,11 +166,6 @@ def get_service_user(name: str) -> ServiceUser:
     return found
 
 
-def is_service_user(user: Any) -> bool:
-    """Whether ``user`` belongs to a machine, so that nobody may log in as it."""
-    return ServiceUser.objects.using(primary()).filter(user=user).exists()
-
-
 def _switch(
     service_user: ServiceUser, origin: Origin, now: datetime | None, *, active: bool
 ) -> bool:
@@ -225,25 +217,27 @@ def check_description(description: str) -> None:
         raise InvalidInput("description", wrong)
 
 
-def _adopted(user: Any) -> Any:
-    if getattr(user, "is_superuser", False) or getattr(user, "is_staff", False):
-        raise InvalidInput(
-            "user",
-            _(
-                "%(user)r is staff or a superuser, and a machine must not be: "
-                "take those rights away first, or let a new user be made."
-            )
-            % {"user": user.get_username()},
-        )
-    if is_service_user(user):
-        raise InvalidInput(
-            "user",
-            _("%(user)r belongs to a service user already: adopt another.")
-            % {"user": user.get_username()},
-        )
-    user.set_unusable_password()
-    user.save(update_fields=["password"])
-    return user
+def _require_free(name: str, user: Any) -> None:
+    """Insist that what the database refused was neither the name nor the adopted user.
+
+    :raises InvalidInput: when another has the name, or the user, already.
+    """
+    check_new_name(name)
+    if user is not None:
+        require_free(user)
+    elif get_user_model()._default_manager.filter(**{_username_field(): name}).exists():
+        raise InvalidInput("name", _taken(name))
+
+
+def _username_field() -> str:
+    return str(get_user_model().USERNAME_FIELD)
+
+
+def _not_taken(name: str) -> str:
+    return (
+        f"The name {name!r} is not taken. Look at what runs when a user is saved: "
+        "SERVICE_USER_FACTORY, the save() of your user model, and its signals' receivers."
+    )
 
 
 def _taken(name: str) -> str:

@@ -22,7 +22,7 @@ from pikku_auth.core.secrets import Secret, digest_of, generate
 from pikku_auth.exceptions import InvalidTicket, Refused
 from pikku_auth.flows.attempts import spend_attempt
 from pikku_auth.flows.audit import announce
-from pikku_auth.flows.database import primary
+from pikku_auth.flows.database import primary, unless_missing
 from pikku_auth.flows.login_scopes import scopes_given_to
 from pikku_auth.flows.logins import reverify_login
 from pikku_auth.flows.outage import outage_is_not_a_refusal
@@ -167,7 +167,7 @@ def end_tickets_of_left_session(*, request: Any = None, **_kwargs: object) -> No
 
 def _end_tickets_of(session_key: str) -> None:
     using, digest = primary(), session_digest(session_key)
-    with transaction.atomic(using=using):
+    with unless_missing(SocketTicket, using), transaction.atomic(using=using):
         rows = SocketTicket.objects.using(using).filter(session_ended_at=None)
         if rows.filter(session_digest=digest).update(session_ended_at=timezone.now()):
             announce(session_ended, SocketTicket, using, session_digest=digest)

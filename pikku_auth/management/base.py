@@ -19,7 +19,7 @@ from django.core.management.base import (
     CommandParser,
     no_translations,
 )
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
 
 from pikku_auth.core.durations import format_duration
 from pikku_auth.exceptions import InvalidInput
@@ -43,6 +43,11 @@ class PikkuCommand(BaseCommand):
             return super().execute(*args, **options)
         except InvalidInput as error:
             raise CommandError(str(error)) from None
+        except IntegrityError as error:
+            notes = " ".join(getattr(error, "__notes__", []))
+            raise CommandError(
+                f"The database refused the change ({str(error).strip()}). {notes}".strip()
+            ) from error
         except (DatabaseError, InterfaceError) as error:
             raise CommandError(
                 f"The database could not be used ({str(error).strip()}). Is it running, and "

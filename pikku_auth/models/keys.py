@@ -16,6 +16,14 @@ from pikku_auth.core.limits import Rate
 from pikku_auth.core.permissions import scope_strings
 from pikku_auth.models.natural_keys import NaturalKeyModel, NaturalKeyQuerySet
 
+PRIVILEGES = ("is_staff", "is_superuser")
+"""What no service user may be, where the host's user model has it."""
+
+
+def privileges_of(user: Any) -> list[str]:
+    """Those of ``PRIVILEGES`` that ``user`` has."""
+    return [name for name in PRIVILEGES if getattr(user, name, False)]
+
 
 class ServiceUser(NaturalKeyModel):
     """A stable machine identity, for example ``sandbox-runtime``.
@@ -51,18 +59,20 @@ class ServiceUser(NaturalKeyModel):
         return self.name
 
     @property
-    def can_act(self) -> bool:
-        """Whether its keys may work at all.
-
-        A superuser has every permission without being asked, so no key could bound one.
-        """
+    def is_inactive(self) -> bool:
+        """Whether it is deactivated, or its Django user is inactive or gone."""
         user: Any = self.user
-        return (
-            self.is_active
-            and user is not None
-            and user.is_active
-            and not getattr(user, "is_superuser", False)
-        )
+        return not self.is_active or user is None or not user.is_active
+
+    @property
+    def is_privileged(self) -> bool:
+        """Whether its Django user is staff or a superuser, whom no scope of a key could bound."""
+        return bool(privileges_of(self.user))
+
+    @property
+    def can_act(self) -> bool:
+        """Whether its keys may work at all."""
+        return not (self.is_inactive or self.is_privileged)
 
 
 class KeyState(models.TextChoices):
@@ -71,6 +81,7 @@ class KeyState(models.TextChoices):
     ACTIVE = "active", _("active")
     EXHAUSTED = "exhausted", _("quota used up")
     OWNER_INACTIVE = "owner_inactive", _("owner inactive")
+    OWNER_PRIVILEGED = "owner_privileged", _("owner privileged")
     DISABLED = "disabled", _("disabled")
     EXPIRED = "expired", _("expired")
     REVOKED = "revoked", _("revoked")
@@ -81,17 +92,20 @@ class APIKeyQuerySet(NaturalKeyQuerySet["APIKey"]):
 
     def with_state(self, now: datetime) -> APIKeyQuerySet:
         """Annotate ``current_state``: :meth:`APIKey.state`, told by the database."""
-        dead_owner = Q(service_user__is_active=False) | Q(service_user__user=None)
-        for name, dead in (("is_active", False), ("is_superuser", True)):
-            if _users_have(name):
-                dead_owner |= Q(**{f"service_user__user__{name}": dead})
+        inactive = Q(service_user__is_active=False) | Q(service_user__user=None)
+        if _users_have("is_active"):
+            inactive |= Q(service_user__user__is_active=False)
+        privileged = Q(pk__in=[])  # nobody
+        for name in filter(_users_have, PRIVILEGES):
+            privileged |= Q(**{f"service_user__user__{name}": True})
         never_refilled = Q(refill_count=None) | Q(refill_period=None)
         return self.annotate(
             current_state=Case(
                 When(revoked_at__isnull=False, then=Value(KeyState.REVOKED.value)),
                 When(expires_at__lte=now, then=Value(KeyState.EXPIRED.value)),
                 When(enabled=False, then=Value(KeyState.DISABLED.value)),
-                When(dead_owner, then=Value(KeyState.OWNER_INACTIVE.value)),
+                When(inactive, then=Value(KeyState.OWNER_INACTIVE.value)),
+                When(privileged, then=Value(KeyState.OWNER_PRIVILEGED.value)),
                 When(never_refilled, remaining=0, then=Value(KeyState.EXHAUSTED.value)),
                 default=Value(KeyState.ACTIVE.value),
                 output_field=models.CharField(),
@@ -218,8 +232,10 @@ class APIKey(NaturalKeyModel):
             return KeyState.EXPIRED
         if not self.enabled:
             return KeyState.DISABLED
-        if not self.service_user.can_act:
+        if self.service_user.is_inactive:
             return KeyState.OWNER_INACTIVE
+        if self.service_user.is_privileged:
+            return KeyState.OWNER_PRIVILEGED
         if self.remaining == 0 and self.refill is None:
             return KeyState.EXHAUSTED
         return KeyState.ACTIVE

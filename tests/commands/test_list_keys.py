@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from freezegun import freeze_time
 
@@ -40,7 +41,7 @@ def _frozen() -> Iterator[None]:
 @pytest.fixture
 def in_each_state(service_user: ServiceUser) -> dict[str, APIKey]:
     """A key in each state, named for it."""
-    idle = create_service_user("idle")
+    idle, promoted = create_service_user("idle"), create_service_user("promoted")
     minted = NOW - 2 * DAY
     used_up = mint_key(service_user, name="exhausted", quota=1, lifetime=None)
     verify_key(used_up.secret.reveal())
@@ -48,11 +49,14 @@ def in_each_state(service_user: ServiceUser) -> dict[str, APIKey]:
         "active": mint_key(service_user, name="active", lifetime=None).key,
         "exhausted": used_up.key,
         "owner_inactive": mint_key(idle, name="owner_inactive", lifetime=None).key,
+        "owner_privileged": mint_key(promoted, name="owner_privileged", lifetime=None).key,
         "disabled": mint_key(service_user, name="disabled", lifetime=None).key,
         "expired": mint_key(service_user, name="expired", lifetime=DAY, now=minted).key,
         "revoked": mint_key(service_user, name="revoked", lifetime=None).key,
     }
     deactivate_service_user(idle)
+    users = get_user_model()._default_manager.filter(pk=promoted.user_id)
+    users.update(is_staff=True)
     disable_key(keys["disabled"])
     revoke_key(keys["revoked"])
     return keys

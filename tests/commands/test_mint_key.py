@@ -346,7 +346,7 @@ def test_a_key_that_could_not_be_committed_leaves_no_file(
 
     pre_save.connect(break_the_commit, sender=APIKey)
     try:
-        with pytest.raises(CommandError, match="The database could not be used"):
+        with pytest.raises(CommandError, match="The database refused the change"):
             mint_key("--output", str(tmp_path / "key"))
     finally:
         pre_save.disconnect(break_the_commit, sender=APIKey)

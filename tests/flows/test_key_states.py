@@ -31,7 +31,7 @@ rows = st.fixed_dictionaries(
 )
 owners = st.fixed_dictionaries(
     {"is_active": st.booleans(), "user_is_active": st.booleans(), "is_superuser": st.booleans(),
-     "has_user": st.booleans()}
+     "is_staff": st.booleans(), "has_user": st.booleans()}
 )  # fmt: skip
 _numbers = count()
 
@@ -39,7 +39,8 @@ _numbers = count()
 def keys_of(owner: dict[str, bool], several: list[dict[str, Any]]) -> list[APIKey]:
     service_user = create_service_user(f"m{next(_numbers)}")
     users = get_user_model()._default_manager.filter(pk=service_user.user_id)
-    users.update(is_active=owner["user_is_active"], is_superuser=owner["is_superuser"])
+    rights = {name: owner[name] for name in ("is_staff", "is_superuser")}
+    users.update(is_active=owner["user_is_active"], **rights)
     rows = ServiceUser.objects.filter(pk=service_user.pk)
     rows.update(is_active=owner["is_active"])
     if not owner["has_user"]:
@@ -71,7 +72,8 @@ def test_a_user_model_without_those_columns_has_nobody_dead_by_them(
     monkeypatch: pytest.MonkeyPatch, service_user: ServiceUser
 ) -> None:
     """``AbstractBaseUser`` alone has neither ``is_superuser`` nor a column ``is_active``."""
-    owner = {"is_active": True, "user_is_active": False, "is_superuser": True, "has_user": True}
+    owner = {"is_active": True, "user_is_active": False, "is_superuser": True, "has_user": True,
+             "is_staff": True}  # fmt: skip
     keys_of(owner, [{}])
     assert not APIKey.objects.in_state("active", NOW).exists()
     monkeypatch.setattr("pikku_auth.models.keys.get_user_model", lambda: ServiceUser)
@@ -79,3 +81,5 @@ def test_a_user_model_without_those_columns_has_nobody_dead_by_them(
     assert "is_superuser" not in fields
     found = APIKey.objects.in_state("owner_inactive", NOW)
     assert "is_superuser" not in str(found.query)
+    assert "is_staff" not in str(found.query)
+    assert not APIKey.objects.in_state("owner_privileged", NOW).exists()

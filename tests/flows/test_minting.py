@@ -243,14 +243,16 @@ def test_an_inactive_service_user_gets_no_key(service_user: ServiceUser) -> None
     assert not APIKey.objects.exists()
 
 
-@pytest.mark.parametrize(("right", "value"), [("is_active", False), ("is_superuser", True)])
+@pytest.mark.parametrize(
+    ("right", "value"), [("is_active", False), ("is_superuser", True), ("is_staff", True)]
+)
 def test_a_service_user_whose_user_may_not_act_gets_no_key(
     service_user: ServiceUser, right: str, value: bool
 ) -> None:
     user: Any = service_user.user
     setattr(user, right, value)
     user.save()
-    with pytest.raises(InvalidInput, match="its Django user is active and no superuser"):
+    with pytest.raises(InvalidInput, match="neither staff nor a superuser"):
         mint_key("sandbox-runtime")
 
 

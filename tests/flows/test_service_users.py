@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth import authenticate, get_user_model
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection
 from django.db.models import ProtectedError
+from django.db.models.signals import post_save
+from django.forms import modelform_factory
 from pytest_django import Settings
 
+from pikku_auth.checks.privileges import check_privileges
 from pikku_auth.exceptions import InvalidInput, InvalidKey, UnknownServiceUser
 from pikku_auth.flows import (
     IssuedKey,
@@ -20,9 +25,10 @@ from pikku_auth.flows import (
     describe_service_user,
     get_service_user,
     mint_key,
+    service_users,
     verify_key,
 )
-from pikku_auth.flows.service_users import create_user, is_service_user
+from pikku_auth.flows.accounts import create_user, is_service_user
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 
 pytestmark = pytest.mark.django_db
@@ -93,6 +99,55 @@ def test_the_name_of_another_user_is_taken(service_user: ServiceUser) -> None:
     assert not ServiceUser.objects.exists()
 
 
+def test_the_name_of_a_human_is_taken(
+    make_user: Callable[..., Any],
+) -> None:
+    make_user("builder")
+    if get_user_model().USERNAME_FIELD == "email":
+        pytest.skip("here the name is no column of the user's")
+    with pytest.raises(InvalidInput, match="'builder' is taken"):
+        create_service_user("builder")
+
+
+class TestOtherErrorsOfTheDatabase:
+    """Only a taken name is called so."""
+
+    @pytest.fixture
+    def _failing_receiver(self) -> Iterator[None]:
+        """A host's, which gives each new user a row that the database refuses."""
+
+        def give_profile(**_: Any) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("INSERT INTO django_content_type (model) VALUES (NULL)")
+
+        post_save.connect(give_profile, sender=get_user_model())
+        yield
+        post_save.disconnect(give_profile, sender=get_user_model())
+
+    @pytest.mark.usefixtures("_failing_receiver")
+    def test_one_surfaces_and_says_where_to_look(self) -> None:
+        with pytest.raises(IntegrityError) as error:
+            create_service_user("builder")
+        assert "The name 'builder' is not taken" in error.value.__notes__[0]
+        assert users() == 0
+
+    @pytest.mark.usefixtures("_failing_receiver")
+    def test_the_command_says_so_too(self) -> None:
+        with pytest.raises(CommandError, match="The database refused the change") as error:
+            call_command("create_service_user", "builder")
+        assert "SERVICE_USER_FACTORY" in str(error.value)
+        assert "Is it running" not in str(error.value)
+
+    def test_a_user_that_another_process_adopts_meanwhile_is_named(
+        self, make_user: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ada = make_user("ada")
+        create_service_user("builder", user=ada)
+        monkeypatch.setattr(service_users, "adopted", lambda user: user)
+        with pytest.raises(InvalidInput, match="belongs to a service user already"):
+            create_service_user("painter", user=ada)
+
+
 def test_the_host_may_make_the_user_itself(settings: Settings) -> None:
     settings.PIKKU_AUTH = {"SERVICE_USER_FACTORY": f"{__name__}.make_machine"}
     user: Any = create_service_user("builder").user
@@ -129,6 +184,72 @@ def test_staff_and_superusers_are_not_adopted(make_user: Callable[..., Any], rig
     assert refusal.value.field == "user"
     assert ada.has_usable_password()
     assert not ServiceUser.objects.exists()
+
+
+@pytest.mark.parametrize("right", ["is_staff", "is_superuser"])
+class TestPrivileges:
+    """A service user's Django user is neither staff nor a superuser."""
+
+    def test_its_keys_are_refused_with_a_reason_of_their_own(
+        self, service_user: ServiceUser, mint: Callable[..., IssuedKey], right: str
+    ) -> None:
+        secret = mint().secret.reveal()
+        promote(service_user, right)
+        with pytest.raises(InvalidKey) as refusal:
+            verify_key(secret)
+        assert refusal.value.reason == "owner_privileged"
+        promote(service_user, right, value=False)
+        assert verify_key(secret).service_user == service_user
+
+    def test_it_is_not_activated(self, service_user: ServiceUser, right: str) -> None:
+        deactivate_service_user(service_user)
+        promote(service_user, right)
+        with pytest.raises(InvalidInput, match="take those rights away first"):
+            activate_service_user(ServiceUser.objects.get())
+        assert not ServiceUser.objects.get().is_active
+
+    def test_the_hosts_function_makes_none(self, settings: Settings, right: str) -> None:
+        settings.PIKKU_AUTH = {"SERVICE_USER_FACTORY": f"{__name__}.make_{right}"}
+        with pytest.raises(InvalidInput, match="staff or a superuser"):
+            create_service_user("builder")
+        assert users() == 0
+
+    def test_no_form_of_the_hosts_saves_one_and_it_says_why(
+        self, service_user: ServiceUser, right: str
+    ) -> None:
+        form = form_of(right)({right: "on"}, instance=service_user.user)
+        assert not form.is_valid()
+        assert "a machine must be neither staff nor a superuser" in str(form.errors)
+        assert right in str(form.errors)
+        user: Any = get_user_model()._default_manager.get()
+        assert not getattr(user, right)
+
+    def test_a_form_lets_people_be_staff(self, make_user: Callable[..., Any], right: str) -> None:
+        assert form_of(right)({right: "on"}, instance=make_user("ada")).is_valid()
+
+    def test_a_check_lists_those_that_exist(self, service_user: ServiceUser, right: str) -> None:
+        assert check_privileges(databases=["default"]) == []
+        promote(service_user, right)
+        (message,) = check_privileges(databases=["default"])
+        assert (message.id, "'sandbox-runtime'" in message.msg) == ("pikku_auth.W014", True)
+        assert check_privileges() == [], "it asks the database only where that is wanted"
+
+
+def promote(service_user: ServiceUser, right: str, *, value: bool = True) -> None:
+    users = get_user_model()._default_manager.filter(pk=service_user.user_id)
+    users.update(**{right: value})
+
+
+def form_of(right: str) -> Any:
+    return modelform_factory(get_user_model(), fields=[right])
+
+
+def make_is_staff(name: str) -> Any:
+    return get_user_model()._default_manager.create_user(f"{name}@example.com", is_staff=True)
+
+
+def make_is_superuser(name: str) -> Any:
+    return get_user_model()._default_manager.create_user(f"{name}@example.com", is_superuser=True)
 
 
 def test_a_user_is_adopted_once(service_user: ServiceUser) -> None:

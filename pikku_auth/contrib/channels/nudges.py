@@ -14,13 +14,11 @@ from weakref import WeakKeyDictionary
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
-from django.apps import apps
-from django.conf import settings
 from django.db import connections, transaction
-from django.db.models import Model
 from django.db.models.signals import post_delete, post_save
 
 from pikku_auth.contrib.channels.subjects import GROUP, subject
+from pikku_auth.flows.accounts import user_models
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.tickets import session_ended
 from pikku_auth.models import AuditEvent
@@ -66,22 +64,9 @@ def connect() -> None:
     post_save.connect(_written_down, sender=AuditEvent, dispatch_uid=uid)
     session_ended.connect(_session_ended, dispatch_uid=uid)
     # Not from any sender: with a receiver of its deletions no model is deleted fast.
-    for model in _user_models():
+    for model in user_models():
         post_save.connect(_user_saved, sender=model, dispatch_uid=uid)
         post_delete.connect(_user_deleted, sender=model, dispatch_uid=uid)
-
-
-def _user_models() -> list[type[Model]]:
-    """The host's, and those that stand for it under another name, such as a proxy.
-
-    None where the app is missing that has it, of which a check tells.
-    """
-    name = settings.AUTH_USER_MODEL.lower()
-    return [model for model in apps.get_models() if name in _names_of(model)]
-
-
-def _names_of(model: type[Model]) -> set[str]:
-    return {base._meta.label_lower for base in model.__mro__ if hasattr(base, "_meta")}
 
 
 def _written_down(*, instance: AuditEvent, **_: object) -> None:
