@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from django.http import HttpRequest
@@ -10,6 +11,8 @@ from django.http import HttpRequest
 from pikku_auth.core.permissions import missing
 from pikku_auth.exceptions import InsufficientScope, NotAuthenticated
 from pikku_auth.principal import Principal
+
+_CALLER = "_pikku_auth_caller"
 
 
 def require(principal: Principal | None, scopes: Sequence[str] = ()) -> Principal:
@@ -31,17 +34,56 @@ def admit(request: HttpRequest, principal: Principal) -> None:
     No CSRF token is asked of it: what authenticated it is a header, which no other site
     can make a browser send. The session is left alone.
     """
+    set_caller(request, principal, principal.user)
     caller: Any = request
-    caller.principal = principal
-    caller.user = principal.user
-    caller.auser = _already_known(principal.user)
     caller._dont_enforce_csrf_checks = True  # noqa: SLF001  # the name that CsrfViewMiddleware knows
 
 
-def _already_known(user: Any) -> Any:
-    """What ``request.auser`` has to be, or it would read the session."""
+def set_caller(request: HttpRequest, principal: Principal | None, user: Any) -> None:
+    """Fix ``request.principal``, ``request.user`` and ``request.auser``.
 
-    async def auser() -> Any:
-        return user
+    Only another call changes them. A middleware that assigns ``request.user`` later would
+    otherwise give the session's user the place of the key's, without the bounds of the key.
+    """
+    setattr(request, _CALLER, (principal, user))
+    if not isinstance(request, _WithCaller):
+        request_class: Any = type(request)
+        request.__class__ = _with_caller(request_class)
 
-    return auser
+
+class _WithCaller:
+    """The part of a request's class that answers who calls. Assignments are ignored."""
+
+    @property
+    def principal(self) -> Principal | None:
+        return _caller_of(self)[0]
+
+    @principal.setter
+    def principal(self, _principal: object) -> None: ...
+
+    @property
+    def user(self) -> Any:
+        return _caller_of(self)[1]
+
+    @user.setter
+    def user(self, _user: object) -> None: ...
+
+    @property
+    def auser(self) -> Any:
+        return self._auser
+
+    @auser.setter
+    def auser(self, _auser: object) -> None: ...
+
+    async def _auser(self) -> Any:
+        return self.user
+
+
+def _caller_of(request: object) -> tuple[Principal | None, Any]:
+    caller: tuple[Principal | None, Any] = getattr(request, _CALLER)
+    return caller
+
+
+@cache
+def _with_caller(request_class: Any) -> Any:
+    return type(request_class.__name__, (_WithCaller, request_class), {})

@@ -1,4 +1,4 @@
-"""The door for one plain Django view: ``@require_principal(scopes=["sandbox:read"])``."""
+"""What a plain Django view demands of its caller: a principal, or a browser's session."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from inspect import isclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction
+from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest
 
 from pikku_auth.admission import admit, require
@@ -15,7 +16,7 @@ from pikku_auth.core.permissions import check_scopes
 from pikku_auth.exceptions import Refused
 from pikku_auth.flows import aresolve, resolve
 from pikku_auth.principal import Principal
-from pikku_auth.refusals import response_to, vary_by_credential
+from pikku_auth.refusals import refusal_of_credentials, response_to, vary_by_credential
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import _User
@@ -56,6 +57,50 @@ def require_principal(view: Any = None, *, scopes: Sequence[str] = ()) -> Any:
     check_scopes(scopes)
     decorate = partial(_decorate, scopes=scopes)
     return decorate if view is None else decorate(view)
+
+
+def browser_session_required(view: View) -> View:
+    """As Django's ``login_required``, and no API key and no login token will do.
+
+    For the pages by which a human's account could be taken over: password, second factor,
+    e-mail address. A request that has a credential of ours, good or bad, is refused with 403,
+    even beside a session. For functions and for classes of views, sync and async, with
+    ``PikkuAuthMiddleware`` or without.
+    """
+    if not isclass(view):
+        decorated: View = _for_browsers(view)
+        return decorated
+    of_views: Any = view
+    of_views.dispatch = _dispatching_for_browsers(of_views.dispatch)
+    return view
+
+
+def _dispatching_for_browsers(dispatch: Any) -> Any:
+    @wraps(dispatch)
+    def dispatching(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        async def adispatch(request: Any, *args: Any, **kwargs: Any) -> Any:
+            return await dispatch(self, request, *args, **kwargs)
+
+        view = adispatch if self.view_is_async else partial(dispatch, self)
+        return _for_browsers(view)(request, *args, **kwargs)
+
+    return dispatching
+
+
+def _for_browsers(view: Any) -> Any:
+    inner: Any = login_required(view)
+
+    @wraps(inner)
+    def wrapped(request: Any, *args: Any, **kwargs: Any) -> Any:
+        refusal = refusal_of_credentials(request)
+        return refusal or vary_by_credential(inner(request, *args, **kwargs))
+
+    @wraps(inner)
+    async def awrapped(request: Any, *args: Any, **kwargs: Any) -> Any:
+        refusal = refusal_of_credentials(request)
+        return refusal or vary_by_credential(await inner(request, *args, **kwargs))
+
+    return awrapped if iscoroutinefunction(view) else wrapped
 
 
 def _decorate(view: Any, scopes: Sequence[str]) -> Any:

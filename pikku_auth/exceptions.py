@@ -137,6 +137,14 @@ class InsufficientScope(Refused):
         return str(_("Missing scope: %(scopes)s.") % {"scopes": ", ".join(self.missing)})
 
 
+class BrowserSessionRequired(Refused):
+    """A page for people in a browser was asked for with a key or a login's token."""
+
+    code = "browser_session_required"
+    status = 403
+    detail = _("This page takes no API key and no login token: sign in with a browser.")
+
+
 class LimitExceeded(Refused):
     """The key's rate limit or quota is used up (RFC 6585, 4)."""
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import Resolver404
+from django.urls import Resolver404, ResolverMatch
 from django.urls import resolve as resolve_path
 
 from pikku_auth.admission import admit
-from pikku_auth.exceptions import Refused
+from pikku_auth.exceptions import BrowserSessionRequired, Refused
 from pikku_auth.flows import aresolve, resolve
+from pikku_auth.flows.presented import is_presented
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import response_to, vary_by_credential
 
@@ -61,6 +63,27 @@ class PikkuAuthMiddleware:
             principal = None
         return vary_by_credential(await self.get_response(_with(request, principal)))
 
+    @property
+    def process_view(self) -> Callable[..., Any]:
+        """What Django calls when the view is found. Async where we are, to take no thread."""
+        return self._aprocess_view if self._is_async else self._process_view
+
+    def _process_view(self, request: HttpRequest, *_: object) -> HttpResponseBase | None:
+        match = request.resolver_match
+        if match is None or not is_presented(request) or not self.is_for_browsers(match):
+            return None
+        return response_to(BrowserSessionRequired(), request)
+
+    async def _aprocess_view(self, request: HttpRequest, *_: object) -> HttpResponseBase | None:
+        return self._process_view(request)
+
+    def is_for_browsers(self, match: ResolverMatch) -> bool:
+        """Whether the page takes no API key and no login token, as those of an admin site.
+
+        Override it to name pages of other packages, which you can't decorate.
+        """
+        return is_admin(match)
+
 
 def _with(request: HttpRequest, principal: Principal | None) -> HttpRequest:
     if principal is not None:
@@ -68,6 +91,32 @@ def _with(request: HttpRequest, principal: Principal | None) -> HttpRequest:
     else:
         request.principal = None  # type: ignore[attr-defined]  # what this middleware is for
     return request
+
+
+def is_admin(match: ResolverMatch) -> bool:
+    """Whether a page belongs to an admin site, however named and wherever mounted.
+
+    Also one of a project that only goes through ``AdminSite.admin_view``.
+    """
+    return (
+        "admin" in match.app_names
+        or str(match.func.__module__).startswith("django.contrib.admin")
+        or any(hasattr(type(value), "admin_view") for value in _closed_over_by(match.func))
+    )
+
+
+def _closed_over_by(view: object) -> Iterator[object]:
+    """The variables that ``view`` refers to, and those of the functions among them."""
+    waiting, seen = [view], set[int]()
+    while waiting:
+        function = waiting.pop()
+        if id(function) in seen:
+            continue
+        seen.add(id(function))
+        for cell in getattr(function, "__closure__", None) or ():
+            with suppress(ValueError):  # the variable has no value yet
+                waiting.append(cell.cell_contents)
+        yield function
 
 
 def _is_judged_by_its_view(request: HttpRequest) -> bool:

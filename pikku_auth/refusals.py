@@ -10,8 +10,8 @@ from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 
 from pikku_auth.conf import conf
-from pikku_auth.exceptions import InsufficientScope, Refused
-from pikku_auth.flows.presented import is_key_presented, is_token_presented
+from pikku_auth.exceptions import BrowserSessionRequired, InsufficientScope, Refused
+from pikku_auth.flows.presented import is_key_presented, is_presented, is_token_presented
 
 REALM = "api"
 
@@ -70,6 +70,13 @@ def response_to(refusal: Refused, request: HttpRequest) -> HttpResponse:
     vary_by_credential(response)
     patch_vary_headers(response, ["Accept"])
     return response
+
+
+def refusal_of_credentials(request: HttpRequest) -> HttpResponse | None:
+    """The 403 of a page for browsers, if the headers have a credential of ours, good or bad."""
+    if is_presented(request):
+        return response_to(BrowserSessionRequired(), request)
+    return None
 
 
 def undo() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pikku_auth.exceptions import (
+    BrowserSessionRequired,
     DeviceFlowError,
     InsufficientScope,
     InvalidInput,
@@ -37,6 +38,13 @@ REFUSALS: list[tuple[Refused, str, int, int | None, str]] = [
     (InvalidKey(REASON), "invalid_key", 401, None, "Invalid API key."),
     (InvalidToken(REASON), "invalid_token", 401, None, "Invalid or expired login."),
     (InvalidTicket(REASON), "invalid_ticket", 401, None, "Invalid or used ticket."),
+    (
+        BrowserSessionRequired(REASON),
+        "browser_session_required",
+        403,
+        None,
+        "This page takes no API key and no login token: sign in with a browser.",
+    ),
     (
         OriginNotAllowed(REASON),
         "origin_not_allowed",

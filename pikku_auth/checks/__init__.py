@@ -6,12 +6,10 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from difflib import get_close_matches
-from inspect import isclass
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.utils.module_loading import import_string
@@ -19,6 +17,7 @@ from django.views.debug import SafeExceptionReporterFilter
 from rest_framework.settings import api_settings
 
 from pikku_auth.checks.databases import immediate_sqlite, naive_time
+from pikku_auth.checks.middleware import order_of_middleware
 from pikku_auth.checks.proxies import uncounted_proxies
 from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.core.durations import require_positive
@@ -27,7 +26,6 @@ from pikku_auth.core.secrets import PREFIX
 from pikku_auth.rest_framework import PikkuAuthentication
 
 _BACKEND = "pikku_auth.backends.ServiceUserBackend"
-_MIDDLEWARE = "pikku_auth.middleware.PikkuAuthMiddleware"
 _HEADER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 
 
@@ -56,8 +54,8 @@ def check_host(**_kwargs: object) -> list[CheckMessage]:
         *naive_time(),
         *_header_shown_in_debug(),
         *immediate_sqlite(),
-        *_middleware_too_early(),
         *uncounted_proxies(),
+        *order_of_middleware(),
     ]
 
 
@@ -136,21 +134,6 @@ def _header_shown_in_debug() -> Iterator[CheckMessage]:
             hint="Choose a KEY_HEADER with 'key' or 'token' in its name, such as x-api-key.",
             id="pikku_auth.W008",
         )
-
-
-def _middleware_too_early() -> Iterator[CheckMessage]:
-    """``AuthenticationMiddleware`` after ours would overwrite the caller."""
-    listed = list(settings.MIDDLEWARE)
-    after_ours = listed[listed.index(_MIDDLEWARE) :] if _MIDDLEWARE in listed else []
-    for name in after_ours:
-        middleware = import_string(name)
-        if isclass(middleware) and issubclass(middleware, AuthenticationMiddleware):
-            yield Error(
-                f"PikkuAuthMiddleware does not come after {middleware.__name__}, which would make "
-                "the session's user of a caller that has a key.",
-                hint=f"MIDDLEWARE = […, {name!r}, …, {_MIDDLEWARE!r}, …]",
-                id="pikku_auth.E010",
-            )
 
 
 def _is_bool(value: object) -> None:

@@ -37,6 +37,11 @@ def presented_by(request: HttpRequest) -> Presented | None:
     return None
 
 
+def is_presented(request: HttpRequest) -> bool:
+    """Whether the headers have a credential of ours, good or bad."""
+    return is_key_presented(request) or is_token_presented(request)
+
+
 def is_key_presented(request: HttpRequest) -> bool:
     """Whether the key header is there, empty or not."""
     return request.META.get(conf.key_header_meta) is not None

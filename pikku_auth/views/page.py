@@ -30,9 +30,10 @@ from pikku_auth.exceptions import DeviceFlowError, NothingGranted, TooManyAttemp
 from pikku_auth.flows import approve, claim, deny, look_up, release
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.login_scopes import offer_to
-from pikku_auth.flows.presented import address_of, is_key_presented, is_token_presented
+from pikku_auth.flows.presented import address_of
 from pikku_auth.flows.sign_in import is_fresh, signed_in_at
 from pikku_auth.models import DeviceCode
+from pikku_auth.refusals import refusal_of_credentials
 from pikku_auth.views.callers import signed_in_user
 from pikku_auth.views.http import origin_of, outside_atomic_requests, unstored
 
@@ -54,9 +55,9 @@ activate.judges_callers = True  # type: ignore[attr-defined]  # what the middlew
 
 
 def _answer(request: HttpRequest) -> HttpResponse:
+    if (refusal := refusal_of_credentials(request)) is not None:
+        return refusal
     step = request.POST.get("step")
-    if is_key_presented(request) or is_token_presented(request):
-        return _to_login(request)  # a program, whatever cookie it has
     if step == "sign-in-again":
         if (found := _device_of_ticket(request)) is not None:
             release(found, request.user)

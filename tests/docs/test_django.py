@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.conf import settings as configured
+from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import path
 
@@ -31,7 +33,20 @@ def _served(settings: Any) -> None:
         path("sync/", names["sandboxes"]),
         path("async/", names["sandboxes_too"]),
         path("class/", names["Sandboxes"].as_view()),
+        names["password"],
+        path("accounts/email/", lambda request: HttpResponse()),
     )
+
+
+@pytest.fixture
+def own_middleware(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """The page's subclass of ours, in its place."""
+    names = names_of("django.md", MIDDLEWARE=[*configured.MIDDLEWARE])
+    monkeypatch.setitem(globals(), "Credentials", names["Credentials"])
+    ours = "pikku_auth.middleware.PikkuAuthMiddleware"
+    settings.MIDDLEWARE = [
+        f"{__name__}.Credentials" if name == ours else name for name in settings.MIDDLEWARE
+    ]
 
 
 @pytest.fixture
@@ -64,6 +79,21 @@ def test_the_views_demand_their_scope(url: str, mint: Mint) -> None:
 def test_the_class_accepts_a_post_without_a_csrf_token(headers: dict[str, str]) -> None:
     client = Client(enforce_csrf_checks=True)
     assert client.post("/class/", headers=headers).status_code == 405
+
+
+def test_the_password_page_is_for_browsers_only(headers: dict[str, str]) -> None:
+    answer = Client().get("/password/", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "browser_session_required")
+
+
+def test_the_pages_of_a_package_are_open_to_a_key(headers: dict[str, str]) -> None:
+    assert Client().get("/accounts/email/", headers=headers).status_code == 200
+
+
+@pytest.mark.usefixtures("own_middleware")
+def test_the_subclass_closes_the_pages_of_a_package(headers: dict[str, str]) -> None:
+    assert Client().get("/accounts/email/", headers=headers).status_code == 403
+    assert Client().get("/accounts/email/").status_code == 200
 
 
 def test_each_code_of_a_refusal_is_in_the_table() -> None:

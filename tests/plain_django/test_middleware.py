@@ -119,7 +119,7 @@ def test_our_own_endpoints_judge_for_themselves(ask: Ask, make_user: Any, mint: 
     assert ask("/auth/get-session", authorization=dead).json() is None
     refused = ask("/auth/list-sessions", x_api_key="pka_x").json()
     assert refused == {"message": "Unauthorized", "code": "UNAUTHORIZED"}
-    assert ask("/auth/activate", x_api_key="pka_x").status_code == 302
+    assert ask("/auth/activate", x_api_key="pka_x").json()["code"] == "browser_session_required"
 
 
 def test_what_follows_finds_the_caller_judged(ask: Ask, mint: Mint) -> None:
