@@ -82,6 +82,18 @@ def _the_urls_are_imported() -> None:
     assert get_resolver().url_patterns
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _freezing_is_quick() -> Iterator[None]:
+    """freezegun looks at each module at each freeze: at the number of its names, not at all."""
+
+    def fingerprint(module: Any) -> str:
+        return f"{id(module)}-{len(getattr(module, '__dict__', ()))}"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("freezegun.api._get_module_attributes_hash", fingerprint, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     with django_db_blocker.unblock():

@@ -368,7 +368,7 @@ def test_no_secret_is_in_what_can_be_printed(server: DeviceServer, time: Time) -
     assert TOKEN not in text
 
 
-def test_contract_14_who_one_is(server: DeviceServer) -> None:
+def test_contract_14_a_session_says_who_one_is(server: DeviceServer) -> None:
     who = who_is(AuthServer(server.url), TOKEN)
     [seen] = server.to("/auth/get-session")
     assert seen.headers["authorization"] == f"Bearer {TOKEN}"
@@ -393,7 +393,7 @@ def test_a_session_may_say_little(
 
 
 @pytest.mark.parametrize("reply", [Reply(body=None), Reply(401, body={"message": "No"})])
-def test_contract_14_a_token_that_is_nobodys(server: DeviceServer, reply: Reply) -> None:
+def test_contract_14_a_token_of_nobody_has_no_session(server: DeviceServer, reply: Reply) -> None:
     server.answer_auth("/get-session", reply)
     with pytest.raises(NotLoggedIn):
         who_is(AuthServer(server.url), TOKEN)

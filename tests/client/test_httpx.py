@@ -68,13 +68,15 @@ def test_the_login_of_the_origin_is_sent(ask: Get, here: Server, store: Store) -
     assert credentials(here) == {"authorization": BEARER}
 
 
-def test_it_replaces_what_a_request_has_of_its_own(ask: Get, here: Server, key: str) -> None:
+def test_a_credential_replaces_what_a_request_has_of_its_own(
+    ask: Get, here: Server, key: str
+) -> None:
     ask(here.url, headers={"X-API-Key": "another", "Authorization": "Basic another", "X-A": "1"})
     assert credentials(here) == {"x-api-key": key}
     assert here.seen[-1].headers["x-a"] == "1"
 
 
-def test_another_origins_login_is_not(ask: Get, here: Server, store: Store) -> None:
+def test_another_origins_login_is_not_sent(ask: Get, here: Server, store: Store) -> None:
     store.save(a_login("https://app.example.com"))
     with pytest.raises(NotLoggedIn):
         ask(here.url)
@@ -96,12 +98,12 @@ def test_a_credential_may_be_for_one_server(
     assert elsewhere.seen == []
 
 
-def test_it_is_not_sent_in_the_clear(ask: Get, key: str) -> None:
+def test_a_credential_is_not_sent_in_the_clear(ask: Get, key: str) -> None:
     with pytest.raises(InsecureUrl):
         ask("http://app.example.com")
 
 
-def test_it_is_not_shown_to_the_environments_proxy(
+def test_a_credential_is_not_shown_to_the_environments_proxy(
     ask: Get, here: Server, elsewhere: Server, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", elsewhere.url)
@@ -114,7 +116,7 @@ def test_it_is_not_shown_to_the_environments_proxy(
 
 @pytest.mark.parametrize("spared", ["127.0.0.0/8", "0.0.1", "*.0.0.1", "localhost"])
 @pytest.mark.parametrize("kind", ["http", "all"])
-def test_nor_where_httpx_may_read_the_exceptions_otherwise(
+def test_a_credential_is_not_shown_where_httpx_may_read_no_proxy_otherwise(
     ask: Get,
     here: Server,
     elsewhere: Server,
@@ -151,7 +153,7 @@ class TestRedirects:
 
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     @pytest.mark.usefixtures("credential")
-    def test_another_origin_gets_nothing(
+    def test_a_redirect_to_another_origin_gets_no_credential(
         self, ask: Get, here: Server, elsewhere: Server, status: int
     ) -> None:
         here.answer("/away", Reply(status, headers={"Location": f"{elsewhere.url}/there"}))
@@ -162,7 +164,9 @@ class TestRedirects:
         assert len(elsewhere.seen) == 1
 
     @pytest.mark.usefixtures("credential")
-    def test_nor_by_way_of_back_and_forth(self, ask: Get, here: Server, elsewhere: Server) -> None:
+    def test_a_redirect_back_and_forth_gets_no_credential(
+        self, ask: Get, here: Server, elsewhere: Server
+    ) -> None:
         here.answer("/away", Reply(307, headers={"Location": f"{elsewhere.url}/back"}))
         elsewhere.answer("/back", Reply(307, headers={"Location": f"{here.url}/away2"}))
         here.answer("/away2", Reply(307, headers={"Location": f"{elsewhere.url}/there"}))
@@ -172,7 +176,7 @@ class TestRedirects:
 
     @pytest.mark.usefixtures("credential")
     @pytest.mark.parametrize("method", ["GET", "POST"])
-    def test_nor_does_the_first_origin_where_another_sends_back_to_it(
+    def test_the_first_origin_gets_no_credential_where_another_sends_back_to_it(
         self, ask: Get, here: Server, elsewhere: Server, method: str
     ) -> None:
         here.answer("/away", Reply(307, headers={"Location": f"{elsewhere.url}/back"}))
@@ -183,7 +187,7 @@ class TestRedirects:
 
     @pytest.mark.usefixtures("credential")
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-    def test_what_is_safe_to_repeat_gets_it_at_once(
+    def test_a_redirected_request_that_is_safe_gets_the_credential_at_once(
         self, ask: Get, here: Server, status: int
     ) -> None:
         """As of a host that appends a slash, whose page then answers anybody."""
@@ -193,7 +197,7 @@ class TestRedirects:
         assert credentials(here) != {}
 
     @pytest.mark.usefixtures("credential")
-    def test_each_of_several_redirects_is_asked_with_it(self, ask: Get, here: Server) -> None:
+    def test_each_of_several_redirects_gets_the_credential(self, ask: Get, here: Server) -> None:
         """Nobody may be sent to a page to sign in at, and ada on."""
         here.answer("/one", Reply(302, headers={"Location": "/two"}))
         to_sign_in = Reply(302, headers={"Location": "/sign-in"})
@@ -203,14 +207,16 @@ class TestRedirects:
         assert ask(f"{here.url}/one").json() == {"for": "ada"}
 
     @pytest.mark.usefixtures("credential")
-    def test_what_may_have_acted_is_not_repeated(self, ask: Get, here: Server) -> None:
+    def test_a_redirected_request_that_may_have_acted_is_not_repeated(
+        self, ask: Get, here: Server
+    ) -> None:
         here.answer("/moved", Reply(307, headers={"Location": "/here"}))
         here.answer("/here", Reply(200, body={}))
         assert ask(f"{here.url}/moved", method="POST", content=b"once").status_code == 200
         assert len(here.to("/here")) == 1
 
     @pytest.mark.usefixtures("credential")
-    def test_the_same_origin_gets_it_when_it_asks(self, ask: Get, here: Server) -> None:
+    def test_the_same_origin_gets_the_credential_when_it_asks(self, ask: Get, here: Server) -> None:
         here.answer("/moved", Reply(307, headers={"Location": "/here"}))
         here.answer("/here", Reply(401, body={}), Reply(200, body={"made": True}))
         answer = ask(f"{here.url}/moved", method="POST", content=b"once more")
@@ -218,13 +224,15 @@ class TestRedirects:
         assert here.seen[-1].body == b"once more"
         assert credentials(here) != {}
 
-    def test_it_is_asked_once(self, ask: Get, here: Server, key: str) -> None:
+    def test_a_redirect_is_asked_with_the_credential_once(
+        self, ask: Get, here: Server, key: str
+    ) -> None:
         here.answer("/moved", Reply(307, headers={"Location": "/here"}))
         here.answer("/here", Reply(401, body={}))
         assert ask(f"{here.url}/moved").status_code == 401
         assert len(here.to("/here")) == 2
 
-    def test_an_address_that_can_not_be_read_gets_nothing(
+    def test_an_address_that_can_not_be_read_gets_no_credential(
         self, ask: Get, here: Server, key: str
     ) -> None:
         here.answer("/away", Reply(307, headers={"Location": f"http://me@127.0.0.1:{here.port}/"}))

@@ -215,7 +215,9 @@ def test_nothing_opens_where_nobody_would_see_it(
         ({"SSH_CONNECTION": "x", "DISPLAY": ":0"}, "linux", False),
     ],
 )
-def test_where_a_browser_can_be_seen(environ: dict[str, str], platform: str, seen: bool) -> None:
+def test_a_browser_is_seen_on_a_desktop_alone(
+    environ: dict[str, str], platform: str, seen: bool
+) -> None:
     assert browser.can_be_seen(environ, platform) is seen
 
 

@@ -85,7 +85,7 @@ def test_the_key_is_in_the_handshake(here: SocketServer, key: str) -> None:
     assert here.seen[0]["x-api-key"] == key
 
 
-def test_the_login_of_the_origin_is(here: SocketServer, store: Store) -> None:
+def test_the_login_of_the_origin_is_in_the_handshake(here: SocketServer, store: Store) -> None:
     store.save(a_login(here.http_url))
     assert hello(here.url, additional_headers={"X-More": "1"}) == "hello"
     assert here.seen[0]["Authorization"] == f"Bearer {TOKEN}"
@@ -99,13 +99,13 @@ def test_the_bare_headers_do_for_another_client(here: SocketServer, key: str) ->
     assert here.seen[0]["x-api-key"] == key
 
 
-def test_another_origins_login_is_not(here: SocketServer, store: Store) -> None:
+def test_another_origins_login_is_not_in_the_handshake(here: SocketServer, store: Store) -> None:
     store.save(a_login("https://app.example.com"))
     with pytest.raises(NotLoggedIn):
         connect(here.url)
 
 
-def test_it_is_not_sent_in_the_clear(key: str) -> None:
+def test_a_credential_is_not_sent_in_the_clear(key: str) -> None:
     with pytest.raises(InsecureUrl):
         connect("ws://app.example.com")
 
@@ -115,7 +115,7 @@ class TestProxies:
 
     @pytest.mark.parametrize("spared", ["", "127.0.0.0/8", "127.0.0.1", "*"])
     @pytest.mark.parametrize("kind", ["ws", "socks", "https", "http", "all"])
-    def test_the_environments_sees_nothing(
+    def test_the_proxy_of_the_environment_sees_no_credential(
         self,
         kind: str,
         spared: str,
@@ -130,14 +130,14 @@ class TestProxies:
         assert here.seen[0]["x-api-key"] == key
         assert there.seen == []
 
-    def test_one_that_is_named_is_refused(self, here: SocketServer, key: str) -> None:
+    def test_a_proxy_that_is_named_is_refused(self, here: SocketServer, key: str) -> None:
         with pytest.raises(InsecureUrl, match="localhost without one"):
             connect(here.url, proxy="http://proxy.example.com:3128")
 
-    def test_none_may_be_named(self, here: SocketServer, key: str) -> None:
+    def test_no_proxy_may_be_named(self, here: SocketServer, key: str) -> None:
         assert hello(here.url, proxy=None) == "hello"
 
-    def test_the_environments_is_used_elsewhere(self, key: str) -> None:
+    def test_the_proxy_of_the_environment_is_used_elsewhere(self, key: str) -> None:
         assert connect("wss://app.example.com").proxy is True
 
 
@@ -152,13 +152,15 @@ class TestHeaders:
         ],
         ids=["a mapping", "pairs"],
     )
-    def test_over_the_callers(self, theirs: Any, here: SocketServer, key: str) -> None:
+    def test_the_credential_goes_over_a_header_of_the_caller(
+        self, theirs: Any, here: SocketServer, key: str
+    ) -> None:
         assert hello(here.url, additional_headers=theirs) == "hello"
         assert here.seen[0].get_all("x-api-key") == [key]
         assert here.seen[0].get_all("authorization") == []
         assert here.seen[0]["X-More"] == "1"
 
-    def test_as_it_is_at_each_attempt(
+    def test_each_attempt_has_the_credential_of_its_moment(
         self, here: SocketServer, key: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def go() -> None:
@@ -187,7 +189,7 @@ def test_a_redirect_to_the_same_origin_is_followed(here: SocketServer, key: str)
     assert here.seen[1]["x-api-key"] == key
 
 
-def test_another_failure_is_what_it_is(here: SocketServer, key: str) -> None:
+def test_another_failure_of_the_handshake_is_raised_as_it_is(here: SocketServer, key: str) -> None:
     here.redirects["/nowhere"] = "https://not-a-socket.example.com/"
     with pytest.raises(InvalidURI):
         hello(f"{here.url}/nowhere")

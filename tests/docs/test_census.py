@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -29,6 +30,7 @@ def kinds_run_in(source: str) -> Iterator[Kind]:
                 yield ast.literal_eval(page), "python"
 
 
+@cache
 def kinds_run() -> set[Kind]:
     files = [path for path in (ROOT / "tests").rglob("*.py") if path.name != "pages.py"]
     return {kind for file in files for kind in kinds_run_in(file.read_text())}
