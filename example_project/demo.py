@@ -92,7 +92,7 @@ def _tell_of_a_machine(url: str) -> None:
     _expect(401, "GET", f"{url}/api/sandboxes/", successor)
 
     _title("6. A bad key never falls through to a good session in the same request")
-    cookies = _signed_in(url).session
+    cookies = _signed_in(url, "ada").session
     _expect(200, "GET", f"{url}/api/whoami/", None, cookies, why="ada's session")
     _expect(401, "GET", f"{url}/api/whoami/", UNKNOWN, cookies, why="her session, and a wrong key")
 
@@ -114,27 +114,44 @@ def _tell_of_a_sandbox(url: str) -> None:
 
 
 def _tell_of_a_human(url: str) -> None:
-    _title("9. Ada logs in from her terminal, and approves it in her browser")
-    _log_in(url)
+    _title("9. Grace, an ordinary user, logs in from her terminal, and has no right to anything")
+    _make_grace()
+    _log_in(url, "This login could do nothing", "deny")
 
-    _title("10. Now every tool of hers is logged in, with the one scope she asked for")
+    _title("10. She is allowed to see sandboxes, and logs in again")
+    _manage("change_person", "grace", "--allow", "view_sandbox")
+    _log_in(url, "Let this terminal in?", "approve")
+
+    _title("11. Now every tool of hers is logged in, with the one scope that she was granted")
     _pikku_auth("whoami")
     _expect(200, "GET", f"{url}/api/whoami/", None, Session())
     _expect(200, "GET", f"{url}/api/sandboxes/", None, Session())
     _expect(403, "POST", f"{url}/api/sandboxes/", None, Session(), json={"name": "mine"})
 
-    _title("11. She logs out: the server ends the login, and the terminal forgets it")
+    _title("12. The right is taken away: her login loses it at the next request")
+    _manage("change_person", "grace", "--forbid", "view_sandbox")
+    _expect(403, "GET", f"{url}/api/sandboxes/", None, Session())
+
+    _title("13. She logs out: the server ends the login, and the terminal forgets it")
     token = _pikku_auth("token")
     _pikku_auth("logout")
     _expect(401, "GET", f"{url}/api/whoami/", token, why="somebody has kept a copy")
     _expect_not_logged_in(f"{url}/api/whoami/")
 
 
-def _log_in(url: str) -> None:
-    browser = _signed_in(url)
-    arguments = ["login", "--url", url, *_READ, "--no-browser", "--json"]
+def _make_grace() -> None:
+    fields = f'"grace", "grace@example.com", {PASSWORD!r}'
+    code = f"from django.contrib.auth.models import User; User.objects.create_user({fields})"
+    _manage("shell", "--verbosity", "0", "--command", code)
+
+
+def _log_in(url: str, question: str, decision: str) -> None:
+    """Log in as grace, who is asked ``question`` by the page and decides."""
+    browser = _signed_in(url, "grace")
+    arguments = ["login", "--url", url, *_READ, *_WRITE, "--no-browser", "--json"]
     print(f"\n$ pikku-auth {shlex.join(arguments)}")
-    with subprocess.Popen([*PIKKU_AUTH, *arguments], stdout=subprocess.PIPE, text=True) as login:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*PIKKU_AUTH, *arguments], stdout=pipe, stderr=pipe, text=True) as login:
         deadline = threading.Timer(PATIENCE, login.kill)
         deadline.start()
         try:
@@ -142,26 +159,40 @@ def _log_in(url: str) -> None:
             if not told:
                 raise Surprise("the login ended before it asked for anything")
             print(f"    {told}", flush=True)
-            _approve(browser, json.loads(told))
-            answer, _ = login.communicate(timeout=PATIENCE)
+            _decide(browser, json.loads(told), question, decision)
+            answer, problem = login.communicate(timeout=PATIENCE)
         finally:
             deadline.cancel()
             login.kill()
-    print(f"\nThe terminal:\n    {answer}", end="")
-    if login.returncode or json.loads(answer)["user"]["email"] != "ada@example.com":
+    print(f"\nThe terminal:\n    {problem or answer}", end="")
+    if (login.returncode == 0) is not (decision == "approve"):
         raise Surprise(f"the login ended with {login.returncode}")
 
 
-def _approve(browser: Browser, prompt: dict[str, str]) -> None:
-    """What ada would do with her mouse."""
-    print("Ada's browser:")
+def _decide(browser: Browser, prompt: dict[str, str], question: str, decision: str) -> None:
+    """What grace would do with her mouse."""
+    print("Grace's browser:")
     browser.open(prompt["verification_uri_complete"])
-    for button in ("look-up", "approve"):
+    for button in ("look-up", decision):
         print(f"    {_heading(browser)} → {button}")
         if prompt["user_code"] not in browser.page.text:
             raise Surprise(f"the page doesn't show the code: {browser.page.text}")
+        if button == decision:
+            _check_question(browser, question)
         browser.submit(button)
     print(f"    {_heading(browser)}", flush=True)
+
+
+def _check_question(browser: Browser, question: str) -> None:
+    if _heading(browser) != question:
+        raise Surprise(f"the page asks {_heading(browser)!r}")
+    is_offered = 'value="approve"' in browser.page.text
+    if is_offered is not question.startswith("Let"):
+        raise Surprise("the page offers the wrong buttons")
+    for term, said in re.findall(
+        r"<dt>(Access|Not granted)</dt><dd>(.*?)</dd>", browser.page.text, re.DOTALL
+    ):
+        print(f"        {term}: {' '.join(re.sub('<[^>]+>', ' ', said).split())}")
 
 
 def _heading(browser: Browser) -> str:
@@ -182,7 +213,7 @@ def _expect_not_logged_in(url: str) -> None:
 
 
 def _pikku_auth(*arguments: str) -> str:
-    """Run a command as ada would, and show it; its answer with secrets cut short."""
+    """Run a command as grace would, and show it; its answer with secrets cut short."""
     return _show("pikku-auth", PIKKU_AUTH, arguments)
 
 
@@ -266,13 +297,13 @@ def _shown(credential: str | None, session: requests.Session | None) -> str:
     return "pikku_auth.client.Session" if isinstance(session, Session) else "a session cookie"
 
 
-def _signed_in(url: str) -> Browser:
-    """Ada's browser."""
+def _signed_in(url: str, name: str) -> Browser:
+    """The browser of ada or grace."""
     browser = Browser()
-    browser.open(f"{url}/admin/login/")
-    browser.submit(username="ada", password=PASSWORD)
+    browser.open(f"{url}/accounts/login/")
+    browser.submit(username=name, password=PASSWORD)
     if "sessionid" not in browser.session.cookies:
-        raise Surprise("ada could not log in")
+        raise Surprise(f"{name} could not sign in")
     return browser
 
 

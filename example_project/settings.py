@@ -54,6 +54,7 @@ REST_FRAMEWORK = {
 
 PIKKU_AUTH = {
     "SCOPES": {"sandbox": ["read", "write"]},
+    "LOGIN_SCOPES": "example_project.sandboxes.people.scopes_of",
     "MAP_KEY": "example_project.sandboxes.mapping.sandbox_of",
 }
 

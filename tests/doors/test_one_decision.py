@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from rest_framework_simplejwt.tokens import AccessToken
 
+from pikku_auth.conf import DEFAULTS
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.secrets import generate
 from pikku_auth.flows import (
@@ -33,6 +35,7 @@ from pikku_auth.flows import (
     rotate_key,
 )
 from pikku_auth.models import APIKey, LoginSession, ServiceUser
+from tests import login_scopes
 from tests.conftest import pikku_settings
 from tests.doors.decision import (
     BAD_KEY,
@@ -436,10 +439,44 @@ def test_a_scope_that_is_wanted(held: str, world: World) -> None:
     everywhere([key_header(issued)], expected, SCOPED_DOORS)
 
 
-def test_an_unrestricted_login_has_every_scope(world: World) -> None:
+def test_login_that_is_given_every_scope_has_every_scope(world: World) -> None:
     everywhere([world.bearer], login_decision(world.login), SCOPED_DOORS)
     narrow = logged_in(world.ada, scope="sandbox:read")
     everywhere([login_header(narrow)], missing("sandbox:write", "Bearer"), SCOPED_DOORS)
+
+
+@pytest.mark.parametrize("kind", ["", "a"], ids=["sync", "async"])
+def test_human_has_the_scopes_that_login_scopes_gives_now(kind: str, world: World) -> None:
+    group = Group.objects.create(name=login_scopes.GROUP)
+    everything = login_decision(world.login)
+    with pikku_settings(LOGIN_SCOPES=f"tests.login_scopes.{kind}by_group"):
+        everywhere([world.bearer], everything._replace(scopes=("sandbox:read",)))
+        everywhere([world.bearer], missing("sandbox:write", "Bearer"), SCOPED_DOORS)
+        world.ada.groups.add(group)
+        both = everything._replace(scopes=("sandbox:read", "sandbox:write"))
+        everywhere([world.bearer], both, SCOPED_DOORS)
+
+
+@pytest.mark.parametrize("asked", ["", "sandbox:write"])
+def test_ordinary_human_has_no_scope_of_the_application_by_default(
+    asked: str, world: World
+) -> None:
+    login = logged_in(world.ada, scope=asked)
+    with pikku_settings(LOGIN_SCOPES=DEFAULTS["LOGIN_SCOPES"]):
+        everywhere([login_header(login)], missing("sandbox:write", "Bearer"), SCOPED_DOORS)
+
+
+@pytest.mark.parametrize("kind", ["", "a"], ids=["sync", "async"])
+def test_human_who_may_not_log_in_is_refused(kind: str, world: World) -> None:
+    with pikku_settings(LOGIN_SCOPES=f"tests.login_scopes.{kind}nobody"):
+        everywhere([world.bearer], BAD_TOKEN)
+        everywhere([world.bearer], BAD_TOKEN, SCOPED_DOORS)
+
+
+@pytest.mark.parametrize("name", ["fail", "afail", "not_there"])
+def test_mistake_in_login_scopes_is_an_error_and_no_decision(name: str, world: World) -> None:
+    with pikku_settings(LOGIN_SCOPES=f"tests.login_scopes.{name}"):
+        everywhere([world.bearer], CRASH, HTTP_DOORS)
 
 
 def test_a_missing_scope_costs_no_secret_its_refusal(world: World) -> None:

@@ -5,4 +5,8 @@ from __future__ import annotations
 from example_project.settings import *  # noqa: F403
 from example_project.settings import PIKKU_AUTH
 
-PIKKU_AUTH = {**PIKKU_AUTH, "DEVICE_CLIENT_IDS": ["pikku-cli", "better-auth-js"]}
+PIKKU_AUTH = {
+    **PIKKU_AUTH,
+    "DEVICE_CLIENT_IDS": ["pikku-cli", "better-auth-js"],
+    "LOGIN_SCOPES": ["*"],
+}

@@ -13,4 +13,4 @@ DATABASES["default"]["NAME"] = os.environ["LIVE_DATABASE"]
 ASGI_APPLICATION = "tests.live.asgi.application"
 CHANNEL_LAYERS = layers_of(os.environ["LIVE_DATABASE"])
 # So that a socket that closes was told to.
-PIKKU_AUTH = {**PIKKU_AUTH, "SOCKET_RECHECK": timedelta(hours=1)}
+PIKKU_AUTH = {**PIKKU_AUTH, "LOGIN_SCOPES": ["*"], "SOCKET_RECHECK": timedelta(hours=1)}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import RequestFactory
 from django.utils import timezone
@@ -31,6 +32,7 @@ from pikku_auth.flows import (
 from pikku_auth.flows.verification import verify_digest
 from pikku_auth.models import APIKey
 from pikku_auth.principal import Principal
+from tests import login_scopes
 from tests.conftest import pikku_settings
 from tests.flows.test_tickets import sign_out, signed_in
 from tests.logins import bearer, logged_in
@@ -156,6 +158,26 @@ class TestItCloses:
 
         settings.PIKKU_AUTH = {**settings.PIKKU_AUTH, "SOCKET_RECHECK": MOMENT}
         assert during(key_of(issued), scenario, app) == 4403
+
+    @pytest.mark.parametrize("kind", ["", "a"], ids=["sync", "async"])
+    @pytest.mark.parametrize("way", ["login", "page"])
+    def test_when_its_human_loses_the_scope(self, kind: str, way: str, ada: Any) -> None:
+        ada.groups.add(Group.objects.create(name=login_scopes.GROUP))
+        ticket = issue_session_ticket(ada, signed_in(ada)).reveal()
+        page = [("Sec-WebSocket-Protocol", ", ".join(offer(ticket)))]
+        headers = page if way == "page" else [*bearer(logged_in(ada)).items()]
+        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=["sandbox:write"])
+        name = f"tests.login_scopes.{kind}by_group"
+        with pikku_settings(SOCKET_RECHECK=MOMENT, LOGIN_SCOPES=name):
+            assert during(headers, in_the_database(ada.groups.clear), app) == 4403
+
+    @pytest.mark.parametrize("kind", ["", "a"], ids=["sync", "async"])
+    def test_when_its_human_may_not_log_in_any_more(self, kind: str, ada: Any) -> None:
+        ada.groups.add(Group.objects.create(name=login_scopes.GROUP))
+        headers = [*bearer(logged_in(ada)).items()]
+        name = f"tests.login_scopes.{kind}only_the_group"
+        with pikku_settings(SOCKET_RECHECK=MOMENT, LOGIN_SCOPES=name):
+            assert during(headers, in_the_database(ada.groups.clear)) == 4401
 
     @pytest.mark.usefixtures("layer")
     def test_at_the_earlier_end_of_a_key_that_is_rotated_away(self, mint: Mint) -> None:

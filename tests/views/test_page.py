@@ -231,6 +231,77 @@ def test_scopes_are_shown_in_words(scope: str, words: str, browser: Client) -> N
     assert rows(look_up(browser, start(scope=scope)).content.decode())["Access"] == words
 
 
+# --- What LOGIN_SCOPES gives ------------------------------------------------------------
+
+
+def buttons_of(response: Any) -> set[str]:
+    """What the form of the decision offers."""
+    return set(re.findall(r'name="step" value="(approve|deny)"', response.content.decode()))
+
+
+@pytest.mark.parametrize(
+    ("asked", "given", "granted", "in_vain"),
+    [
+        ("sandbox:read", ["sandbox:*"], "sandbox : read", None),
+        ("sandbox:read sandbox:write", ["sandbox:read"], "sandbox : read", "sandbox:write"),
+        ("sandbox:*", ["sandbox:read"], "sandbox : read", "sandbox:*"),
+        ("*", ["perm:*"], "your permissions on this site", "*"),
+        ("", ["perm:*"], "your permissions on this site", None),
+        ("", ["perm:a.b", "sandbox:*"], "perm : a.b sandbox : everything", None),
+    ],
+)
+def test_page_shows_what_will_be_granted_and_what_was_asked_for_in_vain(
+    asked: str, given: list[str], granted: str, in_vain: str | None, browser: Client
+) -> None:
+    with pikku_settings(LOGIN_SCOPES=given):
+        response = look_up(browser, start(scope=asked))
+    told = rows(response.content.decode())
+    assert told["Access"] == granted
+    assert told.get("Not granted", "").partition(" It asked")[0] == (in_vain or "")
+    assert buttons_of(response) == {"approve", "deny"}
+
+
+@pytest.mark.parametrize(
+    ("function", "heading"),
+    [
+        ("by_group", "This login could do nothing"),
+        ("aby_group", "This login could do nothing"),
+        ("nobody", "You may not log in from a terminal"),
+        ("anobody", "You may not log in from a terminal"),
+    ],
+)
+def test_login_that_could_do_nothing_can_only_be_denied(
+    function: str, heading: str, browser: Client
+) -> None:
+    with pikku_settings(LOGIN_SCOPES=f"tests.login_scopes.{function}"):
+        response = look_up(browser, start(scope="sandbox:write"))
+        assert f"<h1>{heading}</h1>" in response.content.decode()
+        assert rows(response.content.decode())["Access"] == "nothing"
+        assert buttons_of(response) == {"deny"}
+        refused = decide(browser, "approve", ticket_in(response))
+        assert (refused.status_code, buttons_of(refused)) == (403, {"deny"})
+        assert f"<h1>{heading}</h1>" in refused.content.decode()
+        assert status_of() == "pending"
+        decide(browser, "deny", ticket_in(refused))
+        assert status_of() == "denied"
+
+
+def test_right_that_is_lost_while_the_page_is_open_is_not_granted(browser: Client) -> None:
+    ticket = ticket_in(look_up(browser, start(scope="sandbox:write")))
+    with pikku_settings(LOGIN_SCOPES=["sandbox:read"]):
+        assert decide(browser, "approve", ticket).status_code == 403
+    assert status_of() == "pending"
+
+
+def test_function_that_fails_grants_nothing_on_the_page(browser: Client) -> None:
+    browser.raise_request_exception = False
+    ticket = ticket_in(look_up(browser, start()))
+    with pikku_settings(LOGIN_SCOPES="tests.login_scopes.fail"):
+        assert look_up(browser, start()).status_code == 500
+        assert decide(browser, "approve", ticket).status_code == 500
+    assert set(DeviceCode.objects.values_list("status", flat=True)) == {"pending"}
+
+
 def test_an_older_request_says_how_old_it_is(browser: Client) -> None:
     code = start()
     with freeze_time(timezone.now() + timedelta(minutes=4)):
