@@ -1,9 +1,11 @@
-"""Which database is asked, and how to act outside the caller's transaction."""
+"""Which database and schema is asked, and how to act outside the caller's transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple
+from zlib import crc32
 
 from django.db import OperationalError, ProgrammingError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -12,6 +14,80 @@ from django.db.models import Model
 from pikku_auth.models import APIKey
 
 _SECOND = "_pikku_auth_second"
+_SCHEMA = "_pikku_auth_schema"
+
+SEARCH_PATH = "current_setting('search_path')"
+
+
+class Place(NamedTuple):
+    """Where a row was read: the alias of a database, and what chose the schema there.
+
+    That is the name of the schema with django-tenants, and PostgreSQL's ``search_path`` without.
+    With either, rows of several tenants have the same id. ``None`` stands for whatever is in use.
+    """
+
+    alias: str
+    schema: str | None = None
+
+    def __str__(self) -> str:
+        """A name for keys of a cache."""
+        return f"{self.alias}.{crc32(self.schema.encode()):08x}" if self.schema else self.alias
+
+
+def place_of(row: Model) -> Place:
+    """Where ``row`` was read."""
+    return Place(row._state.db or primary(), getattr(row, _SCHEMA, None))
+
+
+def remember_schema(row: Model, schema: str | None) -> None:
+    """Keep with ``row`` the schema that was in use when it was read."""
+    setattr(row, _SCHEMA, schema)
+
+
+def schema_of(connection: BaseDatabaseWrapper) -> str | None:
+    """The schema in use; ``None`` where a database has one only."""
+    if not has_search_path(connection):
+        return getattr(connection, "schema_name", None)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {SEARCH_PATH}")
+        path: str = cursor.fetchone()[0]
+    return path
+
+
+def has_search_path(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the schema is chosen by ``search_path`` alone, and not by django-tenants."""
+    return connection.vendor == "postgresql" and not hasattr(connection, "set_schema")
+
+
+@contextmanager
+def in_place(place: Place) -> Iterator[None]:
+    """Read and write where a row was read, whichever tenant's schema is in use by now."""
+    connection: Any = connections[place.alias]
+    if place.schema is None or place.schema == schema_of(connection):
+        yield
+    elif has_search_path(connection):
+        with _search_path(place):
+            yield
+    else:
+        tenant = connection.tenant
+        connection.set_schema(place.schema)
+        try:
+            yield
+        finally:
+            connection.set_tenant(tenant)
+
+
+@contextmanager
+def _search_path(place: Place) -> Iterator[None]:
+    """A transaction, so that a pool of connections, such as PgBouncer's, changes none in it.
+
+    After an error its rollback resets the path.
+    """
+    before = schema_of(connections[place.alias])
+    with transaction.atomic(using=place.alias), connections[place.alias].cursor() as cursor:
+        cursor.execute("SELECT set_config('search_path', %s, true)", [place.schema])
+        yield
+        cursor.execute("SELECT set_config('search_path', %s, true)", [before])
 
 
 def primary() -> str:
@@ -38,10 +114,12 @@ def outside_transaction(using: str) -> Iterator[None]:
     if not in_transaction(caller):
         yield
         return
+    place = Place(using, schema_of(caller))
     second = getattr(caller, _SECOND, None) or _give_second(caller)
     connections[using] = second
     try:
-        yield
+        with in_place(place):
+            yield
     finally:
         connections[using] = caller
         second.close_if_unusable_or_obsolete()

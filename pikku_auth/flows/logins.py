@@ -17,7 +17,7 @@ from pikku_auth.core.secrets import digest_of
 from pikku_auth.exceptions import InvalidToken
 from pikku_auth.flows import usage
 from pikku_auth.flows.audit import CODE, Origin, announce, record
-from pikku_auth.flows.database import primary
+from pikku_auth.flows.database import Place, in_place, place_of, primary
 from pikku_auth.flows.deciding import withdraw
 from pikku_auth.flows.fields import check_reason
 from pikku_auth.flows.login_scopes import LOGIN_NOT_ALLOWED, grant_to
@@ -43,7 +43,7 @@ def verify_login(
     :raises Unavailable: when the database can't be asked.
     """
     now = now or timezone.now()
-    login, reason = _granted(digest, now)
+    login, reason = _granted(digest, now, Place(primary()))
     if login is None or reason is not None:
         refuse_login(reason or "unknown", login, ip)
     usage.note(login, now, ip)
@@ -60,7 +60,7 @@ def reverify_login(login: LoginSession, *, now: datetime) -> Principal:
     :raises InvalidToken: when the login is not live any more, or its user may not log in.
     :raises Unavailable: when the database can't be asked.
     """
-    row, reason = _granted(login.digest, now)
+    row, reason = _granted(login.digest, now, place_of(login))
     if row is None or reason is not None:
         raise InvalidToken(reason or "unknown")
     return _principal_of(row)
@@ -71,22 +71,27 @@ def find_live_login(digest: str | None, *, now: datetime | None = None) -> Login
 
     :raises Unavailable: when the database can't be asked.
     """
-    login, reason = _judged(digest, now or timezone.now())
+    login, reason = _judged(digest, now or timezone.now(), Place(primary()))
     return login if reason is None else None
 
 
-def _granted(digest: str | None, now: datetime) -> tuple[LoginSession | None, str | None]:
+def _granted(
+    digest: str | None, now: datetime, place: Place
+) -> tuple[LoginSession | None, str | None]:
     """The login of that digest with what it may do, or why it is refused."""
-    login, reason = _judged(digest, now)
+    login, reason = _judged(digest, now, place)
     if login is not None and reason is None and not grant_to(login):
         reason = LOGIN_NOT_ALLOWED
     return login, reason
 
 
-def _judged(digest: str | None, now: datetime) -> tuple[LoginSession | None, str | None]:
+def _judged(
+    digest: str | None, now: datetime, place: Place
+) -> tuple[LoginSession | None, str | None]:
     """The login of that digest, and why it is dead if it is."""
-    with outage_is_not_a_refusal():
-        login = find_by_digest(LoginSession, digest, "user", using=primary()) if digest else None
+    using = place.alias
+    with outage_is_not_a_refusal(), in_place(place):
+        login = find_by_digest(LoginSession, digest, "user", using=using) if digest else None
     return login, None if login is None else login.why_dead(now)
 
 

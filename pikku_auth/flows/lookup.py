@@ -16,6 +16,8 @@ from django.core.signals import setting_changed
 from django.db import Error, connections
 from django.db.models import Model, QuerySet
 
+from pikku_auth.flows.database import SEARCH_PATH, has_search_path, remember_schema, schema_of
+
 logger = logging.getLogger("pikku_auth")
 
 M = TypeVar("M", bound=Model)
@@ -61,10 +63,12 @@ def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> 
     if row is None:
         return None
     values = list(row)
+    schema = values.pop(0) if has_search_path(connection) else schema_of(connection)
     for place, column, converters in _conversions_of(sql, columns, connection):
         for convert in converters:
             values[place] = convert(values[place], column, connection)
     found: M = _build(values, parts, using)
+    remember_schema(found, schema)
     return found
 
 
@@ -91,6 +95,8 @@ def _prepare(model: type[Model], relations: tuple[str, ...], using: str) -> _Pre
         expected = [field for part in parts for field in part.model._meta.concrete_fields]
         if [column.target for column in columns] != expected or [*params] != ["?"]:
             raise TypeError(f"Another SELECT than expected: {sql}")
+        if has_search_path(connections[using]):  # by the way: asking alone would cost as much again
+            sql = sql.replace("SELECT ", f"SELECT {SEARCH_PATH}, ", 1)
         _conversions_of(sql, columns, connections[using])
     except Error:  # an outage, which may be over the next time
         raise

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import QuerySet
 from django.dispatch import Signal
 from django.utils import timezone
@@ -22,7 +22,14 @@ from pikku_auth.core.secrets import Secret, digest_of, generate
 from pikku_auth.exceptions import InvalidTicket, Refused
 from pikku_auth.flows.attempts import spend_attempt
 from pikku_auth.flows.audit import announce
-from pikku_auth.flows.database import primary, unless_missing
+from pikku_auth.flows.database import (
+    in_place,
+    place_of,
+    primary,
+    remember_schema,
+    schema_of,
+    unless_missing,
+)
 from pikku_auth.flows.login_scopes import scopes_given_to
 from pikku_auth.flows.logins import reverify_login
 from pikku_auth.flows.outage import outage_is_not_a_refusal
@@ -136,10 +143,12 @@ def reread(ticket: SocketTicket) -> SocketTicket:
     :raises InvalidTicket: when it is gone.
     :raises Unavailable: when the database can't be asked.
     """
-    with outage_is_not_a_refusal():
-        row = _rows().filter(pk=ticket.pk).first()
+    place = place_of(ticket)
+    with outage_is_not_a_refusal(), in_place(place):
+        row = _rows().using(place.alias).filter(pk=ticket.pk).first()
     if row is None:
         raise InvalidTicket("unknown")
+    remember_schema(row, place.schema)
     return row
 
 
@@ -203,7 +212,10 @@ def _taken(digest: str, now: datetime) -> SocketTicket | None:
     rows = _rows().filter(digest=digest)
     if not rows.filter(redeemed_at=None, redeem_by__gt=now).update(redeemed_at=now):
         return None
-    return rows.first()
+    ticket = rows.first()
+    if ticket is not None:
+        remember_schema(ticket, schema_of(connections[primary()]))
+    return ticket
 
 
 def _rows() -> QuerySet[SocketTicket]:

@@ -11,19 +11,21 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import datetime
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import Q
 
 from pikku_auth.conf import conf
-from pikku_auth.flows.database import in_transaction, primary
+from pikku_auth.flows.database import Place, in_place, in_transaction, place_of
 from pikku_auth.models import APIKey, LoginSession
 
 logger = logging.getLogger("pikku_auth")
 
 _MOST_NOTED = 10_000
-_noted: dict[tuple[type[APIKey | LoginSession], int], tuple[datetime, str | None]] = {}
-_renewed: dict[int, datetime] = {}
+# By where the row was read: whose request ends next may be another tenant's.
+_noted: dict[tuple[Place, type[APIKey | LoginSession], int], tuple[datetime, str | None]] = {}
+_renewed: dict[tuple[Place, int], datetime] = {}
 _lock = threading.Lock()
 
 
@@ -33,41 +35,56 @@ def note(credential: APIKey | LoginSession, now: datetime, ip: str | None) -> No
     if last is None or now - last >= conf.last_used_resolution:
         with _lock:
             if len(_noted) < _MOST_NOTED:
-                _noted[type(credential), credential.pk] = now, ip
+                _noted[place_of(credential), type(credential), credential.pk] = now, ip
 
 
 def note_renewal(login: LoginSession, now: datetime) -> None:
     """Remember that the end of ``login`` moves on from ``now``."""
     with _lock:
-        _renewed[login.pk] = now
+        _renewed[place_of(login), login.pk] = now
 
 
 def flush_outside_transaction() -> None:
     """Write what was noted, unless a transaction is open; then the request's end will."""
-    if (_noted or _renewed) and not in_transaction(connections[primary()]):
-        flush()
+    for place in _places():
+        if not in_transaction(connections[place.alias]):
+            _write(place)
 
 
 def flush(**_kwargs: object) -> None:
     """Write what was noted: forward only, never raising. Receives ``request_finished``."""
+    for place in _places():
+        _write(place)
+
+
+def _places() -> set[Place]:
     with _lock:
-        noted, renewed = dict(_noted), dict(_renewed)
-        _noted.clear()
-        _renewed.clear()
-    if not noted and not renewed:
-        return
-    using = primary()
+        return {key[0] for key in _noted} | {key[0] for key in _renewed}
+
+
+def _taken(notes: dict[Any, Any], place: Place) -> dict[Any, Any]:
+    with _lock:
+        return {key: notes.pop(key) for key in list(notes) if key[0] == place}
+
+
+def _write(place: Place) -> None:
+    """Write what was noted of the rows of one database and schema."""
+    noted, renewed = _taken(_noted, place), _taken(_renewed, place)
+    using = place.alias
+    was_closed = connections[using].connection is None
     try:
-        for (model, pk), (now, ip) in noted.items():
-            older = Q(last_used_at=None) | Q(last_used_at__lt=now)
-            rows = model._default_manager.using(using).filter(older, pk=pk)
-            rows.update(last_used_at=now, last_used_ip=ip)
-        for pk, now in renewed.items():
-            renew(pk, now, using)
+        with in_place(place):
+            for (_, model, pk), (now, ip) in noted.items():
+                older = Q(last_used_at=None) | Q(last_used_at__lt=now)
+                rows = model._default_manager.using(using).filter(older, pk=pk)
+                rows.update(last_used_at=now, last_used_ip=ip)
+            for (_, pk), now in renewed.items():
+                renew(pk, now, using)
     except (DatabaseError, InterfaceError) as error:
         logger.warning("last_used_at of %d rows was not written: %s", len(noted), error)
-    if not connections[using].in_atomic_block:
-        # Django has closed the request's connections before us, and we may have opened one.
+    if was_closed and not connections[using].in_atomic_block:
+        # Django closes the request's connections before ``request_finished`` gets to us. One that
+        # is open is still in use, and may have a tenant's search_path, which closing would reset.
         connections[using].close_if_unusable_or_obsolete()
 
 

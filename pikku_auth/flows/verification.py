@@ -23,7 +23,13 @@ from pikku_auth.exceptions import (
     Unavailable,
 )
 from pikku_auth.flows import limits, usage
-from pikku_auth.flows.database import outside_transaction, primary, reading_for_update
+from pikku_auth.flows.database import (
+    in_place,
+    outside_transaction,
+    place_of,
+    primary,
+    reading_for_update,
+)
 from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.flows.outage import outage_is_not_a_refusal
 from pikku_auth.models import APIKey, KeyState
@@ -111,9 +117,9 @@ def reverify_key(key: APIKey, *, ip: str | None, now: datetime) -> Principal:
     :raises NetworkNotAllowed: when it may not be used from ``ip``.
     :raises Unavailable: when the database can't be asked.
     """
-    using = primary()
-    with outage_is_not_a_refusal():
-        row = find_by_digest(APIKey, key.digest, "service_user", "user", using=using)
+    place = place_of(key)
+    with outage_is_not_a_refusal(), in_place(place):
+        row = find_by_digest(APIKey, key.digest, "service_user", "user", using=place.alias)
     if row is None:
         raise InvalidKey("unknown")
     _judge(row, [], ip, now)

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
+from pikku_auth.flows.database import place_of
 from pikku_auth.models import APIKey
 from pikku_auth.principal import Principal
 
@@ -20,12 +21,12 @@ class KeyRateThrottle(SimpleRateThrottle):
     scope = "api_key"
 
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        """A bucket named by the key's id, never by anything of the key."""
+        """A bucket named by the key's id and database, never by anything of the key."""
         key = _key_of(request)
-        return self._bucket(key.pk) if key else None
+        return self._bucket(key, key.pk) if key else None
 
-    def _bucket(self, ident: int) -> str:
-        return self.cache_format % {"scope": self.scope, "ident": ident}
+    def _bucket(self, key: APIKey, pk: int) -> str:
+        return self.cache_format % {"scope": self.scope, "ident": f"{place_of(key)}.{pk}"}
 
 
 class ServiceUserRateThrottle(KeyRateThrottle):
@@ -39,7 +40,7 @@ class ServiceUserRateThrottle(KeyRateThrottle):
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
         """A bucket named by the service user's id."""
         key = _key_of(request)
-        return self._bucket(key.service_user_id) if key else None
+        return self._bucket(key, key.service_user_id) if key else None
 
 
 def _key_of(request: Request) -> APIKey | None:

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from pikku_auth.conf import conf
 from pikku_auth.contrib.channels.database import as_in_a_request
 from pikku_auth.flows import arecheck
+from pikku_auth.flows.database import place_of
 from pikku_auth.flows.presented import address_of
 from pikku_auth.principal import Principal
 
@@ -33,7 +34,8 @@ def look_with_others(principal: Principal, request: HttpRequest) -> asyncio.Task
     """
     if conf.map_key is not None or conf.map_login is not None:
         return _remembered(asyncio.ensure_future(look(principal, request)))
-    same = (asyncio.get_running_loop(), str(principal), address_of(request))
+    place = place_of(principal.credential)  # rows of two tenants may have the same id
+    same = (asyncio.get_running_loop(), place, str(principal), address_of(request))
     if same not in _beginning:
         _beginning[same] = _remembered(asyncio.ensure_future(_begin(same, principal, request)))
     return _beginning[same]

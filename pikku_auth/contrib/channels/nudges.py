@@ -69,36 +69,38 @@ def connect() -> None:
         post_delete.connect(_user_deleted, sender=model, dispatch_uid=uid)
 
 
-def _written_down(*, instance: AuditEvent, **_: object) -> None:
+def _written_down(*, instance: AuditEvent, using: str, **_: object) -> None:
     """Every act that ends a credential is written down in its own transaction."""
     if instance.action in _KEY_ENDS:
-        _note("key", instance.key_id)
+        _note("key", instance.key_id, using)
     elif instance.action == _Action.LOGIN_REVOKED:
-        _note("login", instance.login_id)
+        _note("login", instance.login_id, using)
     elif instance.action == _Action.SERVICE_USER_DEACTIVATED:
-        _note("service_user", instance.service_user_id)
+        _note("service_user", instance.service_user_id, using)
 
 
 def _session_ended(*, session_digest: str, **_: object) -> None:
-    _note("session", session_digest)
+    _note("session", session_digest, primary())
 
 
 def _user_saved(
-    *, instance: Any, created: bool = False, update_fields: Any = None, **_: object
+    *, instance: Any, using: str, created: bool = False, update_fields: Any = None, **_: object
 ) -> None:
     # Signing in changes that one field, and nothing that we look at.
     is_sign_in = update_fields is not None and set(update_fields) == {"last_login"}
     if not created and not is_sign_in:
-        _note("user", instance.pk)
+        _note("user", instance.pk, using)
 
 
-def _user_deleted(*, instance: Any, **_: object) -> None:
-    _note("user", instance.pk)
+def _user_deleted(*, instance: Any, using: str, **_: object) -> None:
+    _note("user", instance.pk, using)
 
 
-def _note(kind: str, name: Any) -> None:
-    """Tell it once the transaction has committed, together with what else changes in it."""
-    using = primary()
+def _note(kind: str, name: Any, using: str) -> None:
+    """Tell it once the transaction has committed, together with what else changes in it.
+
+    Another tenant's row with the same id is looked at again, too, which does no harm.
+    """
     batch = _batches.setdefault(connections[using], _Batch())
     batch.add(subject(kind, name))
     transaction.on_commit(batch.tell, using=using, robust=True)
