@@ -14,7 +14,7 @@ from django.db.models import Model
 from pikku_auth.models import APIKey
 
 _SECOND = "_pikku_auth_second"
-_SCHEMA = "_pikku_auth_schema"
+_SCHEMA = "pikku_auth_schema"
 
 SEARCH_PATH = "current_setting('search_path')"
 
@@ -36,12 +36,12 @@ class Place(NamedTuple):
 
 def place_of(row: Model) -> Place:
     """Where ``row`` was read."""
-    return Place(row._state.db or primary(), getattr(row, _SCHEMA, None))
+    return Place(row._state.db or primary(), getattr(row._state, _SCHEMA, None))
 
 
 def remember_schema(row: Model, schema: str | None) -> None:
     """Keep with ``row`` the schema that was in use when it was read."""
-    setattr(row, _SCHEMA, schema)
+    setattr(row._state, _SCHEMA, schema)
 
 
 def schema_of(connection: BaseDatabaseWrapper) -> str | None:
