@@ -28,6 +28,7 @@ from pikku_auth.client import (
 from pikku_auth.client.auth import Credential
 from pikku_auth.client.http import Anonymous
 from pikku_auth.client.store import Store
+from tests.cases import in_turn
 from tests.client.conftest import KEY, a_login
 from tests.client.servers import TOKEN, Reply, Seen, Server
 
@@ -276,8 +277,7 @@ def test_the_session_refuses_plain_http_without_a_credential_too(no_socket: None
         session.get("http://example.test")
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("kind", ["key", "login"])
+@pytest.mark.parametrize(("status", "kind"), in_turn([301, 302, 303, 307, 308], ["key", "login"]))
 def test_no_credential_follows_to_another_origin(
     here: Server,
     server: Server,

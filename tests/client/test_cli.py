@@ -14,6 +14,7 @@ import pytest
 
 from pikku_auth.client import cli
 from pikku_auth.client.store import Store
+from tests.cases import in_turn
 from tests.client.conftest import a_login
 from tests.client.servers import (
     DENIED,
@@ -253,9 +254,12 @@ def test_a_page_of_another_server_is_pointed_out(run: Run, server: DeviceServer)
 
 
 @pytest.mark.parametrize(
-    "url", ["http://example.test", "example.test", "https://ada:secret@example.test"]
+    ("command", "url"),
+    in_turn(
+        ["login", "whoami", "logout", "token"],
+        ["http://example.test", "example.test", "https://ada:secret@example.test"],
+    ),
 )
-@pytest.mark.parametrize("command", ["login", "whoami", "logout", "token"])
 def test_an_address_that_is_not_safe_is_refused(run: Run, command: str, url: str) -> None:
     done = run(command, "--url", url)
     assert (done.code, done.out) == (1, "")

@@ -12,6 +12,7 @@ import pytest
 from pikku_auth.client import BadUrl, InsecureUrl, NotLoggedIn
 from pikku_auth.client.httpx import PikkuAuth
 from pikku_auth.client.store import Store
+from tests.cases import in_turn
 from tests.client.conftest import a_login
 from tests.client.servers import TOKEN, Reply, Server
 
@@ -114,8 +115,10 @@ def test_a_credential_is_not_shown_to_the_environments_proxy(
     assert elsewhere.seen == []
 
 
-@pytest.mark.parametrize("spared", ["127.0.0.0/8", "0.0.1", "*.0.0.1", "localhost"])
-@pytest.mark.parametrize("kind", ["http", "all"])
+@pytest.mark.parametrize(
+    ("spared", "kind"),
+    in_turn(["127.0.0.0/8", "0.0.1", "*.0.0.1", "localhost"], ["http", "all"]),
+)
 def test_a_credential_is_not_shown_where_httpx_may_read_no_proxy_otherwise(
     ask: Get,
     here: Server,
@@ -151,7 +154,11 @@ class TestRedirects:
             store.save(a_login(here.url))
         return str(request.param)
 
-    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    @pytest.mark.parametrize(
+        ("status", "credential"),
+        in_turn([301, 302, 303, 307, 308], ["key", "login"]),
+        indirect=["credential"],
+    )
     @pytest.mark.usefixtures("credential")
     def test_a_redirect_to_another_origin_gets_no_credential(
         self, ask: Get, here: Server, elsewhere: Server, status: int
@@ -186,7 +193,11 @@ class TestRedirects:
         assert (len(here.to("/delete")), credentials(here)) == (1, {})
 
     @pytest.mark.usefixtures("credential")
-    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    @pytest.mark.parametrize(
+        ("status", "credential"),
+        in_turn([301, 302, 303, 307, 308], ["key", "login"]),
+        indirect=["credential"],
+    )
     def test_a_redirected_request_that_is_safe_gets_the_credential_at_once(
         self, ask: Get, here: Server, status: int
     ) -> None:

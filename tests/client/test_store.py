@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from pikku_auth.client import StoreError
 from pikku_auth.client.logins import Login, name_of, parse_time, write_time
 from pikku_auth.client.store import Store, default_path
+from tests.cases import in_turn
 from tests.client.conftest import a_login
 from tests.client.servers import TOKEN
 from tests.processes import running
@@ -242,8 +243,9 @@ DAMAGED = [
 ]
 
 
-@pytest.mark.parametrize("damaged", DAMAGED, ids=range(len(DAMAGED)))
-@pytest.mark.parametrize("act", ["current", "save"])
+@pytest.mark.parametrize(
+    ("damaged", "act"), in_turn(DAMAGED, ["current", "save"]), ids=range(len(DAMAGED))
+)
 def test_a_damaged_file_is_set_aside_and_reported(home: Path, damaged: bytes, act: str) -> None:
     reports: list[str] = []
     store = Store(report=reports.append)

@@ -19,6 +19,7 @@ from websockets.sync.server import ServerConnection, serve
 from pikku_auth.client import InsecureUrl, NotLoggedIn, websocket_headers
 from pikku_auth.client.store import Store
 from pikku_auth.client.websockets import connect
+from tests.cases import in_turn
 from tests.client.conftest import a_login
 from tests.client.servers import TOKEN
 from tests.processes import PATIENCE
@@ -113,8 +114,10 @@ def test_a_credential_is_not_sent_in_the_clear(key: str) -> None:
 class TestProxies:
     """To this machine it goes without one, whatever the environment says."""
 
-    @pytest.mark.parametrize("spared", ["", "127.0.0.0/8", "127.0.0.1", "*"])
-    @pytest.mark.parametrize("kind", ["ws", "socks", "https", "http", "all"])
+    @pytest.mark.parametrize(
+        ("kind", "spared"),
+        in_turn(["ws", "socks", "https", "http", "all"], ["", "127.0.0.0/8", "127.0.0.1", "*"]),
+    )
     def test_the_proxy_of_the_environment_sees_no_credential(
         self,
         kind: str,

@@ -36,6 +36,7 @@ from pikku_auth.flows import (
 )
 from pikku_auth.models import APIKey, LoginSession, ServiceUser
 from tests import login_scopes
+from tests.cases import in_turn
 from tests.conftest import pikku_settings
 from tests.doors.decision import (
     BAD_KEY,
@@ -250,8 +251,7 @@ BESIDE: dict[str, Callable[[World], list[tuple[str, str]]]] = {
 }
 
 
-@pytest.mark.parametrize("beside", BESIDE)
-@pytest.mark.parametrize("bad", BAD_KEYS)
+@pytest.mark.parametrize(("bad", "beside"), in_turn([*BAD_KEYS], [*BESIDE]))
 def test_a_bad_key_is_refused_whatever_is_beside_it(bad: str, beside: str, world: World) -> None:
     headers = [("x-api-key", value) for value in BAD_KEYS[bad](world)]
     everywhere([*headers, *BESIDE[beside](world)], BAD_KEY)
@@ -277,8 +277,7 @@ BAD_BEARERS: dict[str, Callable[[World], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("beside", ["nothing", "a session"])
-@pytest.mark.parametrize("bad", BAD_BEARERS)
+@pytest.mark.parametrize(("bad", "beside"), in_turn([*BAD_BEARERS], ["nothing", "a session"]))
 def test_a_bad_bearer_is_refused_whatever_is_beside_it(bad: str, beside: str, world: World) -> None:
     headers = [("Authorization", value) for value in BAD_BEARERS[bad](world)]
     everywhere([*headers, *BESIDE[beside](world)], BAD_TOKEN)

@@ -34,6 +34,7 @@ from pikku_auth.flows import (
     verify_key,
 )
 from pikku_auth.models import APIKey, KeyState, ServiceUser
+from tests.cases import in_turn
 from tests.profiles import fewer
 
 pytestmark = pytest.mark.django_db
@@ -215,8 +216,7 @@ def test_an_overlap_that_is_no_duration_is_refused_and_nothing_changes(
     assert APIKey.objects.get() == key
 
 
-@pytest.mark.parametrize("overlap", [HOUR, None])
-@pytest.mark.parametrize("kill", KILLED.values(), ids=KILLED)
+@pytest.mark.parametrize(("kill", "overlap"), in_turn([*KILLED.values()], [HOUR, None]), ids=KILLED)
 def test_a_dead_key_cannot_be_rotated_and_nothing_is_made(
     mint: Callable[..., IssuedKey], kill: Callable[[APIKey], object], overlap: timedelta | None
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from django.test import Client
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.decorators import require_principal
 from pikku_auth.flows import IssuedKey, revoke_key
+from tests.cases import in_turn
 from tests.logins import browser_of, logged_in
 from tests.plain_django import views
 from tests.plain_django.conftest import Ask
@@ -24,18 +26,31 @@ pytestmark = pytest.mark.django_db
 Mint = Callable[..., IssuedKey]
 OURS = "pikku_auth.middleware.PikkuAuthMiddleware"
 WRITE = ["sandbox:write"]
-every_kind = pytest.mark.parametrize(
-    "path", ["/writer/", "/awriter/", "/class/", "/aclass/", "/child/", "/achild/"]
-)
+KINDS = ["/writer/", "/awriter/", "/class/", "/aclass/", "/child/", "/achild/"]
+SERVERS = ["wsgi", "asgi"]
+MIDDLEWARES = ["with middleware", "alone"]
+PLACES = list(product(SERVERS, MIDDLEWARES))
 
 
-@pytest.fixture(autouse=True, params=["with middleware", "alone"])
+def kinds_in(rows: list[tuple[str, tuple[str, str]]]) -> pytest.MarkDecorator:
+    """A kind of view, the server it runs in, and whether the middleware is there."""
+    flat = [(path, server, middleware) for path, (server, middleware) in rows]
+    return pytest.mark.parametrize(
+        ("path", "ask", "_middleware"), flat, indirect=["ask", "_middleware"]
+    )
+
+
+every_kind_everywhere = kinds_in(list(product(KINDS, PLACES)))
+every_kind = kinds_in(in_turn(KINDS, PLACES))
+
+
+@pytest.fixture(autouse=True, params=MIDDLEWARES)
 def _middleware(request: pytest.FixtureRequest, settings: Any) -> None:
     ours = [OURS] if request.param == "with middleware" else []
     settings.MIDDLEWARE = [*configured.MIDDLEWARE, *ours]
 
 
-@every_kind
+@every_kind_everywhere
 def test_who_has_the_scope_comes_in(ask: Ask, mint: Mint, path: str) -> None:
     issued = mint(permissions=WRITE)
     user: Any = issued.key.service_user.user
@@ -77,7 +92,7 @@ def test_nobody_is_asked_for_a_credential(ask: Ask, make_user: Any, path: str) -
         assert response["WWW-Authenticate"] == 'ApiKey realm="api", Bearer realm="api"'
 
 
-@every_kind
+@every_kind_everywhere
 def test_a_bad_credential_is_refused(ask: Ask, mint: Mint, path: str) -> None:
     issued = mint(permissions=WRITE)
     revoke_key(issued.key)

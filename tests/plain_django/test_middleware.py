@@ -14,6 +14,7 @@ from django.test import AsyncClient
 
 from pikku_auth.flows import IssuedKey, resolver, revoke_key, revoke_login
 from pikku_auth.models import APIKey
+from tests.cases import in_turn
 from tests.conftest import pikku_settings
 from tests.logins import browser_of, logged_in
 from tests.plain_django.conftest import Ask
@@ -23,15 +24,16 @@ pytestmark = pytest.mark.django_db
 Mint = Callable[..., IssuedKey]
 OURS = "pikku_auth.middleware.PikkuAuthMiddleware"
 PATHS = ["/whoami/", "/awhoami/"]
+wherever_listed = pytest.mark.parametrize("_listed", ["last", "before CSRF"], indirect=True)
 
 
-@pytest.fixture(autouse=True, params=["last", "before CSRF"])
+@pytest.fixture(autouse=True)
 def _listed(request: pytest.FixtureRequest, settings: Any) -> None:
+    """Last, or where the test says."""
     others = [name for name in configured.MIDDLEWARE if "Csrf" not in name]
     csrf = "django.middleware.csrf.CsrfViewMiddleware"
-    settings.MIDDLEWARE = (
-        [*others, csrf, OURS] if request.param == "last" else [*others, OURS, csrf]
-    )
+    listed = getattr(request, "param", "last")
+    settings.MIDDLEWARE = [*others, csrf, OURS] if listed == "last" else [*others, OURS, csrf]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -71,8 +73,11 @@ def test_a_key_goes_before_the_session_and_leaves_it_alone(
     assert before[SESSION_KEY]
 
 
-@pytest.mark.parametrize("path", [*PATHS, "/anybody/", "/nowhere/"])
-@pytest.mark.parametrize("key", ["", " ", "pka_x", "pks_" + "0" * 49])
+@wherever_listed
+@pytest.mark.parametrize(
+    ("path", "key"),
+    in_turn([*PATHS, "/anybody/", "/nowhere/"], ["", " ", "pka_x", "pks_" + "0" * 49]),
+)
 def test_a_bad_key_is_refused_whatever_else_is_there(
     ask: Ask, make_user: Any, path: str, key: str
 ) -> None:
@@ -100,6 +105,7 @@ def test_no_cache_gives_one_callers_answer_to_another(ask: Ask, mint: Mint, path
         assert {"x-api-key", "Authorization"} <= set(varies.split(", "))
 
 
+@wherever_listed
 @pytest.mark.parametrize("path", PATHS)
 def test_a_csrf_token_is_asked_of_a_cookie_and_not_of_a_header(
     ask: Ask, make_user: Any, mint: Mint, path: str

@@ -27,6 +27,7 @@ from pikku_auth.flows import IssuedKey, deactivate_service_user, disable_key, re
 from pikku_auth.models import APIKey
 from pikku_auth.rest_framework import PikkuAuthentication
 from pikku_auth.testing import key_headers
+from tests.cases import in_turn
 from tests.conftest import pikku_settings
 from tests.host_views import WhoAmI
 
@@ -119,9 +120,10 @@ BAD_KEYS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("beside", ["nothing", "a DRF token", "a JWT"])
-@pytest.mark.parametrize("bad", BAD_KEYS)
-@pytest.mark.parametrize("cookie", [False, True], ids=["no cookie", "a session cookie"])
+@pytest.mark.parametrize(
+    ("bad", "beside", "cookie"),
+    in_turn(BAD_KEYS, ["nothing", "a DRF token", "a JWT"], [False, True]),
+)
 def test_a_bad_key_is_refused_whatever_good_credential_is_beside_it(
     api: APIClient,
     bad_keys: dict[str, str],

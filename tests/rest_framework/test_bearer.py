@@ -17,8 +17,7 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
 from example_project.sandboxes.views import Sandboxes
-from pikku_auth.core.secrets import generate
-from pikku_auth.flows import IssuedKey, IssuedLogin, revoke_key, revoke_login
+from pikku_auth.flows import IssuedKey, IssuedLogin, revoke_login
 from pikku_auth.models import LoginSession
 from tests.conftest import pikku_settings
 from tests.logins import BACKEND, bearer, logged_in
@@ -58,66 +57,8 @@ def test_the_scheme_has_no_case(api: APIClient, issued: IssuedLogin, scheme: str
     assert get(api, headers).status_code == 200
 
 
-class TestTheTruthTable:
-    """contract/resolver.md, 2.1, as the architecture resolves it."""
-
-    @pytest.fixture
-    def headers(self, mint: Mint, issued: IssuedLogin) -> Callable[[str, str], Headers]:
-        """Headers with a key and a bearer of the kinds named."""
-        key, token = mint().secret.reveal(), issued.token.reveal()
-        revoked = mint()
-        revoke_key(revoked.key)
-        keys = {"good": key, "bad": "nonsense", "revoked": revoked.secret.reveal(), "empty": ""}
-        keys["token"] = token
-        bearers = {"good": token, "bad": generate("pks").reveal(), "key": key, "foreign": "a.b.c"}
-
-        def made_of(a_key: str, a_bearer: str) -> Headers:
-            made = {} if a_key == "none" else {"x-api-key": keys[a_key]}
-            return made if a_bearer == "none" else (
-                made | {"Authorization": f"Bearer {bearers[a_bearer]}"}
-            )  # fmt: skip
-
-        return made_of
-
-    @pytest.mark.parametrize(
-        ("a_key", "a_bearer", "expected"),
-        [
-            ("good", "none", "machine"),
-            ("good", "good", "machine"),
-            ("good", "bad", "machine"),
-            ("good", "foreign", "machine"),
-            ("none", "good", "human"),
-            ("none", "none", "anonymous"),
-            ("bad", "none", "refused"),
-            ("bad", "good", "refused"),
-            ("revoked", "good", "refused"),
-            ("empty", "good", "refused"),
-            ("empty", "none", "refused"),
-            ("token", "none", "refused"),
-            ("token", "good", "refused"),
-            ("none", "bad", "refused"),
-            ("none", "key", "refused"),
-        ],
-    )
-    def test_a_request_with(
-        self,
-        api: APIClient,
-        service_user: Any,
-        ada: Any,
-        headers: Callable[[str, str], Headers],
-        a_key: str,
-        a_bearer: str,
-        expected: str,
-    ) -> None:
-        response = get(api, headers(a_key, a_bearer), "/test/public/")
-        told = {
-            str(service_user.user.pk): "machine",
-            str(ada.pk): "human",
-            "None": "anonymous",
-            "": "refused",
-        }
-        assert told[response.json().get("user", "")] == expected
-        assert response.status_code == (401 if expected == "refused" else 200)
+class TestBesideOtherCredentials:
+    """The whole table of what decides is in ``tests/doors``."""
 
     @pytest.mark.parametrize("good", [True, False], ids=["good", "bad"])
     def test_a_bearer_of_ours_decides_beside_a_cookie(

@@ -21,6 +21,7 @@ from pikku_auth.core.secrets import generate
 from pikku_auth.flows import create_service_user, mint_key, start_login, verify_login
 from pikku_auth.flows.sign_in import signed_in_at
 from pikku_auth.models import DeviceCode, LoginSession
+from tests.cases import in_turn
 from tests.conftest import pikku_settings
 from tests.logins import (
     CLIENT,
@@ -113,9 +114,9 @@ class TestOrigins:
         assert (response.status_code, response.json()) == (403, expected)
         assert row_of(started).status == "pending"
 
-    @pytest.mark.parametrize("path", POSTS)
     @pytest.mark.parametrize(
-        ("headers", "expected"), [({}, MISSING), ({"Origin": "https://evil.example"}, INVALID)]
+        ("path", "headers", "expected"),
+        in_turn(POSTS, [{}, {"Origin": "https://evil.example"}], [MISSING, INVALID]),
     )
     def test_so_it_is_at_every_endpoint(
         self, ada: Any, path: str, headers: dict[str, str], expected: dict[str, str]
@@ -147,8 +148,9 @@ class TestOrigins:
             )
         assert response.json() == {"success": True}
 
-    @pytest.mark.parametrize("path", POSTS)
-    @pytest.mark.parametrize("origin", ["null", "https://evil.example", None])
+    @pytest.mark.parametrize(
+        ("path", "origin"), in_turn(POSTS, ["null", "https://evil.example", None])
+    )
     def test_without_a_cookie_there_is_nothing_to_abuse(
         self, ada: Any, path: str, origin: str | None
     ) -> None:
@@ -187,11 +189,10 @@ def keys(ada: Any) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("kind", KEYS)
 class TestKeys:
     """A machine's key can't see or touch a human's logins, nor make one."""
 
-    @pytest.mark.parametrize("path", FOR_CALLERS)
+    @pytest.mark.parametrize(("path", "kind"), in_turn(FOR_CALLERS, KEYS))
     def test_a_key_acts_nowhere_whatever_is_beside_it(
         self, ada: Any, keys: dict[str, str], kind: str, path: str
     ) -> None:
@@ -211,12 +212,13 @@ class TestKeys:
         assert verify_login(issued.token.digest)
         assert row_of(started).status == "pending"
 
-    @pytest.mark.parametrize("path", GETS)
+    @pytest.mark.parametrize(("path", "kind"), in_turn(GETS, KEYS))
     def test_a_key_sees_nothing(self, ada: Any, keys: dict[str, str], kind: str, path: str) -> None:
         for client in (Client(), browser_of(ada)):
             response = client.get(f"/auth/{path}", headers={"x-api-key": keys[kind]})
             assert (response.status_code, response.json()) == (401, UNAUTHORIZED)
 
+    @pytest.mark.parametrize("kind", KEYS)
     def test_a_key_claims_nothing(self, ada: Any, keys: dict[str, str], kind: str) -> None:
         started = start_login(CLIENT)
         query = {"user_code": started.user_code.reveal()}

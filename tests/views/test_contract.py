@@ -27,6 +27,7 @@ from pikku_auth.flows import (
 )
 from pikku_auth.flows import starting as device_flow
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
+from tests.cases import in_turn
 from tests.conftest import pikku_settings
 from tests.logins import (
     CLIENT,
@@ -122,8 +123,9 @@ def code_of(started: Any) -> str:
 # 2. Rules common to all endpoints
 
 
-@pytest.mark.parametrize("method", ["get", "put", "patch", "delete", "options", "head"])
-@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize(
+    ("path", "method"), in_turn(POSTS, ["get", "put", "patch", "delete", "options", "head"])
+)
 def test_2_the_wrong_method_on_a_post_is_404_and_empty(
     client: Client, path: str, method: str
 ) -> None:
@@ -132,8 +134,7 @@ def test_2_the_wrong_method_on_a_post_is_404_and_empty(
     assert "Content-Type" not in response
 
 
-@pytest.mark.parametrize("method", ["put", "patch", "delete", "options"])
-@pytest.mark.parametrize("path", GETS)
+@pytest.mark.parametrize(("path", "method"), in_turn(GETS, ["put", "patch", "delete", "options"]))
 def test_2_the_wrong_method_on_a_get_is_404_and_empty(
     client: Client, path: str, method: str
 ) -> None:
@@ -149,16 +150,20 @@ def test_2_an_unknown_path_is_404(client: Client, path: str) -> None:
     assert client.post(f"/auth/{path}").status_code == 404
 
 
-@pytest.mark.parametrize("path", JSON_POSTS)
-@pytest.mark.parametrize("given", ["text/plain", FORM, "multipart/form-data; boundary=x", ""])
+@pytest.mark.parametrize(
+    ("path", "given"),
+    in_turn(JSON_POSTS, ["text/plain", FORM, "multipart/form-data; boundary=x", ""]),
+)
 def test_2_a_media_type_that_is_not_allowed_is_415(browser: Client, path: str, given: str) -> None:
     response = send(browser, path, '{"userCode": "X", "token": "X"}', given)
     message = f'Content-Type "{given}" is not allowed. Allowed types: application/json'
     assert told(response) == (415, {"message": message, "code": "UNSUPPORTED_MEDIA_TYPE"})
 
 
-@pytest.mark.parametrize("path", JSON_OR_FORM_POSTS)
-@pytest.mark.parametrize("given", ["text/plain", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize(
+    ("path", "given"),
+    in_turn(JSON_OR_FORM_POSTS, ["text/plain", "multipart/form-data; boundary=x"]),
+)
 def test_2_the_allowed_media_types_are_listed(client: Client, path: str, given: str) -> None:
     message = (
         f'Content-Type "{given}" is not allowed. Allowed types: application/json, '
@@ -177,24 +182,25 @@ def test_2_parameters_and_case_of_a_media_type_do_not_matter(client: Client, giv
     assert send(client, "device/code", '{"client_id":"x"}', given).status_code == 200
 
 
-@pytest.mark.parametrize("path", [*JSON_POSTS, *JSON_OR_FORM_POSTS])
-@pytest.mark.parametrize("body", ["{", "nonsense", "{'a': 1}", "\xff", "[" * 100_000, '{"a":'])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    in_turn(
+        [*JSON_POSTS, *JSON_OR_FORM_POSTS],
+        ["{", "nonsense", "{'a': 1}", "\xff", "[" * 100_000, '{"a":'],
+    ),
+)
 def test_2_what_is_not_json_is_400(browser: Client, path: str, body: str) -> None:
     expected = {"message": "Invalid JSON in request body", "code": "BAD_REQUEST"}
     assert told(send(browser, path, body)) == (400, expected)
 
 
-@pytest.mark.parametrize("path", [*JSON_POSTS, *JSON_OR_FORM_POSTS])
 @pytest.mark.parametrize(
-    ("body", "kind"),
-    [
-        ("[]", "array"),
-        ("7", "number"),
-        ("1.5", "number"),
-        ('"x"', "string"),
-        ("true", "boolean"),
-        ("null", "null"),
-    ],
+    ("path", "body", "kind"),
+    in_turn(
+        [*JSON_POSTS, *JSON_OR_FORM_POSTS],
+        ["[]", "7", "1.5", '"x"', "true", "null"],
+        ["array", "number", "number", "string", "boolean", "null"],
+    ),
 )
 def test_2_json_that_is_no_object_fails_the_schema(
     browser: Client, path: str, body: str, kind: str
@@ -205,17 +211,16 @@ def test_2_json_that_is_no_object_fails_the_schema(
     assert told(send(browser, path, body)) == expected
 
 
-@pytest.mark.parametrize("path", ["device/approve", "device/deny"])
 @pytest.mark.parametrize(
-    ("body", "received"),
+    ("path", "body", "received"),
     [
-        ({}, "undefined"),
-        ({"user_code": "X"}, "undefined"),
-        ({"userCode": None}, "null"),
-        ({"userCode": 7}, "number"),
-        ({"userCode": True}, "boolean"),
-        ({"userCode": ["X"]}, "array"),
-        ({"userCode": {}}, "object"),
+        ("device/approve", {}, "undefined"),
+        ("device/deny", {"user_code": "X"}, "undefined"),
+        ("device/approve", {"userCode": None}, "null"),
+        ("device/deny", {"userCode": 7}, "number"),
+        ("device/approve", {"userCode": True}, "boolean"),
+        ("device/deny", {"userCode": ["X"]}, "array"),
+        ("device/approve", {"userCode": {}}, "object"),
     ],
 )
 def test_2_a_schema_failure_names_the_field_and_what_came(
@@ -321,10 +326,13 @@ def test_5_a_schema_failure_is_in_the_dialect_of_oauth(client: Client, body: str
     assert response["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("field", ["client_id", "scope", "user_id"])
 @pytest.mark.parametrize(
-    ("value", "received"),
-    [(None, "null"), (7, "number"), (False, "boolean"), ([], "array"), ({}, "object")],
+    ("field", "value", "received"),
+    in_turn(
+        ["client_id", "scope", "user_id"],
+        [None, 7, False, [], {}],
+        ["null", "number", "boolean", "array", "object"],
+    ),
 )
 def test_5_what_is_no_string_fails_the_schema(
     client: Client, field: str, value: Any, received: str
@@ -353,8 +361,10 @@ def test_5_empty_occurrences_in_a_form_do_not_count(client: Client, body: str) -
     assert DeviceCode.objects.get().client_id == "x"
 
 
-@pytest.mark.parametrize("field", ["client_id", "scope", "user_id"])
-@pytest.mark.parametrize("values", [("a", "b"), ("a", "a"), ("a", "", "b")])
+@pytest.mark.parametrize(
+    ("field", "values"),
+    in_turn(["client_id", "scope", "user_id"], [("a", "b"), ("a", "a"), ("a", "", "b")]),
+)
 def test_5_a_field_must_not_be_repeated(
     client: Client, field: str, values: tuple[str, ...]
 ) -> None:
@@ -650,12 +660,12 @@ def test_8_the_first_of_two_humans_owns_it(browser: Client, grace: Client) -> No
 
 
 @pytest.mark.parametrize(
-    "disguise",
-    [
-        "{0}{1}", "{0}-{1}", "{0} {1}", "{0}\t{1}\n", "{0}.{1}", " -{0}--{1}- ", "{0}\u2014{1}",
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("case", [str.upper, str.lower])
+    ("disguise", "case"),
+    in_turn(
+        ["{0}{1}", "{0}-{1}", "{0} {1}", "{0}\t{1}\n", "{0}.{1}", " -{0}--{1}- ", "{0}\u2014{1}"],
+        [str.upper, str.lower],
+    ),
+)
 def test_9_case_spaces_and_punctuation_do_not_matter(
     client: Client, disguise: str, case: Callable[[str], str]
 ) -> None:
@@ -1140,8 +1150,13 @@ class TestSection14SignOut:
         response = client.post("/auth/sign-out", headers={"Authorization": header})
         assert told(response) == (200, {"success": True})
 
-    @pytest.mark.parametrize("content_type", ["application/json", "text/plain", FORM])
-    @pytest.mark.parametrize("body", ["", "{}", '{"callbackURL": "/"}', "nonsense"])
+    @pytest.mark.parametrize(
+        ("body", "content_type"),
+        in_turn(
+            ["", "{}", '{"callbackURL": "/"}', "nonsense"],
+            ["application/json", "text/plain", FORM],
+        ),
+    )
     def test_14_its_body_does_not_matter(
         self, client: Client, ada: Any, content_type: str, body: str
     ) -> None:
