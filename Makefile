@@ -33,7 +33,7 @@ demo: $(INSTALLED)
 	@$(VENV)/bin/python -m example_project.demo
 
 clean:
-	rm -rf $(VENV)* .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info tests/interop/node_modules
+	rm -rf $(VENV)* .coverage* .hypothesis .mutants .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info tests/interop/node_modules
 
 $(INSTALLED): setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
