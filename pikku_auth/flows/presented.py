@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Literal, NamedTuple
+from urllib.parse import unquote
 
 from django.http import HttpRequest
 
@@ -14,7 +18,8 @@ from pikku_auth.flows.logins import token_digest
 from pikku_auth.flows.verification import key_digest
 
 _BEARER = re.compile(r"bearer +([^\s,]+)", re.IGNORECASE)
-_BETWEEN_WORDS = re.compile(r"[\s,]+")
+_NO_TOKEN = re.compile(r"[^0-9A-Za-z._~+/-]+")
+"""What no token has in it (RFC 6750, 2.1), so that the tokens of others are words, too."""
 
 
 class Presented(NamedTuple):
@@ -48,12 +53,31 @@ def is_key_presented(request: HttpRequest) -> bool:
 
 
 def is_token_presented(request: HttpRequest) -> bool:
-    """Whether ``Authorization`` has a credential of ours in it, in whatever place.
+    """Whether ``Authorization`` has a credential of ours in it, in whatever form.
 
-    Servers join a header that was sent twice by a comma. Only a lone bearer is good
-    (RFC 6750, 2.1), but ours beside another's must not be passed over to a cookie.
+    Only a lone bearer is good (RFC 6750, 2.1). A credential of ours in any other form is refused:
+    quoted, named, encoded, in another case, in HTTP Basic, or beside another one. It must not be
+    passed over to a cookie.
     """
-    words = _BETWEEN_WORDS.split(_authorization(request))
+    header = _authorization(request)
+    return bool(header) and any(_names_ours(reading) for reading in _readings(header))
+
+
+def _readings(header: str) -> Iterator[str]:
+    """The header as it is, without percent-encoding, and what HTTP Basic encodes."""
+    yield header
+    decoded = unquote(unquote(header)).strip()
+    yield decoded
+    scheme, _, rest = decoded.replace("\t", " ").partition(" ")
+    if scheme.lower() == "basic":
+        with suppress(ValueError):  # it is no Base64, and so no HTTP Basic
+            yield b64decode(rest.strip() + "==").decode("latin-1")
+
+
+def _names_ours(text: str) -> bool:
+    """Whether a word of ``text`` begins as a key or a login token does."""
+    words = [word.lstrip("._~+/-") for word in _NO_TOKEN.split(text.lower())]
+    words += [word.removeprefix("bearer") for word in words]
     ours = (conf.login_prefix, conf.key_prefix)
     return any(has_prefix(word, prefix) for word in words for prefix in ours)
 
