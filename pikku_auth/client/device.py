@@ -37,11 +37,12 @@ class Codes:
 
 @dataclass(frozen=True)
 class Token:
-    """What ``device/token`` gave; ``expires_in`` in seconds."""
+    """What ``device/token`` gave; ``expires_in`` in seconds, ``scope`` as the server granted it."""
 
     access_token: str = field(repr=False)
     token_type: str
     expires_in: float | None
+    scope: str | None = None
 
 
 def request_codes(
@@ -139,4 +140,4 @@ def _outcome(answer: Answer) -> Token:
         raise answer.failure("The login")
     if token_type.lower() != "bearer" or not is_token(token):
         raise BadAnswer("The server gave a token of a kind that this client doesn't know.")
-    return Token(token, token_type, answer.number("expires_in"))
+    return Token(token, token_type, answer.number("expires_in"), answer.text("scope"))

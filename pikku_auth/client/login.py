@@ -53,6 +53,15 @@ def log_in(server: AuthServer, request: Request, store: Store, terminal: Termina
             server.sign_out(token.access_token, seconds=_LAST_CALL)  # nobody else will ever hold it
         raise
     _tell_the_end(server, request, login, store, terminal)
+    if missing := _not_granted(request.scope, token.scope):
+        terminal.say(f"Not granted: {', '.join(missing)}.")
+
+
+def _not_granted(asked: str | None, granted: str | None) -> list[str]:
+    """What was asked for in vain, if the server says what it granted (RFC 6749, 5.1)."""
+    if asked is None or granted is None:
+        return []
+    return [scope for scope in asked.split() if scope not in granted.split()]
 
 
 def _token(server: AuthServer, request: Request, codes: Codes, terminal: Terminal) -> Token:

@@ -150,6 +150,24 @@ def test_login_as_json_is_two_events_and_no_token(run: Run, server: DeviceServer
     ]
 
 
+@pytest.mark.parametrize(
+    ("granted", "told"),
+    [
+        ({"scope": "a:b"}, "Not granted: c:d, e:*.\n"),
+        ({"scope": "a:b c:d e:*"}, ""),
+        ({"scope": "a:b c:d e:f"}, "Not granted: e:*.\n"),
+        ({}, ""),
+    ],
+)
+def test_login_says_which_scopes_were_not_granted(
+    run: Run, server: DeviceServer, granted: dict[str, str], told: str
+) -> None:
+    server.answer_auth("/device/token", Reply(body={"access_token": TOKEN, **granted}))
+    done = run("login", "--url", server.url, "--scope", "a:b c:d", "--scope", "e:*")
+    assert done.code == 0
+    assert done.err.partition("session.json\n")[2] == told
+
+
 @pytest.mark.parametrize("client", ["--client-id", "--clientId"])
 def test_login_says_who_asks_and_for_what(run: Run, server: DeviceServer, client: str) -> None:
     run("login", "--url", server.url, client, "ci", "--scope", "a:b c:d", "--scope", "e:f")
