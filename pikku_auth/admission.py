@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from pikku_auth.core.permissions import missing
@@ -13,6 +14,7 @@ from pikku_auth.exceptions import InsufficientScope, NotAuthenticated
 from pikku_auth.principal import Principal
 
 _CALLER = "_pikku_auth_caller"
+_WITHHELD = "_pikku_auth_withheld"
 
 
 def require(principal: Principal | None, scopes: Sequence[str] = ()) -> Principal:
@@ -35,8 +37,28 @@ def admit(request: HttpRequest, principal: Principal) -> None:
     can make a browser send. The session is left alone.
     """
     set_caller(request, principal, principal.user)
-    caller: Any = request
-    caller._dont_enforce_csrf_checks = True  # noqa: SLF001  # the name that CsrfViewMiddleware knows
+    _exempt_from_csrf(request)
+
+
+def withhold(request: HttpRequest, principal: Principal) -> None:
+    """Make ``request`` anonymous until :func:`admit`; ``principal`` is kept for that.
+
+    Not the session's user either: a credential never falls through to a cookie. No CSRF token
+    is asked for, because a marked view is known only after ``CsrfViewMiddleware`` has run.
+    """
+    set_caller(request, None, AnonymousUser())
+    _exempt_from_csrf(request)
+    setattr(request, _WITHHELD, principal)
+
+
+def withheld(request: HttpRequest) -> Principal | None:
+    """The principal that :func:`withhold` was given."""
+    principal: Principal | None = getattr(request, _WITHHELD, None)
+    return principal
+
+
+def _exempt_from_csrf(request: Any) -> None:
+    request._dont_enforce_csrf_checks = True  # noqa: SLF001  # the name that CsrfViewMiddleware knows
 
 
 def set_caller(request: HttpRequest, principal: Principal | None, user: Any) -> None:

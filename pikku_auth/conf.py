@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "SERVICE_USER_FACTORY": "pikku_auth.flows.accounts.create_user",
     "SIGN_IN_MAX_AGE": None,
     "SOCKET_RECHECK": timedelta(seconds=30),
+    "UNSCOPED_VIEWS": "closed",
 }
 
 
@@ -146,6 +147,11 @@ class Settings:
         """How often it is asked whether the caller of an open WebSocket is still good."""
         interval: timedelta = self._get("SOCKET_RECHECK")
         return interval
+
+    @property
+    def unscoped_views(self) -> str:
+        """``"closed"`` or ``"open"``: whether views that demand no scope let keys in."""
+        return str(self._get("UNSCOPED_VIEWS"))
 
 
 conf = Settings()

@@ -17,6 +17,9 @@ from pikku_auth.exceptions import Refused
 from pikku_auth.flows import aresolve, resolve
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import refusal_of_credentials, response_to, vary_by_credential
+from pikku_auth.unscoped import any_key
+
+__all__ = ["PrincipalRequest", "any_key", "browser_session_required", "require_principal"]
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import _User

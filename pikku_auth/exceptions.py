@@ -145,6 +145,17 @@ class BrowserSessionRequired(Refused):
     detail = _("This page takes no API key and no login token: sign in with a browser.")
 
 
+class UnscopedView(Refused):
+    """The credential is good, but the view demands no scope, so no scope can allow it."""
+
+    code = "unscoped_view"
+    status = 403
+    detail = _(
+        "This view is closed to API keys and to logins with scopes, because it demands no scope. "
+        "To open it, have it demand a scope, or mark it with @any_key."
+    )
+
+
 class LimitExceeded(Refused):
     """The key's rate limit or quota is used up (RFC 6585, 4)."""
 

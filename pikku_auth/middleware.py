@@ -11,12 +11,13 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, ResolverMatch
 from django.urls import resolve as resolve_path
 
-from pikku_auth.admission import admit
+from pikku_auth.admission import admit, withheld, withhold
 from pikku_auth.exceptions import BrowserSessionRequired, Refused
 from pikku_auth.flows import aresolve, resolve
 from pikku_auth.flows.presented import is_presented
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import response_to, vary_by_credential
+from pikku_auth.unscoped import is_closed_to, is_view_marked
 
 
 class OptionalPrincipalRequest(HttpRequest):
@@ -32,6 +33,9 @@ class PikkuAuthMiddleware:
     whoever the session says. A bad credential is refused here and now. List it after
     ``AuthenticationMiddleware``. Serves sync and async alike; under ASGI only asking the
     database takes a thread.
+
+    A view that is not marked with :func:`~pikku_auth.decorators.any_key` sees an anonymous user
+    where it is closed to the caller (``UNSCOPED_VIEWS``), and so does what runs before the view.
     """
 
     sync_capable = True
@@ -68,14 +72,21 @@ class PikkuAuthMiddleware:
         """What Django calls when the view is found. Async where we are, to take no thread."""
         return self._aprocess_view if self._is_async else self._process_view
 
-    def _process_view(self, request: HttpRequest, *_: object) -> HttpResponseBase | None:
+    def _process_view(
+        self, request: HttpRequest, view: object, *_: object
+    ) -> HttpResponseBase | None:
         match = request.resolver_match
-        if match is None or not is_presented(request) or not self.is_for_browsers(match):
-            return None
-        return response_to(BrowserSessionRequired(), request)
+        if match is not None and is_presented(request) and self.is_for_browsers(match):
+            return response_to(BrowserSessionRequired(), request)
+        principal = withheld(request)
+        if principal is not None and is_view_marked(view, request.method):
+            admit(request, principal)
+        return None
 
-    async def _aprocess_view(self, request: HttpRequest, *_: object) -> HttpResponseBase | None:
-        return self._process_view(request)
+    async def _aprocess_view(
+        self, request: HttpRequest, view: object, *_: object
+    ) -> HttpResponseBase | None:
+        return self._process_view(request, view)
 
     def is_for_browsers(self, match: ResolverMatch) -> bool:
         """Whether the page takes no API key and no login token, as those of an admin site.
@@ -86,10 +97,12 @@ class PikkuAuthMiddleware:
 
 
 def _with(request: HttpRequest, principal: Principal | None) -> HttpRequest:
-    if principal is not None:
-        admit(request, principal)
-    else:
+    if principal is None:
         request.principal = None  # type: ignore[attr-defined]  # what this middleware is for
+    elif is_closed_to(principal):
+        withhold(request, principal)
+    else:
+        admit(request, principal)
     return request
 
 

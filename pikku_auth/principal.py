@@ -57,6 +57,13 @@ class Principal:
         return credential
 
     @property
+    def is_scoped(self) -> bool:
+        """Whether it has only the scopes it was given: a key, or a login that asked for some."""
+        return self.key is not None or (
+            self.login is not None and self.login.permissions is not None
+        )
+
+    @property
     def service_user(self) -> ServiceUser | None:
         """The machine identity that owns the key; ``None`` for a human."""
         return self.key.service_user if self.key else None

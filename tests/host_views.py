@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
+from pikku_auth.decorators import any_key
 from pikku_auth.rest_framework import PikkuAuthentication
 
 
@@ -19,6 +20,7 @@ class Crash(Exception):
     """What a view may die of."""
 
 
+@any_key
 class WhoAmI(APIView):
     """Says who calls, beside every class that a host is likely to have."""
 

@@ -28,6 +28,7 @@ ROOMS = {
         "origins",
         "refusals",
         "rest_framework",
+        "unscoped",
         "urls",
         "views",
     },

@@ -20,7 +20,7 @@ from example_project.sandboxes.callers import (
     sandboxes_of,
 )
 from example_project.sandboxes.models import Organisation, Sandbox
-from pikku_auth.decorators import require_principal
+from pikku_auth.decorators import any_key, require_principal
 from pikku_auth.principal import Principal
 from pikku_auth.rest_framework import HasScope
 
@@ -36,6 +36,7 @@ class WhoAmISerializer(serializers.Serializer[object]):
     )
 
 
+@any_key
 class WhoAmI(GenericAPIView[Any]):
     """Tell the caller who it is: any machine, and any person signed in to the site."""
 

@@ -198,6 +198,11 @@ def _is_login_grant(value: Any) -> None:
         raise ValueError(f"{', '.join(strange)} is not in SCOPES.")
 
 
+def _is_closed_or_open(value: object) -> None:
+    if value not in ("closed", "open"):
+        raise ValueError(f'{value!r} is neither "closed" nor "open".')
+
+
 def _is_vocabulary(value: Any) -> None:
     vocabulary = {} if value is None else normalise(value, most=None)
     if "*" in vocabulary or any("*" in actions for actions in vocabulary.values()):
@@ -228,4 +233,5 @@ _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "NUM_PROXIES": _is_number_of_proxies,
     "SCOPES": _is_vocabulary,
     "SOCKET_RECHECK": _is_positive,
+    "UNSCOPED_VIEWS": _is_closed_or_open,
 }

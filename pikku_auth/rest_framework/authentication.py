@@ -20,6 +20,7 @@ from pikku_auth.flows import resolve
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import REALM, body_of, challenge_of
 from pikku_auth.rest_framework.answers import tell, tell_why, vary_by_credential
+from pikku_auth.rest_framework.unscoped import admitted
 
 
 class ServiceUnavailable(exceptions.APIException):
@@ -41,18 +42,20 @@ class PikkuAuthentication(BaseAuthentication):
 
     www_authenticate_realm = REALM
 
-    def authenticate(self, request: Request) -> tuple[Any, Principal] | None:
+    def authenticate(self, request: Request) -> tuple[Any, Principal | None] | None:
         """The user and the principal; ``None`` if the request has no credential of ours.
+
+        A view that demands no scope is closed to keys: see ``UNSCOPED_VIEWS``.
 
         :raises rest_framework.exceptions.APIException: 401, 403, 429 or 503.
         """
         vary_by_credential(request)
         try:
             principal = resolve(request._request)
+            return None if principal is None else admitted(request, principal)
         except Refused as refusal:
             tell_why(request, refusal, self.www_authenticate_realm)
             raise _translated(refusal) from None
-        return None if principal is None else (principal.user, principal)
 
     def authenticate_header(self, request: Request) -> str:
         """The challenge of a 401; DRF asks for it when it sends one."""

@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _
 from rest_framework import permissions
 from rest_framework.permissions import OperandHolder, SingleOperandHolder
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from pikku_auth.core.permissions import check_scopes, missing
 from pikku_auth.exceptions import InsufficientScope
@@ -19,8 +18,9 @@ from pikku_auth.principal import Principal
 from pikku_auth.refusals import REALM
 from pikku_auth.rest_framework.answers import tell_why
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # REST framework's views import the authentication classes
     from rest_framework.permissions import _PermissionClass
+    from rest_framework.views import APIView
 
 
 class _Composable:
@@ -177,16 +177,27 @@ class HasScope(_Telling, permissions.BasePermission, metaclass=_ScopeMeta):
         """The scopes demanded here; ``None`` if a mapping has no entry, which refuses."""
         if self.scopes:
             return list(self.scopes)
-        declared = getattr(view, "required_scopes", None)
-        if not declared:
+        if not declares_scopes(view):
             raise ImproperlyConfigured(
                 f"HasScope does not know what to demand of {type(view).__name__}: write "
-                'HasScope("resource:action"), or give the view required_scopes.'
+                'HasScope("resource:action"), or give the view required_scopes. '
+                "required_scopes = [] is for any key or login."
             )
-        if not isinstance(declared, Mapping):
-            return list(declared)
-        if method == "OPTIONS":
-            return []
-        method = "GET" if method == "HEAD" else method
-        found = declared.get(getattr(view, "action", None), declared.get(method))
-        return None if found is None else list(found)
+        return declared_scopes(method, view)
+
+
+def declares_scopes(view: object) -> bool:
+    """Whether ``view`` has ``required_scopes``."""
+    return getattr(view, "required_scopes", None) is not None
+
+
+def declared_scopes(method: str, view: Any) -> list[str] | None:
+    """What ``required_scopes`` of ``view`` demands; ``None`` if a mapping has no entry."""
+    declared = view.required_scopes
+    if not isinstance(declared, Mapping):
+        return list(declared)
+    if method == "OPTIONS":
+        return []
+    method = "GET" if method == "HEAD" else method
+    found = declared.get(getattr(view, "action", None), declared.get(method))
+    return None if found is None else list(found)

@@ -35,6 +35,7 @@ def _served(settings: Any) -> None:
         path("class/", names["Sandboxes"].as_view()),
         names["password"],
         path("accounts/email/", lambda request: HttpResponse()),
+        path("marked/", names["profile"]),
     )
 
 
@@ -94,6 +95,12 @@ def test_the_pages_of_a_package_are_open_to_a_key(headers: dict[str, str]) -> No
 def test_the_subclass_closes_the_pages_of_a_package(headers: dict[str, str]) -> None:
     assert Client().get("/accounts/email/", headers=headers).status_code == 403
     assert Client().get("/accounts/email/").status_code == 200
+
+
+def test_the_marked_view_sees_any_key(mint: Mint) -> None:
+    answer = Client().get("/marked/", headers=key_headers(mint()))
+    assert "sandbox-runtime" in answer.json()["user"]
+    assert Client().get("/marked/").status_code == 302
 
 
 def test_each_code_of_a_refusal_is_in_the_table() -> None:

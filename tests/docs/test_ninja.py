@@ -46,6 +46,11 @@ def test_news_are_for_keys_and_for_who_is_signed_in(
 ) -> None:
     ada = make_user("ada")
     browser = browser_of(ada)
-    assert Client().get("/api/news", headers=key_headers(mint())).status_code == 200
+    assert (
+        Client()
+        .get("/api/news", headers=key_headers(mint(permissions=["sandbox:read"])))
+        .status_code
+        == 200
+    )
     assert browser.get("/api/news").json() == {"for": ada.get_username()}
     assert browser.get("/api/whoami").status_code == 401

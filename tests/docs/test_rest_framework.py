@@ -18,6 +18,7 @@ from example_project.sandboxes.views import Sandboxes as OfTheExample
 from example_project.sandboxes.views import SandboxSerializer
 from pikku_auth import checks
 from pikku_auth.core.secrets import generate
+from pikku_auth.decorators import any_key
 from pikku_auth.testing import client_with_key
 from tests.conftest import pikku_settings
 from tests.docs.pages import examples, run
@@ -50,9 +51,10 @@ def viewset(settings: Any, example: str, **actions: str) -> None:
 def test_the_settings_let_a_key_in_and_hide_no_bad_one(
     settings: Any, make_user: Callable[..., Any]
 ) -> None:
-    setting, _, _, _ = examples("rest-framework.md")
+    setting, *_ = examples("rest-framework.md")
     settings.REST_FRAMEWORK = run(setting, {})["REST_FRAMEWORK"]
 
+    @any_key
     class WhoAmI(APIView):
         authentication_classes = api_settings.DEFAULT_AUTHENTICATION_CLASSES
 
@@ -70,14 +72,14 @@ def test_the_settings_let_a_key_in_and_hide_no_bad_one(
 
 
 def test_one_scope_is_demanded_for_all(settings: Any) -> None:
-    _, one, _, _ = examples("rest-framework.md")
+    _, one, *_ = examples("rest-framework.md")
     viewset(settings, one)
     assert client_with_key(["sandbox:read"]).get(URL).status_code == 200
     assert client_with_key(["sandbox:write"]).get(URL).status_code == 403
 
 
 def test_each_method_has_its_scope(settings: Any) -> None:
-    _, one, table, _ = examples("rest-framework.md")
+    _, one, table, *_ = examples("rest-framework.md")
     viewset(settings, f"{one}\n{table}")
     reader, writer = client_with_key(["sandbox:read"]), client_with_key(["sandbox:write"])
     assert [reader.get(URL).status_code, reader.head(URL).status_code] == [200, 200]
@@ -88,7 +90,7 @@ def test_each_method_has_its_scope(settings: Any) -> None:
 
 
 def test_an_action_has_its_own_before_its_methods(settings: Any) -> None:
-    _, one, table, _ = examples("rest-framework.md")
+    _, one, table, *_ = examples("rest-framework.md")
     viewset(settings, f"{one}\n{table}", post="restart")
     with pikku_settings(SCOPES=None):
         assert client_with_key(["sandbox:write"]).post(URL).status_code == 403
@@ -96,7 +98,7 @@ def test_an_action_has_its_own_before_its_methods(settings: Any) -> None:
 
 
 def test_staff_come_in_by_a_rule_of_their_own(settings: Any, make_user: Callable[..., Any]) -> None:
-    _, one, _, rule = examples("rest-framework.md")
+    _, one, _, rule, _ = examples("rest-framework.md")
     names = run(rule, run(one, {}))
 
     class Sandboxes(APIView):
@@ -114,3 +116,10 @@ def test_staff_come_in_by_a_rule_of_their_own(settings: Any, make_user: Callable
     assert statuses == {"ada": 200, "bob": 403}
     assert client_with_key(["sandbox:read"]).get(URL).status_code == 200
     assert client_with_key().get(URL).status_code == 403
+
+
+def test_a_marked_view_is_for_any_key(settings: Any) -> None:
+    *_, marked = examples("rest-framework.md")
+    serve(settings, run(marked, {})["version"])
+    assert client_with_key().get(URL).json() == {"version": "1.0"}
+    assert APIClient().get(URL).status_code == 401

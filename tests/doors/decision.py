@@ -46,6 +46,12 @@ BAD_TOKEN = refused(
 NOT_FROM_HERE = refused(
     403, "This API key may not be used from this network.", "network_not_allowed"
 )
+NOT_FOR_KEYS = refused(
+    403,
+    "This view is closed to API keys and to logins with scopes, because it demands no scope. "
+    "To open it, have it demand a scope, or mark it with @any_key.",
+    "unscoped_view",
+)
 USED_UP = refused(429, "This API key's limit is used up.", "limit_exceeded")
 OVER_ITS_RATE = USED_UP._replace(comes_back=True)
 OUTAGE = refused(503, "Authentication is temporarily unavailable.", "unavailable")._replace(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -15,6 +16,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.test import Client, override_settings
 
 from pikku_auth.contrib.channels import PikkuAuthMiddleware
+from pikku_auth.decorators import any_key
 from tests.doors.decision import CRASH, Decision, decision_of
 from tests.doors.urls import WANTED, Telling
 from tests.sockets.wire import Application, calling, scope_of
@@ -64,8 +66,8 @@ def over_asgi(path: str, *, middleware: bool = False) -> Door:
     return ask
 
 
-def over_websocket(scopes: Sequence[str] = ()) -> Door:
-    app = PikkuAuthMiddleware(Telling.as_asgi(), allow_anonymous=True, scopes=scopes)
+def over_websocket(scopes: Sequence[str] | None = (), consumer: Any = Telling) -> Door:
+    app = PikkuAuthMiddleware(consumer.as_asgi(), allow_anonymous=True, scopes=scopes)
 
     async def go(headers: Headers) -> Decision:
         # Whoever has a cookie is a browser, and says where it is.
@@ -112,3 +114,30 @@ SCOPED_DOORS: dict[str, Door] = {
     "Channels": over_websocket([WANTED]),
 }
 """Those that can want a scope."""
+
+UNSCOPED_DOORS: dict[str, Door] = {
+    "REST framework": over_wsgi("/drf/people/"),
+    "REST framework behind the middleware": over_wsgi("/drf/people/", middleware=True),
+    "ninja": over_wsgi("/ninja/people/sync/"),
+    "async ninja": over_asgi("/ninja/people/async/"),
+    "ninja behind the middleware": over_asgi("/ninja/people/sync/", middleware=True),
+    "Channels": over_websocket(None),
+}
+"""Those that demand nothing, and so refuse a credential with scopes."""
+
+BLIND_DOORS: dict[str, Door] = {
+    "the middleware": over_wsgi("/unmarked/", middleware=True),
+    "the async middleware": over_asgi("/aunmarked/", middleware=True),
+}
+"""Those that let everybody in, and so don't see who has a credential with scopes."""
+
+MARKED_DOORS: dict[str, Door] = {
+    "REST framework": over_wsgi("/drf/people/marked/"),
+    "the middleware": over_wsgi("/known/", middleware=True),
+    "the async middleware": over_asgi("/aknown/", middleware=True),
+    "ninja": over_wsgi("/ninja/people/marked/"),
+    "ninja, which names no scope on purpose": over_wsgi("/ninja/sync/"),
+    "Channels": over_websocket(None, any_key(type("Marked", (Telling,), {}))),
+    "Channels, which names no scope on purpose": over_websocket([]),
+}
+"""Those that are marked with ``any_key``, or name an empty list of scopes."""

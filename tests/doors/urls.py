@@ -10,13 +10,13 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.permissions import AllowAny
+from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from pikku_auth.contrib.ninja import PikkuAuth, PikkuNinjaAPI
-from pikku_auth.decorators import require_principal
+from pikku_auth.decorators import any_key, require_principal
 from pikku_auth.principal import Principal
 from pikku_auth.rest_framework import HasScope, PikkuAuthentication
 from tests.doors.decision import told_of
@@ -24,6 +24,7 @@ from tests.doors.decision import told_of
 WANTED = "sandbox:write"
 
 
+@any_key
 class ForAll(APIView):
     """The door of REST framework, in either order that the documentation allows."""
 
@@ -34,18 +35,36 @@ class ForAll(APIView):
         return Response(told_of(request.auth if isinstance(request.auth, Principal) else None))
 
 
+class ForPeople(APIView):
+    """Demands no scope, and says nothing of keys."""
+
+    authentication_classes = ForAll.authentication_classes
+    permission_classes: ClassVar[list[Any]] = [IsAuthenticated]
+    get = ForAll.get
+
+
 class ForOneScope(ForAll):
     permission_classes: ClassVar[list[Any]] = [HasScope]
     required_scopes: ClassVar = [WANTED]
 
 
+@any_key
 def known(request: Any) -> JsonResponse:
     """Behind the middleware."""
     return JsonResponse(told_of(request.principal))
 
 
+@any_key
 async def aknown(request: Any) -> JsonResponse:
     return known(request)
+
+
+def unmarked(request: Any) -> JsonResponse:
+    return JsonResponse(told_of(request.principal))
+
+
+async def aunmarked(request: Any) -> JsonResponse:
+    return unmarked(request)
 
 
 @require_principal
@@ -68,9 +87,9 @@ async def awith_scope(request: HttpRequest) -> JsonResponse:
     return known(request)
 
 
-def ninja_api(scopes: Sequence[str]) -> PikkuNinjaAPI:
+def ninja_api(scopes: Sequence[str] | None) -> PikkuNinjaAPI:
     """The door of django-ninja, for sync and for async operations."""
-    api = PikkuNinjaAPI(auth=PikkuAuth(scopes=scopes), urls_namespace=f"doors{len(scopes)}")
+    api = PikkuNinjaAPI(auth=PikkuAuth(scopes=scopes), urls_namespace=f"doors {scopes}")
 
     @api.get("sync/")
     def told(request: Any) -> dict[str, Any]:
@@ -78,6 +97,11 @@ def ninja_api(scopes: Sequence[str]) -> PikkuNinjaAPI:
 
     @api.get("async/")
     async def atold(request: Any) -> dict[str, Any]:
+        return told_of(request.auth)
+
+    @api.get("marked/")
+    @any_key
+    def marked(request: Any) -> dict[str, Any]:
         return told_of(request.auth)
 
     return api
@@ -98,6 +122,10 @@ assert all(iscoroutinefunction(view) for view in (aknown, awanted, awith_scope))
 urlpatterns = [
     path("drf/", ForAll.as_view()),
     path("drf/scoped/", ForOneScope.as_view()),
+    path("drf/people/", ForPeople.as_view()),
+    path("drf/people/marked/", any_key(ForPeople.as_view())),
+    path("unmarked/", unmarked),
+    path("aunmarked/", aunmarked),
     path("known/", known),
     path("aknown/", aknown),
     path("wanted/", wanted),
@@ -106,4 +134,5 @@ urlpatterns = [
     path("awanted/scoped/", awith_scope),
     path("ninja/", ninja_api([]).urls),
     path("ninja/scoped/", ninja_api([WANTED]).urls),
+    path("ninja/people/", ninja_api(None).urls),
 ]

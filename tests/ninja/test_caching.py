@@ -51,7 +51,7 @@ router.get("")(say)
 
 
 def api_of(kind: type[NinjaAPI], **options: Any) -> NinjaAPI:
-    api = kind(auth=[PikkuAuth(), django_auth], **options)
+    api = kind(auth=[PikkuAuth(scopes=[]), django_auth], **options)
     api.get("said")(say)
     api.get("whole")(say_whole)
     api.get("cached")(say_cached)

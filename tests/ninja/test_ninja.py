@@ -48,9 +48,9 @@ def api_of(name: str, kind: type[NinjaAPI] = PikkuNinjaAPI, **options: Any) -> N
 
 
 APIS = [
-    api_of("guarded", auth=PikkuAuth()),
+    api_of("guarded", auth=PikkuAuth(scopes=[])),
     api_of("scoped", auth=PikkuAuth(scopes=["sandbox:write"])),
-    api_of("shared", auth=[PikkuAuth(), django_auth]),
+    api_of("shared", auth=[PikkuAuth(scopes=[]), django_auth]),
     api_of("cookies", auth=django_auth),
     api_of("bare", NinjaAPI, auth=PikkuAuth(scopes=["sandbox:write"])),
 ]
@@ -142,7 +142,7 @@ class TestRefusals:
         assert "WWW-Authenticate" not in answer
 
     def test_what_a_view_refuses_itself_is_left_as_it_is(self, mint: Mint, settings: Any) -> None:
-        api = PikkuNinjaAPI(auth=PikkuAuth(), urls_namespace="refusing")
+        api = PikkuNinjaAPI(auth=PikkuAuth(scopes=[]), urls_namespace="refusing")
 
         @api.get("/")
         def refuses(request: Any) -> None:
@@ -162,7 +162,7 @@ class TestRefusals:
 
             return written
 
-        api = PikkuNinjaAPI(auth=PikkuAuth(), urls_namespace="writing")
+        api = PikkuNinjaAPI(auth=PikkuAuth(scopes=[]), urls_namespace="writing")
         api.add_decorator(writing, mode="view")
         api.get("/")(lambda request: None)
         settings.ROOT_URLCONF = (path("", api.urls),)
@@ -214,7 +214,7 @@ class TestOnTheEventLoop:
                 threads.append(get_ident())
                 return super().__call__(request)
 
-        api = PikkuNinjaAPI(auth=Noting(), urls_namespace="noting")
+        api = PikkuNinjaAPI(auth=Noting(scopes=[]), urls_namespace="noting")
 
         @api.get("/")
         async def told(request: Any) -> None:
@@ -244,7 +244,7 @@ class TestBehindLoginRequiredMiddleware:
         assert ask("cookies").status_code == 302
 
     def test_a_path_that_it_guards_in_part_is_left_to_it(self, mint: Mint, settings: Any) -> None:
-        api = PikkuNinjaAPI(auth=PikkuAuth(), urls_namespace="in part")
+        api = PikkuNinjaAPI(auth=PikkuAuth(scopes=[]), urls_namespace="in part")
         api.get("/")(in_part := lambda request: "told")
         api.post("/", auth=None)(in_part)
         settings.ROOT_URLCONF = (path("", api.urls),)

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.django_db
 
 Mint = Callable[..., IssuedKey]
 
-api = PikkuNinjaAPI(auth=PikkuAuth(), throttle=AuthRateThrottle("1/d"), urls_namespace="throttled")
+api = PikkuNinjaAPI(
+    auth=PikkuAuth(scopes=[]), throttle=AuthRateThrottle("1/d"), urls_namespace="throttled"
+)
 api.get("/")(lambda request: None)
 
 urlpatterns = [path("", api.urls)]

@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.http import HttpRequest, JsonResponse
 from django.views import View
 
-from pikku_auth.decorators import require_principal
+from pikku_auth.decorators import any_key, require_principal
 
 
 def _told(request: Any) -> JsonResponse:
@@ -17,10 +17,12 @@ def _told(request: Any) -> JsonResponse:
     return JsonResponse({"user": user, "via": principal and principal.via})
 
 
+@any_key
 def whoami(request: HttpRequest) -> JsonResponse:
     return _told(request)
 
 
+@any_key
 async def awhoami(request: HttpRequest) -> JsonResponse:
     user: Any = await request.auser()
     name = user.get_username() if user.is_authenticated else None

@@ -279,12 +279,16 @@ class TestRequiredScopesOfTheView:
         request.META["HTTP_X_API_KEY"] = mint_test_key(granted).secret.reveal()
         assert Sandboxes.as_view({method: action})(request).status_code == status
 
-    @pytest.mark.parametrize("declared", [{}, {"required_scopes": []}])
+    @pytest.mark.parametrize("declared", [{}, {"required_scopes": None}])
     def test_a_view_that_says_nothing_is_a_mistake_and_not_open(
         self, declared: dict[str, Any]
     ) -> None:
         with pytest.raises(ImproperlyConfigured, match="required_scopes"):
             ask(HasScope, ["*"], **declared)
+
+    def test_an_empty_list_opens_a_view_to_any_key_and_to_nobody_else(self) -> None:
+        assert ask(HasScope, [], required_scopes=[]).status_code == 200
+        assert ask(HasScope, None, required_scopes=[]).status_code == 401
 
 
 def test_a_scope_that_is_none_is_refused_when_the_view_is_written() -> None:

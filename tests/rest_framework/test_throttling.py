@@ -11,6 +11,7 @@ from rest_framework.test import APIRequestFactory
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
+from pikku_auth.decorators import any_key
 from pikku_auth.flows import IssuedKey
 from pikku_auth.rest_framework import (
     KeyRateThrottle,
@@ -29,6 +30,7 @@ def _rates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(throttle: type[SimpleRateThrottle], issued: IssuedKey | None) -> int:
+    @any_key
     class View(APIView):
         authentication_classes = [PikkuAuthentication]
         permission_classes: Any = []

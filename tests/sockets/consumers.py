@@ -8,11 +8,13 @@ from typing import Any, ClassVar
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from pikku_auth.contrib.channels import recheck
+from pikku_auth.decorators import any_key
 from pikku_auth.exceptions import Refused
 
 WISHES = {"am I good?": [], "may I write?": ["sandbox:write"]}
 
 
+@any_key
 class WhoAmI(AsyncJsonWebsocketConsumer):
     """Says who has come, echoes what it gets, and remembers how it ended."""
 
@@ -47,6 +49,7 @@ class WhoAmI(AsyncJsonWebsocketConsumer):
         self.ended.append(code)
 
 
+@any_key
 class Chooser(AsyncJsonWebsocketConsumer):
     """Chooses a subprotocol by itself."""
 
@@ -54,6 +57,7 @@ class Chooser(AsyncJsonWebsocketConsumer):
         await self.accept("graphql-transport-ws")
 
 
+@any_key
 class Deaf(AsyncJsonWebsocketConsumer):
     """Accepts and then hears nothing, not even that it has to end."""
 
@@ -73,6 +77,7 @@ class Closing(WhoAmI):
         await self.close(4000)
 
 
+@any_key
 class Staying(AsyncJsonWebsocketConsumer):
     """Stays for a moment when the client has gone."""
 

@@ -16,10 +16,11 @@ from pikku_auth.contrib.channels.scope import REQUEST, WANTED, Scope
 from pikku_auth.contrib.channels.watch import until_refused
 from pikku_auth.core.permissions import check_scopes
 from pikku_auth.core.subprotocols import NAME, without_ours
-from pikku_auth.exceptions import Refused
+from pikku_auth.exceptions import Refused, UnscopedView
 from pikku_auth.origins import scheme_and_host
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import response_to
+from pikku_auth.unscoped import MARK, is_closed_to
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -40,7 +41,10 @@ class PikkuAuthMiddleware:
     socket opens: over HTTP where the server can do that, with the status and the words of every
     door, else with 403.
 
-    Put it around everything, and once more around a consumer that wants ``scopes``.
+    Put it around everything, and once more around a consumer that wants ``scopes``. A consumer
+    for which no middleware names any is closed to keys (``UNSCOPED_VIEWS``) unless it is marked
+    with :func:`~pikku_auth.decorators.any_key`; ``scopes=[]`` says the same as the mark.
+
     With ``allow_anonymous`` a caller *without* a credential comes in, as whoever ``scope["user"]``
     is; a bad credential is refused all the same. ``allowed_origins`` are trusted besides the
     site's own origin and ``CSRF_TRUSTED_ORIGINS``.
@@ -52,14 +56,15 @@ class PikkuAuthMiddleware:
         self,
         app: App,
         *,
-        scopes: Sequence[str] = (),
+        scopes: Sequence[str] | None = None,
         allow_anonymous: bool = False,
         allowed_origins: Sequence[str] = (),
     ) -> None:
-        check_scopes(scopes)
+        self.names_scopes = scopes is not None
+        self.scopes = scopes or ()
+        check_scopes(self.scopes)
         _check_origins(allowed_origins)
         self.app = app
-        self.scopes = scopes
         self.allow_anonymous = allow_anonymous
         self.allowed_origins = allowed_origins
 
@@ -81,11 +86,19 @@ class PikkuAuthMiddleware:
             await _refuse(response_to(refusal, request), scope, receive, send)
             return
         if is_inner:
-            scope[WANTED].extend(self.scopes)
+            self._tell(scope)
             await self.app(scope, receive, send)
         else:
-            inside = {**_scope_for(principal, scope, request), WANTED: [*self.scopes]}
-            await _serve(self.app, inside, _Socket(scope, receive, send))
+            inside = {**_scope_for(principal, scope, request), WANTED: [], MARK: []}
+            self._tell(inside)
+            try:
+                await _serve(self.app, inside, _Socket(scope, receive, send))
+            except UnscopedView as refusal:
+                await _deny(response_to(refusal, request), scope, send)
+
+    def _tell(self, scope: Scope) -> None:
+        scope[WANTED].extend(self.scopes)
+        scope[MARK].extend([self] if self.names_scopes else [])
 
     async def _admitted(
         self, scope: Scope, request: HttpRequest, is_inner: bool
@@ -141,24 +154,58 @@ class _Socket:
 
 
 async def _serve(app: App, scope: Scope, socket: _Socket) -> None:
-    """Run the application until it ends, or the caller's credential does."""
+    """Run the application until it ends, or the caller's credential does.
+
+    :raises UnscopedView: when it serves a consumer that is closed to the caller.
+    """
     principal, request = scope["principal"], scope[REQUEST]
     if principal is None:
         await app(scope, socket.receive, socket.send)
         return
-    serving = asyncio.ensure_future(app(scope, socket.receive, socket.send))
+    gate = _Gate(scope, socket)
+    serving = asyncio.ensure_future(app(scope, gate.receive, gate.send))
     watching = asyncio.ensure_future(until_refused(principal, request, scope[WANTED]))
     try:
-        await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not serving.done():
+        await asyncio.wait({serving, watching, gate.closed}, return_when=asyncio.FIRST_COMPLETED)
+        if watching.done() and not serving.done():
             await socket.close(watching.result())  # or what the host's mapping has raised
             await asyncio.wait({serving}, timeout=_SECONDS_TO_LEAVE)
     finally:
         serving.cancel()
         watching.cancel()
         await asyncio.gather(serving, watching, return_exceptions=True)
+    if gate.closed.done():
+        raise UnscopedView
     if not serving.cancelled():
         serving.result()
+
+
+class _Gate:
+    """Holds the application at its first message: by then each middleware around it has run.
+
+    A consumer that is closed to the caller is never told of the connection, only cancelled.
+    """
+
+    def __init__(self, scope: Scope, socket: _Socket) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._scope = scope
+        self._socket = socket
+
+    async def receive(self) -> Message:
+        message = await self._socket.receive()
+        await self._pass()
+        return message
+
+    async def send(self, message: Message) -> None:
+        await self._pass()
+        await self._socket.send(message)
+
+    async def _pass(self) -> None:
+        if self._scope[MARK] or not is_closed_to(self._scope["principal"]):
+            return
+        if not self.closed.done():
+            self.closed.set_result(None)
+        await asyncio.Event().wait()
 
 
 def _check_origins(origins: Sequence[str]) -> None:
@@ -191,8 +238,11 @@ def _scope_for(principal: Principal | None, scope: Scope, request: HttpRequest) 
 
 async def _refuse(response: HttpResponse, scope: Scope, receive: Receive, send: Send) -> None:
     message = await receive()
-    if message["type"] != "websocket.connect":
-        return
+    if message["type"] == "websocket.connect":
+        await _deny(response, scope, send)
+
+
+async def _deny(response: HttpResponse, scope: Scope, send: Send) -> None:
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         code = _CLOSE_CODES + response.status_code
         await send({"type": "websocket.close", "code": code})

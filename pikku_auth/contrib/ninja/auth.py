@@ -8,16 +8,19 @@ from typing import Any
 
 from django.http import HttpRequest
 from ninja.errors import HttpError
+from ninja.operation import Operation
 from ninja.security.base import AuthBase
 
 from pikku_auth.admission import admit, require
 from pikku_auth.conf import conf
 from pikku_auth.contrib.ninja.answers import note_asked
+from pikku_auth.contrib.ninja.served import is_any_key
 from pikku_auth.core.permissions import check_scopes
 from pikku_auth.decorators import PrincipalRequest as PlainRequest
 from pikku_auth.exceptions import Refused
 from pikku_auth.flows import aresolve, resolve
 from pikku_auth.principal import Principal
+from pikku_auth.unscoped import require_scoped_view
 
 
 class PrincipalRequest(PlainRequest):
@@ -42,6 +45,10 @@ class PikkuAuth(AuthBase):
     bad credential ends the request whatever comes after it in the list of ``auth``; without a
     credential of ours the next one is asked.
 
+    Without ``scopes`` an operation is closed to keys unless it is marked with
+    :func:`~pikku_auth.decorators.any_key` (``UNSCOPED_VIEWS``); ``scopes=[]`` says the same as
+    the mark, for all operations that it guards.
+
     :raises ValueError: when one of ``scopes`` is not of the grammar.
     """
 
@@ -49,9 +56,10 @@ class PikkuAuth(AuthBase):
     openapi_in = "header"
     openapi_description = "A machine's API key. When present, it alone decides."
 
-    def __init__(self, *, scopes: Sequence[str] = ()) -> None:
-        check_scopes(scopes)
-        self.scopes = scopes
+    def __init__(self, *, scopes: Sequence[str] | None = None) -> None:
+        self.names_scopes = scopes is not None
+        self.scopes = scopes or ()
+        check_scopes(self.scopes)
         self.openapi_name = conf.key_header
         super().__init__()
         # ninja asks a sync operation's auth for no coroutine, but takes an answer as it is.
@@ -80,8 +88,15 @@ class PikkuAuth(AuthBase):
 
     def _admitted(self, request: HttpRequest, principal: Principal | None) -> Principal | None:
         if principal is not None:
+            is_scoped = self.names_scopes or is_any_key(request)
+            require_scoped_view(principal, is_scoped=is_scoped)
             admit(request, require(principal, self.scopes))
         return principal
+
+
+def guards_of(operation: Operation) -> list[PikkuAuth]:
+    """The ``PikkuAuth`` in the ``auth`` of ``operation``."""
+    return [auth for auth in operation.auth_callbacks if isinstance(auth, PikkuAuth)]
 
 
 def _is_in_event_loop() -> bool:

@@ -12,8 +12,8 @@ from django.urls import URLResolver, get_resolver
 from ninja.operation import Operation
 
 from pikku_auth.contrib.ninja.api import PikkuNinjaAPI
-from pikku_auth.contrib.ninja.auth import PikkuAuth
-from pikku_auth.contrib.ninja.served import guards_of, operations_of
+from pikku_auth.contrib.ninja.auth import PikkuAuth, guards_of
+from pikku_auth.contrib.ninja.served import operations_of
 
 
 def check_apis(**_kwargs: object) -> list[CheckMessage]:

@@ -11,7 +11,7 @@ from typing import Any
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
-from pikku_auth.contrib.ninja.served import guards_of
+from pikku_auth.contrib.ninja.auth import guards_of
 
 _STATUSES = (401, 403, 429, 503)
 _REFUSAL = "PikkuAuthRefusal"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from inspect import unwrap
 from typing import Any
 
+from django.http import HttpRequest
 from ninja.operation import Operation, PathView
 
-from pikku_auth.contrib.ninja.auth import PikkuAuth
+from pikku_auth.unscoped import is_marked
 
 
 def operations_of(view: Any) -> list[Operation]:
@@ -24,6 +25,12 @@ def operations_of(view: Any) -> list[Operation]:
     ]
 
 
-def guards_of(operation: Operation) -> list[PikkuAuth]:
-    """The ``PikkuAuth`` in the ``auth`` of ``operation``."""
-    return [auth for auth in operation.auth_callbacks if isinstance(auth, PikkuAuth)]
+def is_any_key(request: HttpRequest) -> bool:
+    """Whether the operation that serves ``request`` is marked with ``any_key``."""
+    match = request.resolver_match
+    operations = operations_of(match.func) if match else []
+    return any(
+        is_marked(operation.view_func)
+        for operation in operations
+        if request.method in operation.methods
+    )
