@@ -345,6 +345,7 @@ BAD_VALUES: dict[str, list[Any]] = {
         [None],
     ],
     "SOCKET_RECHECK": [*NO_LIFETIMES, None],
+    "UNSCOPED_VIEWS": [None, "", "OPEN", True, []],
 }
 
 GOOD_VALUES: dict[str, list[Any]] = {
@@ -375,6 +376,7 @@ GOOD_VALUES: dict[str, list[Any]] = {
     "NUM_PROXIES": [0, 1, 7],
     "SCOPES": [None, {}, [], {"sandbox": ["read"]}, ["sandbox:read", "user:read"]],
     "SOCKET_RECHECK": [timedelta(milliseconds=50), timedelta(minutes=5)],
+    "UNSCOPED_VIEWS": ["closed", "open"],
 }
 
 

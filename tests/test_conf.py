@@ -36,6 +36,7 @@ TABLE: list[tuple[str, Any, Any, Any]] = [
     ("NUM_PROXIES", 0, 2, 2),
     ("SCOPES", None, ["b:y", "b:x", "a:z"], {"a": ["z"], "b": ["x", "y"]}),
     ("SOCKET_RECHECK", timedelta(seconds=30), timedelta(minutes=5), timedelta(minutes=5)),
+    ("UNSCOPED_VIEWS", "closed", "open", "open"),
 ]
 DEFAULT_OF = [(name, default) for name, default, _, _ in TABLE]
 CHANGES = [(name, value, expected) for name, _, value, expected in TABLE]

@@ -25,6 +25,7 @@ from pikku_auth.exceptions import (
     TooManyAttempts,
     Unavailable,
     UnknownServiceUser,
+    UnscopedView,
     WidenedPermissions,
 )
 
@@ -58,6 +59,16 @@ REFUSALS: list[tuple[Refused, str, int, int | None, str]] = [
         403,
         None,
         "This API key may not be used from this network.",
+    ),
+    (
+        UnscopedView(REASON),
+        "unscoped_view",
+        403,
+        None,
+        (
+            "This view is closed to API keys and to logins with scopes, because it demands no "
+            "scope. To open it, have it demand a scope, or mark it with @any_key."
+        ),
     ),
     (
         InsufficientScope(["sandbox:write", "user:read"]),
