@@ -35,7 +35,7 @@ class PikkuAuthMiddleware:
     database takes a thread.
 
     A view that is not marked with :func:`~pikku_auth.decorators.any_key` sees an anonymous user
-    where it is closed to the caller (``UNSCOPED_VIEWS``), and so does what runs before the view.
+    where it is closed to the caller (``UNSCOPED_VIEWS``), and so does middleware behind this one.
     """
 
     sync_capable = True
@@ -99,7 +99,7 @@ class PikkuAuthMiddleware:
 def _with(request: HttpRequest, principal: Principal | None) -> HttpRequest:
     if principal is None:
         request.principal = None  # type: ignore[attr-defined]  # what this middleware is for
-    elif is_closed_to(principal):
+    elif is_closed_to(principal) and not is_view_marked(_view_of(request), request.method):
         withhold(request, principal)
     else:
         admit(request, principal)
@@ -137,8 +137,12 @@ def _is_judged_by_its_view(request: HttpRequest) -> bool:
 
     ``sign-out`` answers 200 for a token that is over (RFC 7009, 2.2). Asked on a refusal only.
     """
+    return getattr(_view_of(request), "judges_callers", False)
+
+
+def _view_of(request: HttpRequest) -> object:
+    """The view, before Django looks it up; middleware behind ours may still choose another."""
     try:
-        match = resolve_path(request.path_info, getattr(request, "urlconf", None))
+        return resolve_path(request.path_info, getattr(request, "urlconf", None)).func
     except Resolver404:
-        return False
-    return getattr(match.func, "judges_callers", False)
+        return None

@@ -13,6 +13,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
 from pikku_auth.checks import check_host
+from pikku_auth.decorators import any_key
 from pikku_auth.flows import IssuedKey
 from pikku_auth.middleware import PikkuAuthMiddleware
 from tests.logins import bearer, browser_of, logged_in
@@ -81,6 +82,7 @@ class TestTheCheck:
         assert str(early.hint).startswith(f"In MIDDLEWARE, list '{OURS}' before '{READ[0]}', ")
 
 
+@any_key
 def who(request: Any) -> JsonResponse:
     principal = request.principal
     return JsonResponse(
@@ -93,6 +95,7 @@ def who(request: Any) -> JsonResponse:
     )
 
 
+@any_key
 async def awho(request: HttpRequest) -> JsonResponse:
     told = await sync_to_async(who)(request)
     user: Any = await request.auser()
