@@ -23,8 +23,8 @@ DEFAULTS: dict[str, Any] = {
     "KEY_PREFIX": "pka",
     "LAST_USED_RESOLUTION": timedelta(minutes=1),
     "LOGIN_LIFETIME": timedelta(days=7),
+    "LOGIN_MAX_LIFETIME": timedelta(days=90),
     "LOGIN_PREFIX": "pks",
-    "LOGIN_RENEWAL": timedelta(days=1),
     "LOGIN_SCOPES": "pikku_auth.flows.login_scopes.default_login_scopes",
     "MAP_KEY": None,
     "MAP_LOGIN": None,
@@ -91,14 +91,24 @@ class Settings:
         return lifetime
 
     @property
+    def login_max_lifetime(self) -> timedelta | None:
+        """How long a login lives at most, however often it is used; ``None`` for ever."""
+        lifetime: timedelta | None = self._get("LOGIN_MAX_LIFETIME")
+        return lifetime
+
+    @property
     def login_prefix(self) -> str:
         return str(self._get("LOGIN_PREFIX"))
 
     @property
     def login_renewal(self) -> timedelta:
-        """How often the end of a login that is in use moves on."""
-        renewal: timedelta = self._get("LOGIN_RENEWAL")
-        return renewal
+        """How often the end of a login that is in use moves on: a seventh of its lifetime.
+
+        Each time is a write, so not more often than once a minute, as ``last_used_at``; but at
+        the latest half way, or a short login would end while it is in use.
+        """
+        lifetime = self.login_lifetime
+        return max(lifetime / 7, min(lifetime / 2, timedelta(minutes=1)))
 
     @property
     def login_scopes(self) -> Callable[[Any], Any] | Grant:

@@ -273,7 +273,10 @@ NO_PREFIXES = [
 
 BAD_VALUES: dict[str, list[Any]] = {
     "ACCEPT_FOREIGN_KEYS": ["yes", "", 1, None],
+    "LOGIN_MAX_LIFETIME": NO_LIFETIMES,
     "DEVICE_CLIENT_IDS": [
+        ["команда"],
+        ["pikku\u200bcli"],
         "pikku-cli",
         "",
         [""],
@@ -315,7 +318,6 @@ BAD_VALUES: dict[str, list[Any]] = {
     "LAST_USED_RESOLUTION": [*NO_LIFETIMES, None],
     "LOGIN_LIFETIME": [*NO_LIFETIMES, None],
     "LOGIN_PREFIX": [*NO_PREFIXES, "pka"],
-    "LOGIN_RENEWAL": [*NO_LIFETIMES, None],
     "LOGIN_SCOPES": [
         None,
         5,
@@ -362,7 +364,7 @@ GOOD_VALUES: dict[str, list[Any]] = {
     "LAST_USED_RESOLUTION": [timedelta(microseconds=1), timedelta(days=1)],
     "LOGIN_LIFETIME": [timedelta(seconds=1), timedelta(days=36_500)],
     "LOGIN_PREFIX": ["ab", "acme1", "a" * 16],
-    "LOGIN_RENEWAL": [timedelta(seconds=1), timedelta(days=30)],
+    "LOGIN_MAX_LIFETIME": [None, timedelta(seconds=1), timedelta(days=30)],
     "LOGIN_SCOPES": [
         [],
         ["*"],

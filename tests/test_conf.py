@@ -29,7 +29,7 @@ TABLE: list[tuple[str, Any, Any, Any]] = [
     ("LAST_USED_RESOLUTION", timedelta(minutes=1), timedelta(hours=1), timedelta(hours=1)),
     ("LOGIN_LIFETIME", timedelta(days=7), timedelta(hours=8), timedelta(hours=8)),
     ("LOGIN_PREFIX", "pks", "acme", "acme"),
-    ("LOGIN_RENEWAL", timedelta(days=1), timedelta(hours=1), timedelta(hours=1)),
+    ("LOGIN_MAX_LIFETIME", timedelta(days=90), None, None),
     ("MAP_KEY", None, "tests.mappings.note", mappings.note),
     ("MAP_LOGIN", None, "tests.mappings.anote", mappings.anote),
     ("MAX_KEY_LIFETIME", None, timedelta(days=30), timedelta(days=30)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -19,6 +20,7 @@ from pikku_auth.admin.cells import ago, ahead, badge
 from pikku_auth.flows import revoke_login
 from pikku_auth.flows.logins import end_logins, open_logins
 from pikku_auth.models import LoginSession
+from pikku_auth.models.logins import is_over
 
 
 def _revoke_all(
@@ -79,9 +81,9 @@ class LoginStateFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         now = timezone.now()
         wanted = {
-            "live": Q(revoked_at=None, expires_at__gt=now),
+            "live": Q(revoked_at=None) & ~is_over(now),
             "revoked": Q(revoked_at__isnull=False),
-            "expired": Q(revoked_at=None, expires_at__lte=now),
+            "expired": Q(revoked_at=None) & is_over(now),
         }
         return queryset.filter(wanted.get(self.value() or "", Q()))
 
@@ -115,7 +117,7 @@ class LoginSessionAdmin(ActingAdmin):
         "client_id",
         "condition",
         "scope_list",
-        ("created_at", "expires_at"),
+        ("created_at", "expires_at", "latest_end"),
         ("ip", "user_agent"),
         ("last_used_at", "last_used_ip"),
         ("revoked_at", "revoke_reason"),
@@ -155,6 +157,10 @@ class LoginSessionAdmin(ActingAdmin):
     @admin.display(description=_("last used"), ordering="last_used_at")
     def last_used(self, login: LoginSession) -> str:
         return ago(login.last_used_at)
+
+    @admin.display(description=_("ends at the latest"))
+    def latest_end(self, login: LoginSession) -> datetime | None:
+        return login.max_expires_at
 
     @admin.display(description=_("expires"), ordering="expires_at")
     def expires(self, login: LoginSession) -> str:

@@ -23,6 +23,7 @@ from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.core.durations import require_positive
 from pikku_auth.core.permissions import normalise, unknown
 from pikku_auth.core.secrets import PREFIX
+from pikku_auth.core.text import is_client_id
 from pikku_auth.rest_framework import PikkuAuthentication
 
 _BACKEND = "pikku_auth.backends.ServiceUserBackend"
@@ -184,9 +185,9 @@ def _is_hook(value: object) -> None:
 def _is_list_of_clients(value: object) -> None:
     if value is not None and not (
         isinstance(value, list | tuple | set | frozenset)
-        and all(isinstance(client, str) and client for client in value)
+        and all(isinstance(client, str) and is_client_id(client) for client in value)
     ):
-        raise TypeError(f"{value!r} is not a list of client ids.")
+        raise TypeError(f"{value!r} is not a list of client ids, of visible ASCII.")
 
 
 def _is_login_grant(value: Any) -> None:
@@ -224,8 +225,8 @@ _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "KEY_PREFIX": _is_prefix,
     "LAST_USED_RESOLUTION": _is_positive,
     "LOGIN_LIFETIME": _is_positive,
+    "LOGIN_MAX_LIFETIME": _is_lifetime,
     "LOGIN_PREFIX": _is_prefix,
-    "LOGIN_RENEWAL": _is_positive,
     "LOGIN_SCOPES": _is_login_grant,
     "MAP_KEY": _is_hook,
     "MAP_LOGIN": _is_hook,

@@ -66,7 +66,7 @@ class Answer:
         reason = self.text("error_description") or self.text("message") or self.error or ""
         for secret in self.sent:
             reason = reason.replace(secret, "…")
-        reason = printable(reason)[:_LONGEST_REASON]
+        reason = printable(reason, _LONGEST_REASON)
         hint = " Is --auth-path right?" if self.status == 404 else ""
         return BadAnswer(f"{what} failed ({self.status}){': ' if reason else '.'}{reason}{hint}")
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from pikku_auth.client.auth import is_token
 from pikku_auth.client.calls import Answer, AuthServer
-from pikku_auth.client.errors import BadAnswer, LoginDenied, LoginTimedOut, Unreachable
+from pikku_auth.client.errors import BadAnswer, BadUrl, LoginDenied, LoginTimedOut, Unreachable
+from pikku_auth.client.origins import origin_of
+from pikku_auth.client.text import is_user_code
 
 DEFAULT_INTERVAL = 5.0
 """Seconds between polls, where the server names none (RFC 8628, 3.2)."""
@@ -19,6 +21,7 @@ LONGEST_BACKOFF = 60.0
 MARGIN = 1.2
 """Some clocks run up to 30 % fast; this keeps them from being told to slow down."""
 
+_LONGEST_ADDRESS = 2_000
 _LAST_CALL = 5.0  # seconds that a poll may go on past the deadline
 _BUSY = {429, 502, 503, 504}
 
@@ -64,15 +67,33 @@ def request_codes(
     uri, expires_in = answer.text("verification_uri"), answer.number("expires_in")
     if not (device_code and user_code and uri and expires_in):
         raise BadAnswer("The server's answer has no codes in it. Is --auth-path right?")
+    complete = answer.text("verification_uri_complete")
+    _check_shown(user_code, uri, complete or uri)
     interval = answer.number("interval")
     return Codes(
         device_code=device_code,
         user_code=user_code,
         verification_uri=uri,
-        verification_uri_complete=answer.text("verification_uri_complete"),
+        verification_uri_complete=complete,
         interval=DEFAULT_INTERVAL if interval is None else max(1.0, interval),
         deadline=started + expires_in,
     )
+
+
+def _check_shown(user_code: str, *addresses: str) -> None:
+    """Refuse what would harm a terminal, a clipboard or a browser.
+
+    :raises BadAnswer: for a code that nobody could compare, or an address that is no web page.
+    """
+    if not is_user_code(user_code):
+        raise BadAnswer("The server's user code is too long, or not of letters and digits.")
+    for address in addresses:
+        try:
+            is_safe = len(address) <= _LONGEST_ADDRESS and bool(origin_of(address))
+        except BadUrl:
+            is_safe = False
+        if not is_safe:
+            raise BadAnswer("The server's answer has an address that can't be opened safely.")
 
 
 def wait_for_approval(

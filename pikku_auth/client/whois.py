@@ -9,6 +9,7 @@ from datetime import UTC
 from pikku_auth.client.calls import AuthServer
 from pikku_auth.client.errors import NotLoggedIn
 from pikku_auth.client.logins import name_of, parse_time
+from pikku_auth.client.text import MAX_NAME, printable
 
 _USER_FIELDS = ("id", "email", "name")
 
@@ -38,10 +39,17 @@ def who_is(server: AuthServer, token: str) -> Who:
     if not answer.is_success or not (session or user):
         raise answer.failure("Asking who you are")
     expires_at = session.get("expiresAt")
-    return Who(
-        user={name: user[name] for name in _USER_FIELDS if name in user} or None,
-        expires_at=expires_at if isinstance(expires_at, str) else None,
-    )
+    known = isinstance(expires_at, str) and parse_time(expires_at) is not None
+    return Who(user=_told(user) or None, expires_at=expires_at if known else None)
+
+
+def _told(user: Mapping[str, object]) -> dict[str, object]:
+    """What of a server's user is kept and shown: text of a sensible length, or ``None``."""
+    return {
+        name: value and printable(value, MAX_NAME)
+        for name in _USER_FIELDS
+        if name in user and isinstance(value := user[name], str | None)
+    }
 
 
 def until(expires_at: str | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import models, transaction
 from django.dispatch import Signal
 
+from pikku_auth.core.text import readable, visible_ascii
 from pikku_auth.models import APIKey, AuditEvent, LoginSession, ServiceUser
 
 
@@ -48,15 +49,15 @@ def record(
     AuditEvent.objects.using(using).create(
         at=now,
         action=action,
-        subject=(subject or _subject(key, login, service_user))[:300],
+        subject=readable(subject or _subject(key, login, service_user))[:300],
         service_user=service_user,
         key=key,
         login=login,
         actor=origin.actor,
-        actor_name=clean(origin.actor_name or _name_of(origin.actor))[:254],
+        actor_name=readable(origin.actor_name or _name_of(origin.actor))[:254],
         door=origin.door,
         ip=origin.ip,
-        user_agent=clean(origin.user_agent)[:200],
+        user_agent=visible_ascii(origin.user_agent)[:200],
         details=details,
     )
 
@@ -80,8 +81,3 @@ def _subject(
 
 def _name_of(actor: Any) -> str:
     return "" if actor is None else str(actor.get_username())
-
-
-def clean(text: str) -> str:
-    """What of ``text`` is printable: anything else could forge lines wherever it is shown."""
-    return "".join(character for character in text if character.isprintable())

@@ -16,9 +16,10 @@ from pikku_auth import signals
 from pikku_auth.conf import conf
 from pikku_auth.core.permissions import Permissions
 from pikku_auth.core.secrets import Secret, digest_of, generate
+from pikku_auth.core.text import visible_ascii
 from pikku_auth.exceptions import DeviceFlowError, NothingGranted
 from pikku_auth.flows.accounts import is_service_user
-from pikku_auth.flows.audit import CODE, Origin, announce, clean, record
+from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.login_scopes import offer_to
 from pikku_auth.flows.logins import revoke_login
@@ -134,7 +135,7 @@ def _issue(code: DeviceCode, origin: Origin, now: datetime) -> IssuedLogin:
     with transaction.atomic(using=using):
         if not _consume(code, DeviceCode.Status.APPROVED):
             raise DeviceFlowError(*_INVALID_CODE)
-        login = LoginSession.objects.using(using).create(
+        login = LoginSession(
             user=user,
             device_code=code,
             start=token.start,
@@ -143,11 +144,12 @@ def _issue(code: DeviceCode, origin: Origin, now: datetime) -> IssuedLogin:
             permissions=requested,
             client_id=code.client_id,
             ip=origin.ip,
-            user_agent=clean(origin.user_agent)[:200],
+            user_agent=visible_ascii(origin.user_agent)[:200],
             created_at=now,
             renewed_at=now,
-            expires_at=now + conf.login_lifetime,
         )
+        login.expires_at = login.expiry_from(now)
+        login.save(using=using, force_insert=True)
         login.granted = permissions
         record(
             AuditEvent.Action.LOGIN_STARTED,

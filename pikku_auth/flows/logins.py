@@ -24,6 +24,7 @@ from pikku_auth.flows.login_scopes import LOGIN_NOT_ALLOWED, grant_to
 from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.flows.outage import outage_is_not_a_refusal
 from pikku_auth.models import AuditEvent, LoginSession
+from pikku_auth.models.logins import is_over
 from pikku_auth.principal import Principal, bind
 
 logger = logging.getLogger("pikku_auth")
@@ -169,7 +170,7 @@ def live_logins(user: Any, *, now: datetime | None = None) -> list[LoginSession]
 def open_logins(users: Iterable[Any], *, now: datetime | None = None) -> QuerySet[LoginSession]:
     """The logins of ``users`` that are not over, good or refused for now, the newest first."""
     rows = LoginSession.objects.using(primary()).select_related("user").order_by("-pk")
-    return rows.filter(user__in=users, revoked_at=None, expires_at__gt=now or timezone.now())
+    return rows.filter(~is_over(now or timezone.now()), user__in=users, revoked_at=None)
 
 
 def refuse_login(reason: str, login: LoginSession | None, ip: str | None) -> NoReturn:

@@ -12,10 +12,11 @@ from django.utils.crypto import salted_hmac
 from pikku_auth.conf import conf
 from pikku_auth.core.permissions import normalise
 from pikku_auth.core.secrets import Secret, generate
+from pikku_auth.core.text import MAX_CLIENT_ID, is_client_id, visible_ascii
 from pikku_auth.core.user_codes import generate_user_code
 from pikku_auth.exceptions import DeviceFlowError, InvalidInput, Unavailable
 from pikku_auth.flows.attempts import CODES_ASKED_FOR, network_limits, says_who, spend_attempts
-from pikku_auth.flows.audit import CODE, Origin, clean
+from pikku_auth.flows.audit import CODE, Origin
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.fields import known_scopes
 from pikku_auth.flows.sweeping import sweep_codes
@@ -26,7 +27,6 @@ CODE_LIFETIME = timedelta(minutes=10)
 INTERVAL = 5
 """Seconds between polls (RFC 8628, 3.2)."""
 
-_MAX_CLIENT_ID = 191
 _MAX_SCOPE = 2_000
 _COLLISIONS = 5
 
@@ -94,8 +94,11 @@ def check_client_allowed(client_id: str, error: str) -> None:
 def _check_client(client_id: str) -> None:
     if not client_id:
         raise DeviceFlowError("invalid_request", "client_id is required")
-    if len(client_id) > _MAX_CLIENT_ID or not client_id.isprintable():
-        raise DeviceFlowError("invalid_request", "client_id has at most 191 printable characters")
+    if not is_client_id(client_id):
+        raise DeviceFlowError(
+            "invalid_request",
+            f"client_id has at most {MAX_CLIENT_ID} characters of visible ASCII",
+        )
     check_client_allowed(client_id, "invalid_client")
 
 
@@ -119,7 +122,7 @@ def _insert(
                 announced_interval=INTERVAL,
                 interval=INTERVAL,
                 ip=origin.ip,
-                user_agent=clean(origin.user_agent)[:200],
+                user_agent=visible_ascii(origin.user_agent)[:200],
             )
     except IntegrityError:
         return False

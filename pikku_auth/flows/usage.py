@@ -25,7 +25,7 @@ logger = logging.getLogger("pikku_auth")
 _MOST_NOTED = 10_000
 # By where the row was read: whose request ends next may be another tenant's.
 _noted: dict[tuple[Place, type[APIKey | LoginSession], int], tuple[datetime, str | None]] = {}
-_renewed: dict[tuple[Place, int], datetime] = {}
+_renewed: dict[tuple[Place, int], tuple[datetime, datetime]] = {}
 _lock = threading.Lock()
 
 
@@ -39,9 +39,9 @@ def note(credential: APIKey | LoginSession, now: datetime, ip: str | None) -> No
 
 
 def note_renewal(login: LoginSession, now: datetime) -> None:
-    """Remember that the end of ``login`` moves on from ``now``."""
+    """Remember that the end of ``login`` moves on, as it is used at ``now``."""
     with _lock:
-        _renewed[place_of(login), login.pk] = now
+        _renewed[place_of(login), login.pk] = now, login.expiry_from(now)
 
 
 def flush_outside_transaction() -> None:
@@ -78,8 +78,8 @@ def _write(place: Place) -> None:
                 older = Q(last_used_at=None) | Q(last_used_at__lt=now)
                 rows = model._default_manager.using(using).filter(older, pk=pk)
                 rows.update(last_used_at=now, last_used_ip=ip)
-            for (_, pk), now in renewed.items():
-                renew(pk, now, using)
+            for (_, pk), (now, expires_at) in renewed.items():
+                renew(pk, now, expires_at, using)
     except (DatabaseError, InterfaceError) as error:
         logger.warning("last_used_at of %d rows was not written: %s", len(noted), error)
     if was_closed and not connections[using].in_atomic_block:
@@ -88,9 +88,9 @@ def _write(place: Place) -> None:
         connections[using].close_if_unusable_or_obsolete()
 
 
-def renew(pk: int, now: datetime, using: str) -> None:
+def renew(pk: int, now: datetime, expires_at: datetime, using: str) -> None:
     """Move the end of a login on, unless it is over or somebody has moved it further."""
     rows = LoginSession.objects.using(using).filter(
         pk=pk, revoked_at=None, expires_at__gt=now, renewed_at__lt=now
     )
-    rows.update(renewed_at=now, expires_at=now + conf.login_lifetime)
+    rows.update(renewed_at=now, expires_at=expires_at)

@@ -7,9 +7,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 
+from pikku_auth.conf import conf
 from pikku_auth.core.permissions import Permissions, normalise, scope_strings
 from pikku_auth.models.natural_keys import NaturalKeyModel
 
@@ -125,6 +127,17 @@ class LoginSession(NaturalKeyModel):
         """The scopes that were asked for at login; empty if none were, which asks for all."""
         return scope_strings(self.permissions or {})
 
+    @property
+    def max_expires_at(self) -> datetime | None:
+        """What no use of this login moves its end past, or ``None`` for nothing."""
+        lifetime = conf.login_max_lifetime
+        return None if lifetime is None else self.created_at + lifetime
+
+    def expiry_from(self, now: datetime) -> datetime:
+        """When it ends if nobody uses it after ``now``."""
+        end = now + conf.login_lifetime
+        return end if self.max_expires_at is None else min(end, self.max_expires_at)
+
     def why_dead(self, now: datetime) -> str | None:
         """Why this login is refused at ``now``, or ``None`` while it is good.
 
@@ -132,9 +145,15 @@ class LoginSession(NaturalKeyModel):
         """
         if self.revoked_at is not None:
             return "revoked"
-        if now >= self.expires_at:
+        if now >= self.expires_at or (self.max_expires_at and now >= self.max_expires_at):
             return "expired"
         return why_human_refused(self.user, self.auth_hash)
+
+
+def is_over(now: datetime) -> Q:
+    """Logins that have expired at ``now``, for a query."""
+    over, lifetime = Q(expires_at__lte=now), conf.login_max_lifetime
+    return over if lifetime is None else over | Q(created_at__lte=now - lifetime)
 
 
 def why_human_refused(user: Any, auth_hash: str) -> str | None:

@@ -25,6 +25,7 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
+from pikku_auth.core.text import readable
 from pikku_auth.core.user_codes import format_user_code, normalise_user_code
 from pikku_auth.exceptions import DeviceFlowError, NothingGranted, TooManyAttempts
 from pikku_auth.flows import approve, claim, deny, look_up, release
@@ -224,7 +225,7 @@ def _page(
         "username": user.get_username() if user.is_authenticated else "",
         "host": request.get_host(),
         "code": _code(typed),
-        "typed": _code(typed) or typed[:20],
+        "typed": _code(typed) or readable(request.POST.get("user_code", ""))[:20],
     }
     return render(request, f"pikku_auth/{name}.html", every | (context or {}), status=status)
 

@@ -113,6 +113,7 @@ def _session(login: LoginSession) -> dict[str, Any]:
         "createdAt": _iso(login.created_at),
         "updatedAt": _iso(login.renewed_at),
         "expiresAt": _iso(login.expires_at),
+        "maxExpiresAt": login.max_expires_at and _iso(login.max_expires_at),
     }
 
 

@@ -25,10 +25,12 @@ def whoami(request: HttpRequest) -> HttpResponse:
 
 def _told(principal: Principal) -> dict[str, object]:
     service_user, expires_at = principal.service_user, principal.expires_at
+    latest = expires_at if principal.login is None else principal.login.max_expires_at
     return {
         "via": principal.via,
         "user": principal.user.get_username(),
         "service_user": service_user and service_user.name,
         "scopes": principal.scopes,
         "expires_at": expires_at and expires_at.isoformat(),
+        "max_expires_at": latest and latest.isoformat(),
     }

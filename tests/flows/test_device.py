@@ -93,11 +93,12 @@ class TestStarting:
             ("", ("invalid_request", "client_id is required", 400)),
             (
                 "c" * 192,
-                ("invalid_request", "client_id has at most 191 printable characters", 400),
+                (
+                    "invalid_request",
+                    "client_id has at most 191 characters of visible ASCII",
+                    400,
+                ),
             ),
-            ("a\nb", ("invalid_request", "client_id has at most 191 printable characters", 400)),
-            ("a\0b", ("invalid_request", "client_id has at most 191 printable characters", 400)),
-            ("\ud800", ("invalid_request", "client_id has at most 191 printable characters", 400)),
         ],
     )
     def test_a_client_id_that_can_not_be_one(
@@ -106,7 +107,18 @@ class TestStarting:
         assert refusal(start_login, client_id) == error
         assert not DeviceCode.objects.exists()
 
-    @pytest.mark.parametrize("client_id", ["c" * 191, "Ada's laptop", "команда", "💻" * 191])
+    @pytest.mark.parametrize(
+        "client_id",
+        [
+            "команда", "💻", "a\nb", "a\0b", "\ud800", "\x7f", " ", " a", "a ", "a  b", "\xa0",
+            "pikku\u200b-cli", "\u202eilc-ukkip", "\u3164", "p\u0456kku-cli",
+        ],
+    )  # fmt: skip
+    def test_client_id_that_could_pass_for_another_is_refused(self, client_id: str) -> None:
+        assert refusal(start_login, client_id)[0] == "invalid_request"
+        assert not DeviceCode.objects.exists()
+
+    @pytest.mark.parametrize("client_id", ["c" * 191, "Ada's laptop", "~!", "<b>"])
     def test_any_other_client_id_is_taken(self, client_id: str) -> None:
         assert row_of(start_login(client_id)).client_id == client_id
 

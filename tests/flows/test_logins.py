@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from pikku_auth import signals
+from pikku_auth.conf import conf
 from pikku_auth.core.secrets import generate
 from pikku_auth.exceptions import DeviceFlowError, InvalidInput, InvalidToken
 from pikku_auth.flows import (
@@ -273,10 +274,49 @@ class TestRenewal:
         assert renewed.renewed_at == NOW + DAY
         assert renewed.created_at == NOW
 
-    def test_a_login_in_daily_use_never_ends(self, issued: IssuedLogin) -> None:
-        for day in range(1, 60):
+    def test_login_in_daily_use_ends_after_ninety_days(self, issued: IssuedLogin) -> None:
+        end = NOW + 90 * DAY
+        for day in range(1, 90):
             self.use(issued, NOW + day * DAY)
-        assert verify(issued, NOW + 60 * DAY)
+        assert row(issued).expires_at == row(issued).max_expires_at == end
+        assert verify(issued, end - timedelta(microseconds=1))
+        assert reason(issued, end) == "expired"
+        assert not live_logins(issued.login.user, now=end)
+
+    def test_login_in_daily_use_never_ends_where_the_host_says_so(
+        self, issued: IssuedLogin
+    ) -> None:
+        with pikku_settings(LOGIN_MAX_LIFETIME=None):
+            for day in range(1, 100):
+                self.use(issued, NOW + day * DAY)
+            assert verify(issued, NOW + 100 * DAY)
+            assert row(issued).max_expires_at is None
+            assert live_logins(issued.login.user, now=NOW + 100 * DAY)
+
+    def test_shorter_longest_life_ends_older_logins_at_once(self, issued: IssuedLogin) -> None:
+        with pikku_settings(LOGIN_MAX_LIFETIME=2 * DAY):
+            assert verify(issued, NOW + DAY)
+            assert reason(issued, NOW + 2 * DAY) == "expired"
+            assert not live_logins(issued.login.user, now=NOW + 2 * DAY)
+
+    def test_new_login_lives_no_longer_than_the_longest_life(self, make_user: MakeUser) -> None:
+        with pikku_settings(LOGIN_MAX_LIFETIME=DAY):
+            assert logged_in(make_user("grace"), now=NOW).login.expires_at == NOW + DAY
+
+    @pytest.mark.parametrize(
+        ("lifetime", "renewal"),
+        [
+            (WEEK, DAY),
+            (timedelta(minutes=14), timedelta(minutes=2)),
+            (timedelta(minutes=5), timedelta(minutes=1)),
+            (timedelta(minutes=1), timedelta(seconds=30)),
+        ],
+    )
+    def test_renewal_comes_once_in_a_seventh_of_the_life(
+        self, lifetime: timedelta, renewal: timedelta
+    ) -> None:
+        with pikku_settings(LOGIN_LIFETIME=lifetime):
+            assert conf.login_renewal == renewal
 
     def test_a_login_left_alone_for_a_week_does(self, issued: IssuedLogin) -> None:
         self.use(issued, NOW + DAY)
@@ -284,8 +324,8 @@ class TestRenewal:
 
     def test_how_often_and_how_long_are_settings(self, issued: IssuedLogin) -> None:
         hour = timedelta(hours=1)
-        with pikku_settings(LOGIN_RENEWAL=hour, LOGIN_LIFETIME=2 * DAY):
-            assert self.use(issued, NOW + hour).expires_at == NOW + hour + 2 * DAY
+        with pikku_settings(LOGIN_LIFETIME=7 * hour):
+            assert self.use(issued, NOW + hour).expires_at == NOW + 8 * hour
 
     def test_it_never_moves_past_revoking(self, issued: IssuedLogin) -> None:
         verify(issued, NOW + 2 * DAY)

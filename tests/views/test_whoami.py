@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from pikku_auth.flows import IssuedKey, revoke_key
-from tests.conftest import dump_of_tables
+from tests.conftest import dump_of_tables, pikku_settings
 from tests.logins import bearer, browser_of, logged_in, post
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +35,7 @@ def test_a_key_is_its_service_user(mint: Mint) -> None:
         "service_user": "sandbox-runtime",
         "scopes": ["sandbox:read"],
         "expires_at": issued.key.expires_at.isoformat(),  # type: ignore[union-attr]
+        "max_expires_at": issued.key.expires_at.isoformat(),  # type: ignore[union-attr]
     }
 
 
@@ -50,6 +52,7 @@ def test_a_login_is_its_human(make_user: Any) -> None:
         "service_user": None,
         "scopes": ["sandbox:read"],
         "expires_at": issued.login.expires_at.isoformat(),
+        "max_expires_at": (issued.login.created_at + timedelta(days=90)).isoformat(),
     }
 
 
@@ -80,3 +83,11 @@ def test_it_is_only_read(mint: Mint) -> None:
     assert response.status_code == 404
     assert ask().status_code == ask(**{"x-api-key": "x"}).status_code == 401
     assert dump_of_tables() == before
+
+
+def test_login_that_may_be_used_for_ever_has_no_latest_end(make_user: Any) -> None:
+    issued = logged_in(make_user("ada"))
+    with pikku_settings(LOGIN_MAX_LIFETIME=None):
+        assert ask(**bearer(issued)).json()["max_expires_at"] is None
+        session = Client().get("/auth/get-session", headers=bearer(issued)).json()["session"]
+        assert session["maxExpiresAt"] is None
