@@ -25,11 +25,13 @@ class PikkuAuthConfig(AppConfig):
         from pikku_auth import checks
         from pikku_auth.backends import refuse_session
         from pikku_auth.checks.privileges import check_privileges
+        from pikku_auth.checks.transport import check_transport
         from pikku_auth.flows import accounts, sign_in, tickets, usage
 
         register(checks.check_settings, Tags.security)
         register(checks.check_host, Tags.security)
         register(check_privileges, Tags.database)
+        register(check_transport, Tags.security, deploy=True)
         user_logged_in.connect(refuse_session, dispatch_uid="pikku_auth.refuse_session")
         user_logged_in.connect(sign_in.note_sign_in, dispatch_uid="pikku_auth.note_sign_in")
         user_logged_in.connect(

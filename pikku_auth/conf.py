@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "MAP_LOGIN": None,
     "MAX_KEY_LIFETIME": None,
     "NUM_PROXIES": 0,
+    "REQUIRE_HTTPS": False,
     "SCOPES": None,
     "SERVICE_USER_FACTORY": "pikku_auth.flows.accounts.create_user",
     "SIGN_IN_MAX_AGE": None,
@@ -134,6 +135,11 @@ class Settings:
     @property
     def num_proxies(self) -> int:
         return int(self._get("NUM_PROXIES"))
+
+    @property
+    def require_https(self) -> bool:
+        """Whether a credential that came over plain HTTP is refused."""
+        return bool(self._get("REQUIRE_HTTPS"))
 
     @property
     def scopes(self) -> dict[str, list[str]] | None:

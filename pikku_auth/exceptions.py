@@ -71,6 +71,14 @@ class OriginNotAllowed(Refused):
     detail = _("This site may not connect here.")
 
 
+class HTTPSRequired(Refused):
+    """The credential came over plain HTTP, where others can read it."""
+
+    code = "https_required"
+    status = 403
+    detail = _("Send this over https. The credential was readable on its way here: replace it.")
+
+
 class NotAuthenticated(Refused):
     """There is no credential where one is demanded (RFC 6750, 3.1)."""
 

@@ -232,6 +232,7 @@ _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "MAP_LOGIN": _is_hook,
     "MAX_KEY_LIFETIME": _is_lifetime,
     "NUM_PROXIES": _is_number_of_proxies,
+    "REQUIRE_HTTPS": _is_bool,
     "SCOPES": _is_vocabulary,
     "SOCKET_RECHECK": _is_positive,
     "UNSCOPED_VIEWS": _is_closed_or_open,

@@ -48,6 +48,12 @@ def parse_address(text: str | None) -> IPv4Address | IPv6Address | None:
     return address
 
 
+def is_loopback(address: str | None) -> bool:
+    """Whether the peer is on the same machine."""
+    parsed = parse_address(address)
+    return parsed is not None and parsed.is_loopback
+
+
 def client_address(
     remote_addr: str | None, forwarded_for: str | None, *, num_proxies: int
 ) -> str | None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from pikku_auth import signals
 from pikku_auth.conf import conf
 from pikku_auth.core.secrets import digest_of
-from pikku_auth.exceptions import InvalidToken
+from pikku_auth.exceptions import InvalidToken, Refused
 from pikku_auth.flows import usage
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import Place, in_place, place_of, primary
@@ -173,12 +173,14 @@ def open_logins(users: Iterable[Any], *, now: datetime | None = None) -> QuerySe
     return rows.filter(~is_over(now or timezone.now()), user__in=users, revoked_at=None)
 
 
-def refuse_login(reason: str, login: LoginSession | None, ip: str | None) -> NoReturn:
+def refuse_login(
+    reason: str, login: LoginSession | None, ip: str | None, refusal: Refused | None = None
+) -> NoReturn:
     """Tell the log and the signal why, and the caller what it may know.
 
-    :raises InvalidToken: always.
+    :raises Refused: ``refusal``, or else ``InvalidToken``.
     """
     level = logging.INFO if login is None else logging.WARNING
     logger.log(level, "Login refused: %s (%s, from %s)", reason, login or "no such login", ip)
     signals.login_refused.send_robust(sender=LoginSession, login=login, reason=reason, ip=ip)
-    raise InvalidToken(reason)
+    raise refusal or InvalidToken(reason)

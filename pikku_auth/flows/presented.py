@@ -10,36 +10,55 @@ from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from django.http import HttpRequest
+from django.http.request import split_domain_port
 
 from pikku_auth.conf import conf
-from pikku_auth.core.networks import client_address
+from pikku_auth.core.networks import client_address, is_loopback
 from pikku_auth.core.secrets import has_prefix
 from pikku_auth.flows.logins import token_digest
 from pikku_auth.flows.verification import key_digest
 
+_LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 _BEARER = re.compile(r"bearer +([^\s,]+)", re.IGNORECASE)
 _NO_TOKEN = re.compile(r"[^0-9A-Za-z._~+/-]+")
 """What no token has in it (RFC 6750, 2.1), so that the tokens of others are words, too."""
 
 
 class Presented(NamedTuple):
-    """The credential of a request; ``digest`` is ``None`` if it is malformed."""
+    """The credential of a request; ``digest`` is ``None`` if it is malformed.
+
+    ``is_exposed`` says that it came over plain HTTP, where ``REQUIRE_HTTPS`` forbids that.
+    """
 
     kind: Literal["key", "token"]
     digest: str | None
     ip: str | None
+    is_exposed: bool = False
 
 
 def presented_by(request: HttpRequest) -> Presented | None:
     """The credential in the headers of ``request``, or ``None`` if there is none of ours."""
     if is_key_presented(request):
         digest = key_digest(request.META[conf.key_header_meta])
-        return Presented("key", digest, address_of(request))
+        return Presented("key", digest, address_of(request), is_exposed(request))
     if is_token_presented(request):
         # A key in this header has no digest of a token, and is refused:
         # one kind of credential per header.
-        return Presented("token", token_digest(bearer_of(request)), address_of(request))
+        digest = token_digest(bearer_of(request))
+        return Presented("token", digest, address_of(request), is_exposed(request))
     return None
+
+
+def is_exposed(request: HttpRequest) -> bool:
+    """Whether others may have read the request on its way, which ``REQUIRE_HTTPS`` forbids.
+
+    A program that calls ``http://localhost`` on the same machine sends nothing over a network. A
+    proxy on the same machine does, and passes on the name that its caller asked for.
+    """
+    if not conf.require_https or request.is_secure():
+        return False
+    host, _ = split_domain_port(request.META.get("HTTP_HOST", ""))
+    return not (host in _LOOPBACK and is_loopback(request.META.get("REMOTE_ADDR")))
 
 
 def is_presented(request: HttpRequest) -> bool:

@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NoReturn
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 
-from pikku_auth.exceptions import Refused
-from pikku_auth.flows.logins import verify_login
+from pikku_auth.exceptions import HTTPSRequired, Refused
+from pikku_auth.flows.leaks import find_leaked
+from pikku_auth.flows.logins import refuse_login, verify_login
 from pikku_auth.flows.mapping import amapped, mapped
+from pikku_auth.flows.outage import outage_is_not_a_refusal
 from pikku_auth.flows.presented import Presented, presented_by
-from pikku_auth.flows.verification import verify_digest
+from pikku_auth.flows.verification import refuse_key, verify_digest
+from pikku_auth.models import LoginSession
 from pikku_auth.principal import Principal
 
 _DECISION = "_pikku_auth_decision"
@@ -64,8 +68,23 @@ async def aresolve(request: HttpRequest, *, now: datetime | None = None) -> Prin
 
 
 def _verify(presented: Presented, now: datetime | None) -> Principal:
+    if presented.is_exposed:
+        _refuse_exposed(presented)
     verify = verify_digest if presented.kind == "key" else verify_login
     return verify(presented.digest, ip=presented.ip, now=now)
+
+
+def _refuse_exposed(presented: Presented) -> NoReturn:
+    """Refuse a credential that came over plain HTTP, and name it in the log: it must be replaced.
+
+    :raises HTTPSRequired: always, unless the database can't be asked.
+    """
+    refusal, digest, ip = HTTPSRequired("plain_http"), presented.digest, presented.ip
+    with outage_is_not_a_refusal():
+        found = find_leaked([digest]) if digest else None
+    if isinstance(found, LoginSession):
+        refuse_login(refusal.reason, found, ip, refusal)
+    refuse_key(refusal, found, ip)
 
 
 @contextmanager

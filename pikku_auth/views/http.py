@@ -13,10 +13,16 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from pikku_auth.exceptions import DeviceFlowError, InvalidKey, InvalidToken, Refused
-from pikku_auth.flows import Origin
+from pikku_auth.exceptions import (
+    DeviceFlowError,
+    HTTPSRequired,
+    InvalidKey,
+    InvalidToken,
+    Refused,
+)
+from pikku_auth.flows import Origin, resolve
 from pikku_auth.flows.outage import outage_is_not_a_refusal
-from pikku_auth.flows.presented import address_of
+from pikku_auth.flows.presented import address_of, is_exposed
 from pikku_auth.origins import is_trusted, scheme_and_host
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -59,6 +65,7 @@ def endpoint(*methods: str) -> Callable[[View], View]:
             try:
                 _check_method(request, methods)
                 _check_origin(request)
+                _check_transport(request)
                 with outage_is_not_a_refusal():
                     response = view(request)
             except Answer as answer:
@@ -208,7 +215,16 @@ def _check_origin(request: HttpRequest) -> None:
         raise Answer(plain_error(403, "INVALID_ORIGIN", "Invalid origin"))
 
 
+def _check_transport(request: HttpRequest) -> None:
+    """What these endpoints give and take is a credential, also where none is in the headers."""
+    if is_exposed(request):
+        resolve(request)  # logs whose credential was exposed
+        raise HTTPSRequired
+
+
 def _refusal(refusal: Refused) -> HttpResponse:
+    if isinstance(refusal, HTTPSRequired):
+        return oauth_error(DeviceFlowError("invalid_request", str(refusal), refusal.status))
     if isinstance(refusal, InvalidKey | InvalidToken):
         response = plain_error(401, "UNAUTHORIZED", "Unauthorized")
         response["WWW-Authenticate"] = 'Bearer realm="api"'

@@ -13,11 +13,11 @@ from django.http import HttpRequest
 from pikku_auth.contrib.channels.database import as_in_a_request
 from pikku_auth.contrib.channels.scope import Scope
 from pikku_auth.core.subprotocols import tickets_in
-from pikku_auth.exceptions import InvalidTicket, OriginNotAllowed
+from pikku_auth.exceptions import HTTPSRequired, InvalidTicket, OriginNotAllowed
 from pikku_auth.flows import aresolve, redeem_ticket
 from pikku_auth.flows.mapping import amapped
-from pikku_auth.flows.presented import address_of
-from pikku_auth.flows.tickets import ticket_digest
+from pikku_auth.flows.presented import address_of, is_exposed
+from pikku_auth.flows.tickets import refuse_ticket, ticket_digest
 from pikku_auth.origins import is_trusted
 from pikku_auth.principal import Principal
 
@@ -58,6 +58,8 @@ async def decide(
 async def _holder_of(tickets: Sequence[str | None], request: HttpRequest) -> Principal | None:
     if not tickets:
         return None
+    if is_exposed(request):
+        refuse_ticket(HTTPSRequired("plain_http"), None, address_of(request))
     if len(tickets) > 1:
         raise InvalidTicket("repeated")
     principal = await sync_to_async(redeem_ticket)(tickets[0], ip=address_of(request))
