@@ -60,16 +60,16 @@ def read_until(file: int, text: str, *, goes_on: Callable[[], bool] = lambda: Tr
     end, shown = time.monotonic() + PATIENCE, b""
     while text.encode() not in shown:
         is_last = not goes_on() or time.monotonic() > end
-        more = read_now(file)
-        assert more or not is_last, f"{text!r} is not in {shown!r}"
-        shown += more
+        if select.select([file], [], [], 0.1)[0]:
+            more = read_now(file)
+            is_last = not more
+            shown += more
+        assert not is_last, f"{text!r} is not in {shown!r}"
     return shown.decode(errors="replace")
 
 
 def read_now(file: int) -> bytes:
-    """Read what is there, or comes in a moment."""
-    if not select.select([file], [], [], 0.1)[0]:
-        return b""
+    """Read what is there: nothing is at the end."""
     try:
         return os.read(file, 4096)
     except OSError:  # what Linux says when nobody has the other end of a terminal open
