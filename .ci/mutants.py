@@ -122,7 +122,7 @@ def of_pile(pile: list[Any], size: int, dice: random.Random) -> list[Mutant]:
         changed = module.deep_replace(mutation.original_node, mutation.mutated_node).code
         with contextlib.suppress(SyntaxError):
             found = mutant(path, code, changed)
-            if bodies(code, path) != bodies(changed, path):  # not only a default or an annotation
+            if what_runs(code, path) != what_runs(changed, path):
                 chosen[found.id] = found
     return list(chosen.values())
 
@@ -151,7 +151,17 @@ def bodies(code: str, path: str) -> dict[str, CodeType]:
     return {inner.co_qualname: inner for inner in walk(compile(code, str(ROOT / path), "exec"))}
 
 
-def infect(mutant: Mutant) -> None:
+def infect(mutant: Mutant) -> Nondef what_runs(code: str, path: str) -> dict[str, Any]:
+    """The functions' instructions without their lines: a default or a class's body is not here."""
+
+    def plain(code: CodeType) -> list[Any]:
+        consts = [plain(it) if isinstance(it, CodeType) else repr(it) for it in code.co_consts]
+        return [code.co_code, code.co_names, code.co_varnames, consts]
+
+    return {name: plain(code) for name, code in bodies(code, path).items()}
+
+
+e:
     """Exchange the code of the function that the mutant is in, wherever it is referred to."""
     healthy = bodies((ROOT / mutant.path).read_text(), mutant.path)
     sick = bodies(mutant.code, mutant.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,9 +27,14 @@ def the_readmes_view() -> str:
 
 @pytest.mark.timeout(600)
 def test_documented_names_satisfy_strict_mypy(tmp_path: Path) -> None:
-    """One call with the project's own configuration, so that it shares mypy's cache."""
+    """One call with the project's own configuration, so that it shares mypy's cache.
+
+    As in a host, findings in the package itself don't count: the check of types has those.
+    """
     readme = tmp_path / "readme.py"
     readme.write_text(the_readmes_view())
     mypy = [sys.executable, "-m", "mypy", "--no-error-summary", "tests/typed_host", str(readme)]
     found = subprocess.run(mypy, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (found.stdout, found.stderr, found.returncode) == ("", "", 0)
+    assert (found.stderr, found.returncode in {0, 1}) == ("", True)
+    findings = found.stdout.splitlines()
+    assert [line for line in findings if re.match(r"tests/typed_host|\S*readme\.py", line)] == []
