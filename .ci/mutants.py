@@ -151,7 +151,7 @@ def bodies(code: str, path: str) -> dict[str, CodeType]:
     return {inner.co_qualname: inner for inner in walk(compile(code, str(ROOT / path), "exec"))}
 
 
-def infect(mutant: Mutant) -> Nondef what_runs(code: str, path: str) -> dict[str, Any]:
+def what_runs(code: str, path: str) -> dict[str, Any]:
     """The functions' instructions without their lines: a default or a class's body is not here."""
 
     def plain(code: CodeType) -> list[Any]:
@@ -161,7 +161,7 @@ def infect(mutant: Mutant) -> Nondef what_runs(code: str, path: str) -> dict[str
     return {name: plain(code) for name, code in bodies(code, path).items()}
 
 
-e:
+def infect(mutant: Mutant) -> None:
     """Exchange the code of the function that the mutant is in, wherever it is referred to."""
     healthy = bodies((ROOT / mutant.path).read_text(), mutant.path)
     sick = bodies(mutant.code, mutant.path)
