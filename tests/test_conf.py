@@ -13,6 +13,7 @@ from pytest_django import Settings
 
 from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.flows.accounts import create_user
+from pikku_auth.flows.login_scopes import default_login_scopes
 from tests import mappings
 
 DOCS = Path(__file__).parent.parent / "docs" / "settings.md"
@@ -29,6 +30,7 @@ TABLE: list[tuple[str, Any, Any, Any]] = [
     ("LAST_USED_RESOLUTION", timedelta(minutes=1), timedelta(hours=1), timedelta(hours=1)),
     ("LOGIN_LIFETIME", timedelta(days=7), timedelta(hours=8), timedelta(hours=8)),
     ("LOGIN_PREFIX", "pks", "acme", "acme"),
+    ("LOGIN_SCOPES", default_login_scopes, ["sandbox:read"], ["sandbox:read"]),
     ("LOGIN_MAX_LIFETIME", timedelta(days=90), None, None),
     ("MAP_KEY", None, "tests.mappings.note", mappings.note),
     ("MAP_LOGIN", None, "tests.mappings.anote", mappings.anote),
