@@ -161,16 +161,20 @@ def what_runs(code: str, path: str) -> dict[str, Any]:
     return {name: plain(code) for name, code in bodies(code, path).items()}
 
 
-def infect(mutant: Mutant) -> None:
-    """Exchange the code of the function that the mutant is in, wherever it is referred to."""
+def functions_of(path: str) -> list[FunctionType]:
+    """Every function that the module has made, wherever it is referred to."""
+    file = str(ROOT / path)
+    functions = (found for found in gc.get_objects() if isinstance(found, FunctionType))
+    return [found for found in functions if found.__code__.co_filename == file]
+
+
+def infect(mutant: Mutant, functions: list[FunctionType]) -> None:
+    """Exchange the code of the function that the mutant is in."""
     healthy = bodies((ROOT / mutant.path).read_text(), mutant.path)
     sick = bodies(mutant.code, mutant.path)
     changed = {name: sick[name] for name in healthy if healthy[name] != sick[name]}
-    for found in gc.get_objects():
-        if isinstance(found, FunctionType) and found.__code__.co_filename == str(
-            ROOT / mutant.path
-        ):
-            found.__code__ = changed.get(found.__code__.co_qualname, found.__code__)
+    for found in functions:
+        found.__code__ = changed.get(found.__code__.co_qualname, found.__code__)
 
 
 # --- Which tests run which lines -----------------------------------------------------------
@@ -287,6 +291,9 @@ class Ward:
     def pytest_runtestloop(self, session: Any) -> bool:
         self.items = {item.nodeid: item for item in session.items}
         self.make_database(session)
+        self.functions = {path: functions_of(path) for path in TARGETS}
+        gc.collect()
+        gc.freeze()  # what the collector touches, a fork has to copy
         for mutant in self.mutants:
             self.examine(mutant)
         return True
@@ -350,7 +357,7 @@ class Ward:
         os.setsid()
         try:
             if mutant is not None:
-                infect(mutant)
+                infect(mutant, self.functions[mutant.path])
             for item, following in zip(items, [*items[1:], items[0]], strict=True):
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
                 if self.failed:
@@ -363,13 +370,13 @@ class Ward:
 
 
 def fingerprint(test: str) -> str:
-    """A digest of the test function's source and of its case's name."""
+    """A digest of what the test function does; its case is in its name."""
     path, _, rest = test.partition("::")
     name = rest.partition("[")[0].rpartition("::")[2]
     if (ROOT / path).is_file():
         for node in ast.walk(ast.parse((ROOT / path).read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
-                return digest(ast.dump(node))
+                return digest(ast.dump(ast.Module(node.body, [])))
     return ""
 
 
