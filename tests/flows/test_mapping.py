@@ -201,6 +201,19 @@ class TestALogin:
         with mapping("reject"), pytest.raises(InvalidToken):
             ask(RequestFactory().get("/", headers=bearer(issued)))
 
+    def test_listeners_learn_which_login_the_mapping_rejected(self, make_user: Any) -> None:
+        heard: list[Any] = []
+
+        def hear(login: Any, reason: str, ip: str, **_: Any) -> None:
+            heard.append((login, reason, ip))
+
+        signals.login_refused.connect(hear)
+        issued = logged_in(make_user())
+        with mapping("reject"), pytest.raises(InvalidToken):
+            resolve(RequestFactory().get("/", headers=bearer(issued)))
+        signals.login_refused.disconnect(hear)
+        assert heard == [(issued.login, "rejected_by_mapping", "127.0.0.1")]
+
     def test_makes_no_mistake_of_the_keys(self, make_user: Any) -> None:
         issued = logged_in(make_user())
         with mapping("mistake"), pytest.raises(TypeError, match="MAP_LOGIN"):

@@ -230,6 +230,13 @@ def test_a_dead_key_cannot_be_rotated_and_nothing_is_made(
     assert APIKey.objects.count() == keys
 
 
+def test_rotated_key_that_is_dead_names_its_successor(mint: Callable[..., IssuedKey]) -> None:
+    old = mint(now=NOW).key
+    successor = rotate_key(old, overlap=None, now=NOW).key
+    with pytest.raises(KeyNotLive, match=f"was rotated already: its successor is {successor}"):
+        rotate_key(APIKey.objects.get(pk=old.pk), overlap=HOUR, now=NOW + HOUR)
+
+
 def test_a_key_can_be_rotated_until_the_microsecond_it_expires(
     mint: Callable[..., IssuedKey],
 ) -> None:
