@@ -14,7 +14,16 @@ from django.core.checks import Warning as CheckWarning
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import RequestFactory
+from django.urls import include, path, re_path
 from pytest_django import Settings
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.decorators import action, api_view, authentication_classes
+from rest_framework.permissions import AllowAny, IsAdminUser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.routers import SimpleRouter
+from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
 
 from pikku_auth import checks
 from pikku_auth.conf import DEFAULTS, conf
@@ -57,18 +66,32 @@ def locked_sqlite(**changes: Any) -> dict[str, dict[str, Any]]:
     return {"default": {**database, **changes}}
 
 
+def asking(*classes: str) -> dict[str, Any]:
+    """``REST_FRAMEWORK`` of a host whose views are for those who are signed in."""
+    return {
+        "DEFAULT_AUTHENTICATION_CLASSES": [*classes],
+        "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    }
+
+
+class SessionFirst(APIView):
+    authentication_classes = [SessionAuthentication, PikkuAuthentication]
+
+
 # What in a host's settings sets each check off, and it alone.
 SET_OFF: dict[str, dict[str, Any]] = {
     "pikku_auth.E001": {"PIKKU_AUTH": ["KEY_PREFIX"]},
     "pikku_auth.E002": {"PIKKU_AUTH": {"KEY_PREFX": "abc"}},
     "pikku_auth.E003": {"PIKKU_AUTH": {"KEY_PREFIX": "-"}},
     "pikku_auth.E005": {"AUTHENTICATION_BACKENDS": [MODEL_BACKEND]},
-    "pikku_auth.E006": {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION, OURS]}},
+    "pikku_auth.E006": {"REST_FRAMEWORK": asking(SESSION, OURS)},
     "pikku_auth.E007": {"USE_TZ": False},
     "pikku_auth.W008": {"PIKKU_AUTH": {"KEY_HEADER": "x-machine"}},
     "pikku_auth.W009": {"DATABASES": locked_sqlite()},
     "pikku_auth.E010": {"MIDDLEWARE": [MIDDLEWARE, AUTHENTICATION]},
     "pikku_auth.W013": {"USE_X_FORWARDED_HOST": True},
+    "pikku_auth.E015": {"ROOT_URLCONF": (path("", SessionFirst.as_view()),)},
+    "pikku_auth.W016": {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [OURS]}},
 }
 
 
@@ -209,7 +232,7 @@ def test_the_ids_are_numbered_without_a_gap_and_never_twice() -> None:
 
 def test_each_id_is_set_off_by_a_test() -> None:
     ids = re.findall(r'id="(pikku_auth\.[EW]\d{3})"', source_of_the_checks())
-    assert set(ids) == {*SET_OFF, "pikku_auth.E004", "pikku_auth.W014", "pikku_auth.W021"}
+    assert set(ids) == {*SET_OFF, "pikku_auth.E004", "pikku_auth.W014", "pikku_auth.W018"}
 
 
 OF_NINJA = ["pikku_auth.E011", "pikku_auth.W012"]
@@ -469,7 +492,7 @@ def test_our_backend_first_is_taken(settings: Settings, backends: Any) -> None:
     ],
 )
 def test_a_class_before_ours_is_named(settings: Settings, classes: Any) -> None:
-    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
+    settings.REST_FRAMEWORK = {**asking(), "DEFAULT_AUTHENTICATION_CLASSES": classes}
     (message,) = checks.check_host()
     assert message.id == "pikku_auth.E006"
     assert message.msg.startswith("SessionAuthentication comes before")
@@ -489,7 +512,7 @@ def test_a_class_before_ours_is_named(settings: Settings, classes: Any) -> None:
 def test_our_class_first_or_not_at_all_is_taken(
     settings: Settings, rest_framework: dict[str, Any]
 ) -> None:
-    settings.REST_FRAMEWORK = rest_framework
+    settings.REST_FRAMEWORK = {**asking(), **rest_framework}
     assert checks.check_host() == []
 
 
@@ -583,4 +606,92 @@ def test_database_whose_clock_never_changes_an_expiry_is_fine(
     settings: Settings, configured: dict[str, dict[str, Any]], routers: list[str]
 ) -> None:
     settings.DATABASES, settings.DATABASE_ROUTERS = configured, routers
+    assert checks.check_host() == []
+
+
+class OursFirst(APIView):
+    authentication_classes = [PikkuAuthentication, SessionAuthentication]
+
+
+class WithAnAction(ViewSet):
+    authentication_classes = [PikkuAuthentication]
+
+    @action(detail=False, authentication_classes=[SessionAuthentication, OursWithARealm])
+    def restart(self, request: Request) -> Response:
+        return Response()
+
+
+@api_view()
+@authentication_classes([SessionAuthentication, PikkuAuthentication])
+def decorated(request: Request) -> Response:
+    return Response()
+
+
+def of_a_router() -> Any:
+    router = SimpleRouter()
+    router.register("things", WithAnAction, basename="thing")
+    return router.urls
+
+
+OWN = [SessionAuthentication, PikkuAuthentication]
+VIEWS_OF_A_HOST: dict[str, tuple[Any, str]] = {
+    "a class": (path("", SessionFirst.as_view()), "SessionFirst"),
+    "a function": (path("", decorated), "decorated"),
+    "an argument": (path("", OursFirst.as_view(authentication_classes=OWN)), "OursFirst"),
+    "an action": (path("", include(of_a_router())), "WithAnAction"),
+    "an include": (path("a/", include([re_path("^b/$", SessionFirst.as_view())])), "SessionFirst"),
+}
+
+
+@pytest.mark.parametrize("case", VIEWS_OF_A_HOST)
+def test_a_view_that_asks_another_class_first_is_named(settings: Settings, case: str) -> None:
+    route, name = VIEWS_OF_A_HOST[case]
+    settings.ROOT_URLCONF = (path("ours/", OursFirst.as_view()), route, route)
+    (message,) = checks.check_views()
+    assert message.id == "pikku_auth.E015"
+    assert message.msg.startswith(f"{__name__}.{name} lists SessionAuthentication before")
+
+
+def test_a_view_with_the_default_list_is_not_named_twice(settings: Settings) -> None:
+    settings.REST_FRAMEWORK = asking(SESSION, OURS)
+    settings.ROOT_URLCONF = (path("", SessionFirst.as_view()),)
+    assert [message.id for message in checks.check_host()] == ["pikku_auth.E006"]
+    assert checks.check_views() == []
+
+
+def test_a_project_without_urls_has_no_views_to_check(settings: Settings) -> None:
+    del settings.ROOT_URLCONF
+    assert checks.check_views() == []
+
+
+ALLOW_ANY = "rest_framework.permissions.AllowAny"
+AUTHENTICATED = "rest_framework.permissions.IsAuthenticated"
+ALLOW_ANY_OR_STAFF = f"{__name__}.AnyOrStaff"
+AnyOrStaff = IsAdminUser | AllowAny
+
+
+@pytest.mark.parametrize(
+    ("classes", "ids"),
+    [
+        (None, ["pikku_auth.W016"]),
+        ([], ["pikku_auth.W016"]),
+        ([ALLOW_ANY], ["pikku_auth.W016"]),
+        ((ALLOW_ANY, ALLOW_ANY), ["pikku_auth.W016"]),
+        ([ALLOW_ANY_OR_STAFF], ["pikku_auth.W016"]),
+        ([AUTHENTICATED], []),
+        ([ALLOW_ANY, AUTHENTICATED], []),
+        (["rest_framework.permissions.IsAuthenticatedOrReadOnly"], []),
+    ],
+)
+@pytest.mark.parametrize("ours", [OURS, f"{__name__}.OursWithARealm"])
+def test_default_permissions_that_let_anybody_in_are_a_warning(
+    settings: Settings, classes: Any, ids: list[str], ours: str
+) -> None:
+    given = {} if classes is None else {"DEFAULT_PERMISSION_CLASSES": classes}
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [ours], **given}
+    assert [message.id for message in checks.check_host()] == ids
+
+
+def test_default_permissions_without_our_class_are_the_hosts_affair(settings: Settings) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION]}
     assert checks.check_host() == []

@@ -32,6 +32,7 @@ TABLE: list[tuple[str, Any, Any, Any]] = [
     ("LOGIN_PREFIX", "pks", "acme", "acme"),
     ("LOGIN_SCOPES", default_login_scopes, ["sandbox:read"], ["sandbox:read"]),
     ("LOGIN_MAX_LIFETIME", timedelta(days=90), None, None),
+    ("LOGIN_SCOPES", default_login_scopes, ["sandbox:read"], ["sandbox:read"]),
     ("MAP_KEY", None, "tests.mappings.note", mappings.note),
     ("MAP_LOGIN", None, "tests.mappings.anote", mappings.anote),
     ("MAX_KEY_LIFETIME", None, timedelta(days=30), timedelta(days=30)),

@@ -115,10 +115,10 @@ def test_device_login_begins_over_https_only() -> None:
 def test_deploying_without_https_is_warned_of(settings: Settings) -> None:
     def told() -> list[str]:
         found = run_checks(include_deployment_checks=True)
-        return [str(message.id) for message in found if message.id == "pikku_auth.W021"]
+        return [str(message.id) for message in found if message.id == "pikku_auth.W018"]
 
     assert told() == []
     with pikku_settings(REQUIRE_HTTPS=False):
-        assert told() == ["pikku_auth.W021"]
+        assert told() == ["pikku_auth.W018"]
         settings.SECURE_SSL_REDIRECT = True
         assert told() == []

@@ -28,6 +28,7 @@ ROOMS = {
         "origins",
         "refusals",
         "rest_framework",
+        "routes",
         "unscoped",
         "urls",
         "views",

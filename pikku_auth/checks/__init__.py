@@ -19,6 +19,7 @@ from rest_framework.settings import api_settings
 from pikku_auth.checks.databases import immediate_sqlite, naive_time
 from pikku_auth.checks.middleware import order_of_middleware
 from pikku_auth.checks.proxies import uncounted_proxies
+from pikku_auth.checks.views import anybody_comes_in, class_of_view_not_first
 from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.core.durations import require_positive
 from pikku_auth.core.permissions import normalise, unknown
@@ -52,12 +53,18 @@ def check_host(**_kwargs: object) -> list[CheckMessage]:
         *_missing_apps(),
         *_backend_not_first(),
         *_class_not_first(),
+        *anybody_comes_in(),
         *naive_time(),
         *_header_shown_in_debug(),
         *immediate_sqlite(),
         *uncounted_proxies(),
         *order_of_middleware(),
     ]
+
+
+def check_views(**_kwargs: object) -> list[CheckMessage]:
+    """Judge the views of REST framework in the URLconf."""
+    return [*class_of_view_not_first()]
 
 
 def check_ninja(**_kwargs: object) -> list[CheckMessage]:

@@ -46,7 +46,7 @@ def order_of_middleware() -> Iterator[CheckMessage]:
                 "API key or a login token it sees the user of the session, or nobody.",
                 hint=f"In MIDDLEWARE, list {our_name!r} before {name!r}, and after everything "
                 "that sets request.user.",
-                id="pikku_auth.W020",
+                id="pikku_auth.W017",
             )
 
 

@@ -20,6 +20,6 @@ def check_transport(**_kwargs: object) -> list[CheckMessage]:
             "others can read them.",
             hint="SECURE_SSL_REDIRECT = True. If a server in front of Django redirects, set "
             'PIKKU_AUTH = {"REQUIRE_HTTPS": True} and SECURE_PROXY_SSL_HEADER.',
-            id="pikku_auth.W021",
+            id="pikku_auth.W018",
         )
     ]

@@ -52,7 +52,7 @@ class TestTheCheck:
     @pytest.mark.parametrize("name", READ)
     def test_what_reads_the_user_belongs_behind_ours(self, settings: Any, name: str) -> None:
         settings.MIDDLEWARE = [AUTHENTICATION, name, OURS]
-        assert found() == [("pikku_auth.W020", name)]
+        assert found() == [("pikku_auth.W017", name)]
         settings.MIDDLEWARE = [AUTHENTICATION, OURS, name]
         assert found() == []
 

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
-from django.urls import URLResolver, get_resolver
 from ninja.operation import Operation
 
 from pikku_auth.contrib.ninja.api import PikkuNinjaAPI
 from pikku_auth.contrib.ninja.auth import PikkuAuth, guards_of
 from pikku_auth.contrib.ninja.served import operations_of
+from pikku_auth.routes import routes
 
 
 def check_apis(**_kwargs: object) -> list[CheckMessage]:
     """Judge every operation in the URLconf that ``PikkuAuth`` guards."""
-    if not getattr(settings, "ROOT_URLCONF", None):
-        return []
-    served = [op for view in _views(get_resolver().url_patterns) for op in operations_of(view)]
+    served = [operation for route in routes() for operation in operations_of(route.view)]
     guarded = [operation for operation in dict.fromkeys(served) if guards_of(operation)]
     return [*_not_first(guarded), *_not_ours(guarded)]
-
-
-def _views(patterns: Iterable[Any]) -> Iterator[Any]:
-    for entry in patterns:
-        if isinstance(entry, URLResolver):
-            yield from _views(entry.url_patterns)
-        else:
-            yield entry.callback
 
 
 def _not_first(operations: list[Operation]) -> Iterator[CheckMessage]:
