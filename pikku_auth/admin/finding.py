@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.contrib import messages
@@ -15,6 +17,20 @@ from django.views.decorators.debug import sensitive_post_parameters
 from pikku_auth.admin.base import WatchingAdmin, may_see
 from pikku_auth.core.secrets import found_in
 from pikku_auth.flows.leaks import digests_of, find_leaked
+from pikku_auth.views.http import forget_body
+
+
+def _digested(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """``view`` with the digests in place of the secret, which no error report can show then."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest) -> HttpResponse:
+        post = request.POST.copy()
+        post.setlist("digest", digests_of("".join(post.pop("secret", [])[-1:])))
+        forget_body(request, post)
+        return view(request)
+
+    return wrapped
 
 
 class FindingAdmin(WatchingAdmin):
@@ -22,7 +38,9 @@ class FindingAdmin(WatchingAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         # Outermost: asking who it is may fail already, and the report would have the secret.
-        find = sensitive_post_parameters("secret")(self.admin_site.admin_view(self.find_view))
+        find = sensitive_post_parameters("secret")(
+            _digested(self.admin_site.admin_view(self.find_view))
+        )
         name = f"{self.opts.app_label}_{self.opts.model_name}_find"
         return [path("find/", find, name=name), *super().get_urls()]
 
@@ -32,7 +50,7 @@ class FindingAdmin(WatchingAdmin):
             return HttpResponseNotAllowed(["POST"])
         if not self.has_view_permission(request):
             raise PermissionDenied
-        found = find_leaked(digests_of(request.POST.get("secret", "")))
+        found = find_leaked(request.POST.getlist("digest"))
         if found is None or not may_see(self.admin_site, type(found), request):
             told = _("No key and no login here has that secret. Was it copied in full?")
             self.message_user(request, told, messages.WARNING)

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 
 from pikku_auth.exceptions import (
@@ -137,7 +137,15 @@ def read_json_or_form(request: HttpRequest) -> dict[str, Any]:
             raise DeviceFlowError("invalid_request", f"{name} must not be repeated")
         if given:
             found[name] = given[0]
+    forget_body(request)
     return found
+
+
+def forget_body(request: HttpRequest, post: QueryDict | None = None) -> None:
+    """Leave ``post`` alone of a body that was read: error reports show what is there."""
+    sent: Any = request
+    sent.POST = QueryDict() if post is None else post
+    sent._body = b""  # noqa: SLF001  # what HttpRequest.body gives once it was read
 
 
 def wrong_fields(
@@ -174,6 +182,7 @@ def _members(request: HttpRequest) -> dict[str, Any]:
         return {}
     try:
         members = json.loads(request.body)
+        forget_body(request)
     except (ValueError, RecursionError):
         raise Answer(plain_error(400, "BAD_REQUEST", "Invalid JSON in request body")) from None
     if not isinstance(members, dict):
