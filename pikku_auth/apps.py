@@ -31,6 +31,7 @@ class PikkuAuthConfig(AppConfig):
         register(checks.check_settings, Tags.security)
         register(checks.check_host, Tags.security)
         register(checks.check_views, Tags.urls)
+        register(checks.check_versions, Tags.security)
         register(check_privileges, Tags.database)
         register(check_transport, Tags.security, deploy=True)
         user_logged_in.connect(refuse_session, dispatch_uid="pikku_auth.refuse_session")

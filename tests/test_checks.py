@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
 from pikku_auth import checks
+from pikku_auth.checks import versions
 from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.flows import IssuedKey, resolve
 from pikku_auth.rest_framework import PikkuAuthentication
@@ -58,6 +60,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
 def _plain_sqlite(settings: Settings) -> None:
     """Whatever database the suite runs on, a clean project here is the same."""
     settings.DATABASES = {"default": {"ENGINE": SQLITE}}
+
+
+@pytest.fixture(autouse=True)
+def _mended_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever versions the suite runs on, a clean project here has no known hole."""
+    install(monkeypatch)
+
+
+def install(
+    monkeypatch: pytest.MonkeyPatch, django: tuple[int, ...] = (6, 1, 0), requests: str = "2.34.2"
+) -> None:
+    monkeypatch.setattr(versions, "django", SimpleNamespace(VERSION=(*django, "final", 0)))
+    monkeypatch.setattr(versions, "version", {"requests": requests}.__getitem__)
 
 
 def locked_sqlite(**changes: Any) -> dict[str, dict[str, Any]]:
@@ -200,6 +215,42 @@ def test_proxy_that_is_not_counted_is_told(
     assert [message.id for message in checks.check_host()] == told
 
 
+@pytest.mark.parametrize(
+    ("installed", "hint"),
+    [
+        ((5, 2, 0), "Django>=5.2.13,<5.3"),
+        ((5, 2, 12), "Django>=5.2.13,<5.3"),
+        ((5, 2, 13), None),
+        ((6, 0, 3), "Django>=6.0.4,<6.1"),
+        ((6, 0, 4), None),
+        ((6, 1, 0), None),
+        ((7, 0, 0), None),
+    ],
+)
+def test_django_with_a_known_hole_is_told_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, installed: tuple[int, ...], hint: str | None
+) -> None:
+    install(monkeypatch, django=installed)
+    found = [(message.id, message.hint) for message in checks.check_versions()]
+    assert found == ([("pikku_auth.W019", f'pip install "{hint}"')] if hint else [])
+
+
+@pytest.mark.parametrize(
+    ("installed", "told"),
+    [
+        ("2.31.0", ["pikku_auth.W020"]),
+        ("2.32.3", ["pikku_auth.W020"]),
+        ("2.32.4", []),
+        ("3.0.0rc1", []),
+    ],
+)
+def test_requests_with_a_known_hole_is_told(
+    monkeypatch: pytest.MonkeyPatch, installed: str, told: list[str]
+) -> None:
+    install(monkeypatch, requests=installed)
+    assert [message.id for message in checks.check_versions()] == told
+
+
 @pytest.mark.parametrize("app", ["django.contrib.auth", "django.contrib.contenttypes"])
 def test_a_missing_app_is_named_and_the_hint_says_where_it_goes(
     settings: Settings, app: str
@@ -232,20 +283,17 @@ def test_the_ids_are_numbered_without_a_gap_and_never_twice() -> None:
 
 def test_each_id_is_set_off_by_a_test() -> None:
     ids = re.findall(r'id="(pikku_auth\.[EW]\d{3})"', source_of_the_checks())
-    assert set(ids) == {
-        *SET_OFF,
-        "pikku_auth.E004",
-        "pikku_auth.W014",
-        "pikku_auth.W017",  # in tests/plain_django
-        "pikku_auth.W018",
-    }
+    assert set(ids) == {*SET_OFF, *SET_OFF_BELOW, *SET_OFF_ELSEWHERE}
 
 
+SET_OFF_BELOW = [f"pikku_auth.{check}" for check in ("E004", "W014", "W018", "W019", "W020")]
+SET_OFF_ELSEWHERE = ["pikku_auth.W017"]
+"""In ``tests/plain_django``."""
 OF_NINJA = ["pikku_auth.E011", "pikku_auth.W012"]
 """Set off in ``tests/ninja``."""
 
 
-@pytest.mark.parametrize("check_id", [*SET_OFF, "pikku_auth.E004", *OF_NINJA])
+@pytest.mark.parametrize("check_id", [*SET_OFF, *SET_OFF_BELOW, *SET_OFF_ELSEWHERE, *OF_NINJA])
 def test_each_id_has_a_row_in_the_docs(check_id: str) -> None:
     assert re.search(rf"^\|.*`{check_id}`.*\|", DOCS.read_text(), re.MULTILINE)
 
@@ -360,6 +408,7 @@ BAD_VALUES: dict[str, list[Any]] = {
     "MAP_KEY": ["nowhere.at_all", "pikku_auth.conf.DEFAULTS", 5],
     "MAP_LOGIN": ["nowhere.at_all", "pikku_auth.conf.DEFAULTS", 5],
     "MAX_KEY_LIFETIME": NO_LIFETIMES,
+    "REQUIRE_HTTPS": [None, 1, "yes"],
     "NUM_PROXIES": [-1, 1.0, "1", True, None],
     "SCOPES": [
         "sandbox:read",
@@ -404,6 +453,7 @@ GOOD_VALUES: dict[str, list[Any]] = {
     "MAP_KEY": [None, "pikku_auth.conf.normalise"],
     "MAP_LOGIN": [None, "pikku_auth.conf.normalise"],
     "MAX_KEY_LIFETIME": [None, timedelta(days=30)],
+    "REQUIRE_HTTPS": [True, False],
     "NUM_PROXIES": [0, 1, 7],
     "SCOPES": [None, {}, [], {"sandbox": ["read"]}, ["sandbox:read", "user:read"]],
     "SOCKET_RECHECK": [timedelta(milliseconds=50), timedelta(minutes=5)],

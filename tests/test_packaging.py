@@ -49,22 +49,19 @@ def test_only_three_packages_come_along() -> None:
 @pytest.mark.parametrize(
     ("name", "version", "accepted"),
     [
-        ("Django", "5.2.12", False),
-        ("Django", "5.2.13", True),
-        ("Django", "6.0", False),
-        ("Django", "6.0.3", False),
-        ("Django", "6.0.4", True),
-        ("Django", "6.1", True),
+        ("Django", "5.1.9", False),
+        ("Django", "5.2", True),
+        ("Django", "5.2.12", True),
+        ("Django", "6.0.3", True),
         ("Django", "6.2", True),
         ("djangorestframework", "3.15.2", False),
         ("djangorestframework", "3.16.0", True),
-        ("requests", "2.32.3", False),
-        ("requests", "2.32.4", True),
+        ("requests", "2.30.0", False),
+        ("requests", "2.31.0", True),
     ],
 )
-def test_a_version_with_a_known_hole_is_not_accepted(
-    name: str, version: str, accepted: bool
-) -> None:
+def test_every_version_that_works_is_accepted(name: str, version: str, accepted: bool) -> None:
+    """Also one with a known hole: a check warns of it, and a pinned project can be installed."""
     assert requirements()[name].specifier.contains(version) is accepted
 
 

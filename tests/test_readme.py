@@ -24,11 +24,20 @@ def free_port() -> int:
 
 def paste(project: Path) -> None:
     """Append the README's Python blocks to the files that they name."""
-    settings, urls = examples("README.md")
-    for name, text in (("settings.py", settings), ("urls.py", urls)):
-        assert text.startswith(f"# {name}, at the end\n")
+    settings, new, urls = examples("README.md")
+    for name, text in (("settings.py", settings), ("settings.py", new), ("urls.py", urls)):
+        assert text.startswith(f"# {name}")
         with (project / "site_" / name).open("a") as file:
             file.write(f"\n{text}")
+
+
+def paste_login(project: Path) -> None:
+    """Do what the README says of the login, too."""
+    mounted, url = re.findall(r'`(path\("auth/".*?\)\)|LOGIN_URL = .*?)`', text_of("README.md"))
+    with (project / "site_" / "settings.py").open("a") as settings:
+        settings.write(f"\n{url}\n")
+    with (project / "site_" / "urls.py").open("a") as urls:
+        urls.write(f"\nfrom django.urls import include\nurlpatterns += [{mounted}]\n")
 
 
 CURL = f"""#!{sys.executable}
@@ -83,6 +92,28 @@ def test_the_example_works_as_pasted(tmp_path: Path) -> None:
     assert console.splitlines()[-1] in output
 
 
+def test_the_login_can_be_mounted_as_it_says(tmp_path: Path) -> None:
+    run("python -m django startproject site_ .", tmp_path)
+    paste(tmp_path)
+    paste_login(tmp_path)
+    (tmp_path / "ask.py").write_text(
+        """
+from django.test import Client
+code = Client().post("/auth/device/code", {"client_id": "x"}, "application/json")
+page = Client().get(code.json()["verification_uri_complete"], follow=True)
+print("ANSWERS", page.redirect_chain[0][1], page.status_code, page.request["PATH_INFO"])
+"""
+    )
+    output = run(
+        "export PYTHONWARNINGS=ignore\npython manage.py migrate -v 0\n"
+        "python manage.py shell -v 0 -c 'from django.test.utils import setup_test_environment as s;"
+        's();exec(open("ask.py").read())\'\npython manage.py check --fail-level WARNING\n',
+        tmp_path,
+    )
+    assert "ANSWERS 302 200 /admin/login/" in output
+    assert "System check identified no issues" in output
+
+
 def test_what_it_says_of_installing_is_so() -> None:
     _, install, see = examples("README.md", "console")
     config = ConfigParser(interpolation=None)
@@ -98,7 +129,7 @@ def test_what_it_says_of_installing_is_so() -> None:
 
 def test_the_example_is_short() -> None:
     lines = [line for text in examples("README.md") for line in text.splitlines()]
-    assert len([line for line in lines if line and not line.startswith("#")]) <= 12
+    assert len([line for line in lines if line and not line.startswith("#")]) <= 24
 
 
 def test_every_page_that_it_names_exists() -> None:

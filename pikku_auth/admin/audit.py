@@ -22,6 +22,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from pikku_auth.admin.base import register
 from pikku_auth.admin.finding import FindingAdmin
 from pikku_auth.admin.issuing import plain
 from pikku_auth.admin.stories import told
@@ -38,7 +39,7 @@ class _Echo:
         return text
 
 
-@admin.register(AuditEvent)
+@register(AuditEvent)
 class AuditEventAdmin(FindingAdmin):
     """What was done, by whom, from where."""
 

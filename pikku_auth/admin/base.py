@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
@@ -17,6 +17,8 @@ from pikku_auth.admin.stories import MOST_TOLD, link_of, story_of, told
 from pikku_auth.flows import Origin
 from pikku_auth.flows.presented import address_of
 from pikku_auth.models import AuditEvent
+
+Screen = TypeVar("Screen", bound="type[admin.ModelAdmin[Any]]")
 
 _SECRET = ("digest", "auth_hash")
 
@@ -126,6 +128,21 @@ class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
         if row is None or not self.admin_site.is_registered(type(row)):
             return "-" if row is None else str(row)
         return format_html('<a href="{}">{}</a>', self.url_of(type(row), "change", row.pk), row)
+
+
+def register(model: type[Model]) -> Callable[[Screen], Screen]:
+    """As ``admin.register``, but also where a project has registered every model before.
+
+    A plain screen would let staff edit digests and scopes, so ours takes its place.
+    """
+
+    def decorate(screen: Screen) -> Screen:
+        if admin.site.is_registered(model):
+            admin.site.unregister(model)
+        admin.site.register(model, screen)
+        return screen
+
+    return decorate
 
 
 def may(request: HttpRequest, codename: str) -> bool:

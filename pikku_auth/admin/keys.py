@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin import key_acts, minting
-from pikku_auth.admin.base import may, origin_of
+from pikku_auth.admin.base import may, origin_of, register
 from pikku_auth.admin.cells import ago, ahead, key_of, some_of, state_of
 from pikku_auth.admin.deleting import DeletingAdmin
 from pikku_auth.admin.filters import (
@@ -36,7 +36,7 @@ from pikku_auth.models import APIKey, KeyState, ServiceUser
 _OVER = {KeyState.REVOKED, KeyState.EXPIRED}
 
 
-@admin.register(APIKey)
+@register(APIKey)
 class APIKeyAdmin(DeletingAdmin):
     """Which keys there are and what they are now; mint, rotate, revoke."""
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.acts import Act, ActingAdmin, ReasonForm, each
-from pikku_auth.admin.base import origin_of
+from pikku_auth.admin.base import origin_of, register
 from pikku_auth.admin.cells import ago, ahead, badge
 from pikku_auth.flows import revoke_login
 from pikku_auth.flows.logins import end_logins, open_logins
@@ -88,7 +88,7 @@ class LoginStateFilter(admin.SimpleListFilter):
         return queryset.filter(wanted.get(self.value() or "", Q()))
 
 
-@admin.register(LoginSession)
+@register(LoginSession)
 class LoginSessionAdmin(ActingAdmin):
     """Which humans are logged in from where.
 

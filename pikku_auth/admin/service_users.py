@@ -15,7 +15,7 @@ from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.acts import Act, each
-from pikku_auth.admin.base import may, may_see, origin_of
+from pikku_auth.admin.base import may, may_see, origin_of, register
 from pikku_auth.admin.cells import ago, badge, state_of
 from pikku_auth.admin.deleting import DeletingAdmin
 from pikku_auth.admin.forms import ServiceUserForm
@@ -61,7 +61,7 @@ ACTS = [
 ]
 
 
-@admin.register(ServiceUser)
+@register(ServiceUser)
 class ServiceUserAdmin(DeletingAdmin):
     """Who the machines are."""
 

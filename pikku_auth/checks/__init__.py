@@ -19,6 +19,7 @@ from rest_framework.settings import api_settings
 from pikku_auth.checks.databases import immediate_sqlite, naive_time
 from pikku_auth.checks.middleware import order_of_middleware
 from pikku_auth.checks.proxies import uncounted_proxies
+from pikku_auth.checks.versions import check_versions
 from pikku_auth.checks.views import anybody_comes_in, class_of_view_not_first
 from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.core.durations import require_positive
@@ -26,6 +27,8 @@ from pikku_auth.core.permissions import normalise, unknown
 from pikku_auth.core.secrets import PREFIX
 from pikku_auth.core.text import is_client_id
 from pikku_auth.rest_framework import PikkuAuthentication
+
+__all__ = ["check_host", "check_ninja", "check_settings", "check_versions", "check_views"]
 
 _BACKEND = "pikku_auth.backends.ServiceUserBackend"
 _HEADER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")

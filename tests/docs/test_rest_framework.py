@@ -52,7 +52,11 @@ def test_the_settings_let_a_key_in_and_hide_no_bad_one(
     settings: Any, make_user: Callable[..., Any]
 ) -> None:
     setting, *_ = examples("rest-framework.md")
-    settings.REST_FRAMEWORK = run(setting, {})["REST_FRAMEWORK"]
+    session = "rest_framework.authentication.SessionAuthentication"
+    closed = "rest_framework.permissions.IsAuthenticated"
+    before = {"DEFAULT_AUTHENTICATION_CLASSES": [session], "DEFAULT_PERMISSION_CLASSES": [closed]}
+    given = {"REST_FRAMEWORK": before}
+    settings.REST_FRAMEWORK = run(setting, given)["REST_FRAMEWORK"]
 
     @any_key
     class WhoAmI(APIView):

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.conf import settings as configured
 from django.contrib import admin
-from django.contrib.auth import get_user_model
 from django.urls import ResolverMatch, URLPattern, URLResolver, path, reverse
 from django.urls.resolvers import RegexPattern, RoutePattern
 
@@ -47,13 +46,10 @@ def root(make_user: Any) -> Any:
 
 @pytest.fixture(params=["key", "login"])
 def headers(request: pytest.FixtureRequest, mint: Mint, root: Any) -> Headers:
-    """The best credential of each kind that there is: of staff, and for everything."""
+    """The best credential of each kind that there is."""
     if request.param == "login":
         return bearer(logged_in(root))
-    issued = mint(permissions=["*"])
-    user: Any = issued.key.service_user.user
-    get_user_model()._default_manager.filter(pk=user.pk).update(is_staff=True)
-    return {"x-api-key": issued.secret.reveal()}
+    return {"x-api-key": mint(permissions=["*"]).secret.reveal()}
 
 
 def answer(ask: Ask, path: str, headers: Headers, **options: Any) -> tuple[int, str]:
