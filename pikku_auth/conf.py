@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "MAP_KEY": None,
     "MAP_LOGIN": None,
     "MAX_KEY_LIFETIME": None,
+    "MAY_MANAGE": None,
     "NUM_PROXIES": 0,
     "REQUIRE_HTTPS": False,
     "SCOPES": None,
@@ -131,6 +132,11 @@ class Settings:
     def max_key_lifetime(self) -> timedelta | None:
         lifetime: timedelta | None = self._get("MAX_KEY_LIFETIME")
         return lifetime
+
+    @property
+    def may_manage(self) -> Callable[..., Any] | None:
+        """``(user, service_user) -> bool``; ``None``: Django's permissions decide alone."""
+        return self._hook("MAY_MANAGE")
 
     @property
     def num_proxies(self) -> int:

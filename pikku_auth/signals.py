@@ -11,6 +11,9 @@ from django.dispatch import Signal
 service_user_created = Signal()
 """``service_user``, ``origin``."""
 
+service_user_scopes_set = Signal()
+"""``service_user``, ``before``, ``origin``. ``before`` is the ceiling that it had, or ``None``."""
+
 service_user_deactivated = Signal()
 """``service_user``, ``origin``."""
 

@@ -35,6 +35,7 @@ TABLE: list[tuple[str, Any, Any, Any]] = [
     ("LOGIN_SCOPES", default_login_scopes, ["sandbox:read"], ["sandbox:read"]),
     ("MAP_KEY", None, "tests.mappings.note", mappings.note),
     ("MAP_LOGIN", None, "tests.mappings.anote", mappings.anote),
+    ("MAY_MANAGE", None, "tests.mappings.anote", mappings.anote),
     ("MAX_KEY_LIFETIME", None, timedelta(days=30), timedelta(days=30)),
     ("NUM_PROXIES", 0, 2, 2),
     ("SCOPES", None, ["b:y", "b:x", "a:z"], {"a": ["z"], "b": ["x", "y"]}),

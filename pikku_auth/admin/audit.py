@@ -11,6 +11,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
 from django.core.exceptions import PermissionDenied
 from django.db import connections, router
+from django.db.models import Q
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -43,11 +44,18 @@ class _Echo:
 class AuditEventAdmin(FindingAdmin):
     """What was done, by whom, from where."""
 
+    machine = "service_user"
+
     list_display = ("at", "what", "subject", "actor_name", "door", "ip")
     list_filter = ("action", "door")
     search_fields = ("subject", "actor_name", "ip")
     ordering = ("-at", "-pk")
     fields = ("at", "what", "subject", "actor_name", "door", ("ip", "user_agent"), "details")
+
+    def managed(self, machines: list[int]) -> Q:
+        """Also what is about no machine; what became of a deleted one is its managers' affair."""
+        about_one = Q(action__startswith="key_") | Q(action__startswith="service_user_")
+        return super().managed(machines) | (Q(service_user=None) & ~about_one)
 
     def get_urls(self) -> list[URLPattern]:
         export = self.admin_site.admin_view(self.export_view)

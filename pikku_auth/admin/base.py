@@ -7,19 +7,21 @@ from typing import Any, TypeVar
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
 from pikku_auth.admin.stories import MOST_TOLD, link_of, story_of, told
-from pikku_auth.flows import Origin
+from pikku_auth.conf import conf
+from pikku_auth.flows import Origin, manageable
 from pikku_auth.flows.presented import address_of
 from pikku_auth.models import AuditEvent
 
 Screen = TypeVar("Screen", bound="type[admin.ModelAdmin[Any]]")
 
+_MANAGED = "_pikku_auth_managed"
 _SECRET = ("digest", "auth_hash")
 
 
@@ -31,10 +33,23 @@ class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
     actions_selection_counter = True
     linked: Mapping[str, type[Model]] = {}
     """Columns that link, and to the pages of what. Who may not see those gets ``…_name``."""
+    machine: str = ""
+    """The lookup that leads to the service user, for what is shown to those who manage it."""
 
     class Media:
         css = {"all": ["pikku_auth/admin.css"]}  # as Django has it
         js = ["pikku_auth/admin.js"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """The rows of the machines that this member of staff may manage."""
+        rows = super().get_queryset(request)
+        if not self.machine or conf.may_manage is None:
+            return rows
+        return rows.filter(self.managed(managed_by(request)))
+
+    def managed(self, machines: list[int]) -> Q:
+        """Which rows belong to ``machines``."""
+        return Q(**{f"{self.machine}__in": machines})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -153,6 +168,15 @@ def may(request: HttpRequest, codename: str) -> bool:
 def may_see(site: admin.AdminSite, model: type[Model], request: HttpRequest) -> bool:
     """Whether ``site`` has a screen for ``model``, and shows it to this member of staff."""
     return site.is_registered(model) and site.get_model_admin(model).has_view_permission(request)
+
+
+def managed_by(request: HttpRequest) -> list[int]:
+    """The service users that this member of staff may manage; the rule is asked once a request."""
+    known: list[int] | None = getattr(request, _MANAGED, None)
+    if known is None:
+        known = list(manageable(request.user).values_list("pk", flat=True))
+        setattr(request, _MANAGED, known)
+    return known
 
 
 def origin_of(request: HttpRequest) -> Origin:

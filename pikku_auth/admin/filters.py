@@ -16,7 +16,8 @@ from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.base import may_see
 from pikku_auth.admin.widgets import ServiceUserSelect
-from pikku_auth.models import APIKey, KeyState, ServiceUser
+from pikku_auth.flows import manageable
+from pikku_auth.models import APIKey, KeyState
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -101,6 +102,7 @@ class ServiceUserFilter(admin.FieldListFilter):
         self.parameter = f"{field_path}__id__exact"
         super().__init__(field, request, params, model, model_admin, field_path)
         self._widget = ServiceUserSelect(field, model_admin.admin_site)
+        self._everyone = manageable(request.user)
         self._has_output = may_see(model_admin.admin_site, field.related_model, request)
 
     def has_output(self) -> bool:
@@ -129,8 +131,7 @@ class ServiceUserFilter(admin.FieldListFilter):
         }
 
     def _box(self, value: Any) -> Any:
-        everyone = ServiceUser.objects.all()
-        box = ModelChoiceField(everyone, required=False, widget=self._widget)
+        box = ModelChoiceField(self._everyone, required=False, widget=self._widget)
         return box.widget.render(self.parameter, value, {"id": "pikku-service-user-filter"})
 
 

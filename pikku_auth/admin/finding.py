@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
@@ -51,12 +51,19 @@ class FindingAdmin(WatchingAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         found = find_leaked(request.POST.getlist("digest"))
-        if found is None or not may_see(self.admin_site, type(found), request):
+        if found is None or not self._shows(found, request):
             told = _("No key and no login here has that secret. Was it copied in full?")
             self.message_user(request, told, messages.WARNING)
             return HttpResponseRedirect(self.url_of(self.model, "changelist"))
         self.message_user(request, _("This is what the secret belongs to."), messages.SUCCESS)
         return HttpResponseRedirect(self.url_of(type(found), "change", found.pk))
+
+    def _shows(self, found: Model, request: HttpRequest) -> bool:
+        """Whether this member of staff may see the page of what was found."""
+        if not may_see(self.admin_site, type(found), request):
+            return False
+        rows = self.admin_site.get_model_admin(type(found)).get_queryset(request)
+        return rows.filter(pk=found.pk).exists()
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

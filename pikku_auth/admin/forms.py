@@ -17,6 +17,7 @@ from pikku_auth.admin.base import may
 from pikku_auth.admin.cells import in_words
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.exceptions import InvalidInput
+from pikku_auth.flows.ceilings import checked_ceiling, require_narrower
 from pikku_auth.flows.fields import check_name
 from pikku_auth.flows.service_users import check_description, check_new_name
 from pikku_auth.models import APIKey, ServiceUser
@@ -66,8 +67,57 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class take
         return _held(check_name, self.cleaned_data["name"])
 
 
+CEILING_FIELDS = {"has_ceiling", "ceiling"}
+
+
+def ceiling_fields(request: HttpRequest, row: ServiceUser | None) -> list[str]:
+    """The fields of the ceiling that this member of staff may set, or narrow."""
+    if may(request, "grant_any_scope"):
+        return ["has_ceiling", "ceiling"]
+    narrows = row is not None and row.scopes is not None and may(request, "change_serviceuser")
+    return ["ceiling"] if narrows else []
+
+
 class ServiceUserForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A service user's name, for good, and what it is for."""
+    """A service user's name, for good, what it is for, and the ceiling of its keys."""
+
+    narrow_only = False
+    has_ceiling = forms.BooleanField(
+        label=_("Limit what its keys may do"),
+        required=False,
+        help_text=_("Without a ceiling only those who may grant any scope make keys for it."),
+    )
+    ceiling = forms.CharField(
+        label=_("Ceiling"),
+        required=False,
+        help_text=_("Scopes, one per line, such as sandbox:read or sandbox:*. Empty: nothing."),
+        widget=forms.Textarea({"class": "vLargeTextField", "rows": 3}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        scopes = self.instance.scopes
+        self.initial.setdefault("has_ceiling", scopes is not None)
+        self.initial.setdefault("ceiling", "\n".join(scopes or []))
+
+    def wanted_ceiling(self) -> list[str] | None:
+        """The ceiling as it was filled in; ``None`` for none."""
+        has_one = self.cleaned_data.get("has_ceiling", "has_ceiling" not in self.fields)
+        if "ceiling" not in self.fields or not has_one:
+            return None
+        return str(self.cleaned_data.get("ceiling", "")).split()
+
+    def clean(self) -> None:
+        """Ask the rules about the ceiling."""
+        super().clean()
+        if "ceiling" not in self.fields:
+            return
+        try:
+            wanted = checked_ceiling(self.wanted_ceiling())
+            if self.narrow_only:
+                require_narrower(self.instance, wanted)
+        except InvalidInput as error:
+            self.add_error("ceiling", str(error))
 
     class Meta:
         model = ServiceUser

@@ -17,6 +17,7 @@ from pikku_auth.admin.forms import RotateForm
 from pikku_auth.admin.issuing import file_with, page_with
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import IssuedKey, disable_key, enable_key, revoke_key, rotate_key
+from pikku_auth.flows.ceilings import require_grantable
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.delegation import require_covers
 from pikku_auth.models import APIKey, KeyState
@@ -34,6 +35,7 @@ def rotate(
         for key in keys:
             try:
                 require_covers(request.user, key.service_user)
+                require_grantable(request.user, key.service_user, key.allowed)
                 issued.append(rotate_key(key, overlap=given["overlap"], origin=origin_of(request)))
             except InvalidInput as error:
                 problems.append(str(error))

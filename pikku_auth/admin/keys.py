@@ -41,6 +41,7 @@ class APIKeyAdmin(DeletingAdmin):
     """Which keys there are and what they are now; mint, rotate, revoke."""
 
     form = KeyForm
+    machine = "service_user"
     acts = key_acts.ACTS
     act_columns = ("key", "coloured_state", "owner", "last_used")
     list_display = ("key", "coloured_state", "owner", "some_scopes", "last_used", "expires")
@@ -151,11 +152,17 @@ class APIKeyAdmin(DeletingAdmin):
 
     @admin.display(description=_("scopes"))
     def some_scopes(self, key: APIKey) -> str:
-        return some_of(key.scopes) or gettext("none")
+        return some_of(key.allowed_scopes) or gettext("none")
 
     @admin.display(description=_("scopes"))
     def scope_list(self, key: APIKey) -> str:
-        return ", ".join(key.scopes) or gettext("none")
+        """What it may do now, and what the ceiling cuts that it was minted with."""
+        now, minted = key.allowed_scopes, ", ".join(key.scopes)
+        text = ", ".join(now) or gettext("none")
+        if now == key.scopes:
+            return text
+        told = gettext("%(scopes)s (the ceiling of the service user cuts %(minted)s)")
+        return told % {"scopes": text, "minted": minted}
 
     @admin.display(description=_("state"))
     def coloured_state(self, key: APIKey) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from django import forms
 from django.contrib.admin import AdminSite
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -98,12 +99,18 @@ class MintForm(forms.Form):
         widget=forms.Textarea({**_LINES, "placeholder": '{"sandbox": "b2f7"}'}),
     )
 
-    def __init__(self, site: AdminSite, data: Any = None, initial: Any = None) -> None:
+    def __init__(
+        self,
+        site: AdminSite,
+        owners: QuerySet[ServiceUser],
+        data: Any = None,
+        initial: Any = None,
+    ) -> None:
         super().__init__(data, initial=initial)
         fields: Any = self.fields
         owner = APIKey._meta.get_field("service_user")
         self.fields["service_user"] = forms.ModelChoiceField(
-            ServiceUser.objects.all(),
+            owners,
             label=_("Service user"),
             help_text=_("The machine that will own the key. Only active ones can use it."),
             widget=ServiceUserSelect(owner, site),

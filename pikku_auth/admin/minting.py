@@ -8,19 +8,23 @@ from django.contrib import messages
 from django.contrib.admin.helpers import AdminForm
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from pikku_auth.admin.base import WatchingAdmin, origin_of
+from pikku_auth.admin.base import WatchingAdmin, may, origin_of
 from pikku_auth.admin.issuing import page_with
 from pikku_auth.admin.mint_form import MintForm
 from pikku_auth.admin.once import form_of, new_form_id
+from pikku_auth.core.permissions import normalise
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import mint_key
 from pikku_auth.flows.attempts import claim_once
+from pikku_auth.flows.ceilings import require_grantable
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.delegation import require_covers
+from pikku_auth.flows.delegation import manageable, require_covers
+from pikku_auth.models import ServiceUser
 
 
 def mint_view(modeladmin: WatchingAdmin, request: HttpRequest) -> HttpResponse:
@@ -28,8 +32,12 @@ def mint_view(modeladmin: WatchingAdmin, request: HttpRequest) -> HttpResponse:
     if not modeladmin.has_add_permission(request):
         raise PermissionDenied
     if request.method != "POST":
-        return _ask(modeladmin, request, MintForm(modeladmin.admin_site, initial=_given(request)))
-    form, sent = MintForm(modeladmin.admin_site, request.POST), form_of(request)
+        return _ask(
+            modeladmin,
+            request,
+            MintForm(modeladmin.admin_site, _owners(request), initial=_given(request)),
+        )
+    form, sent = MintForm(modeladmin.admin_site, _owners(request), request.POST), form_of(request)
     if sent is None:
         form.add_error(None, _("That form was open for too long. Please send it again."))
     if not form.is_valid():
@@ -49,7 +57,9 @@ def mint_view(modeladmin: WatchingAdmin, request: HttpRequest) -> HttpResponse:
 def _mint(modeladmin: WatchingAdmin, request: HttpRequest, form: MintForm) -> HttpResponse:
     owner = form.cleaned_data["service_user"]
     require_covers(request.user, owner)
-    issued = mint_key(owner, origin=origin_of(request), **form.options())
+    options = form.options()
+    require_grantable(request.user, owner, normalise(options["permissions"]))
+    issued = mint_key(owner, origin=origin_of(request), **options)
     modeladmin.log_addition(request, issued.key, _("Minted."))
     return page_with(modeladmin, request, _("The new key"), [issued])
 
@@ -78,3 +88,9 @@ def _given(request: HttpRequest) -> dict[str, str]:
     """What a link fills in, such as the service user."""
     known = ("service_user", "name")
     return {name: request.GET[name] for name in known if name in request.GET}
+
+
+def _owners(request: HttpRequest) -> QuerySet[ServiceUser]:
+    """Whom one may mint for: whom one may see, also where the form is sent by hand."""
+    sees = may(request, "view_serviceuser") or may(request, "change_serviceuser")
+    return manageable(request.user) if sees else ServiceUser.objects.none()

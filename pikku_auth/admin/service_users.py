@@ -18,7 +18,7 @@ from pikku_auth.admin.acts import Act, each
 from pikku_auth.admin.base import may, may_see, origin_of, register
 from pikku_auth.admin.cells import ago, badge, state_of
 from pikku_auth.admin.deleting import DeletingAdmin
-from pikku_auth.admin.forms import ServiceUserForm
+from pikku_auth.admin.forms import CEILING_FIELDS, ServiceUserForm, ceiling_fields
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import (
     activate_service_user,
@@ -26,6 +26,7 @@ from pikku_auth.flows import (
     deactivate_service_user,
     delete_service_user,
     describe_service_user,
+    set_service_user_scopes,
 )
 from pikku_auth.models import APIKey, KeyState, ServiceUser
 
@@ -66,6 +67,7 @@ class ServiceUserAdmin(DeletingAdmin):
     """Who the machines are."""
 
     form = ServiceUserForm
+    machine = "pk"
     acts = ACTS
     act_columns = ("title", "condition", "active_keys", "last_use")
     list_display = ("name", "description", "condition", "active_keys", "last_use")
@@ -88,13 +90,26 @@ class ServiceUserAdmin(DeletingAdmin):
         )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        ceiling = ceiling_fields(request, obj)
         if obj is None:
-            return ["name", "description"]
-        return ["name", "description", "condition", "account", "created_at", "last_use"]
+            return ["name", "description", *ceiling]
+        more = ["condition", "account", "created_at", "last_use"]
+        return ["name", "description", *(ceiling or ["ceiling_text"]), *more]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         fields = self.permitted(request, self.get_fields(request, obj))
-        return [name for name in fields if name != "description"] if obj else []
+        edited = {"description", *ceiling_fields(request, obj)}
+        return [name for name in fields if name not in edited] if obj else []
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
+    ) -> Any:
+        """Django's, with those fields of the ceiling alone that this member of staff may set."""
+        form: Any = super().get_form(request, obj, change, **options)
+        for name in CEILING_FIELDS - set(ceiling_fields(request, obj)):
+            form.base_fields.pop(name)
+        form.narrow_only = not may(request, "grant_any_scope")
+        return form
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return may(request, "add_serviceuser")
@@ -131,8 +146,17 @@ class ServiceUserAdmin(DeletingAdmin):
         origin = origin_of(request)
         if change:
             describe_service_user(obj, form.cleaned_data["description"], origin=origin)
+            if "ceiling" in form.fields:
+                narrow = form.narrow_only
+                scopes = form.wanted_ceiling()
+                set_service_user_scopes(obj, scopes, narrow_only=narrow, origin=origin)
             return
-        made = create_service_user(obj.name, description=obj.description, origin=origin)
+        made = create_service_user(
+            obj.name,
+            description=obj.description,
+            scopes=form.wanted_ceiling(),
+            origin=origin,
+        )
         vars(obj).update(vars(made))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
@@ -164,6 +188,12 @@ class ServiceUserAdmin(DeletingAdmin):
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)
+
+    @admin.display(description=_("ceiling"))
+    def ceiling_text(self, row: ServiceUser) -> str:
+        if row.scopes is None:
+            return gettext("none is set")
+        return ", ".join(row.scopes) or gettext("nothing")
 
     @admin.display(description=_("service user"))
     def title(self, row: ServiceUser) -> str:

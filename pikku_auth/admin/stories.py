@@ -69,6 +69,14 @@ def _adopted(details: Details) -> str:
     return _("of an existing user") if details.get("adopted") else ""
 
 
+def _ceiling(details: Details) -> str:
+    texts = [
+        _("none") if scopes is None else ", ".join(scopes) or _("nothing")
+        for scopes in (details.get("before"), details.get("scopes"))
+    ]
+    return _("from %(before)s to %(after)s") % {"before": texts[0], "after": texts[1]}
+
+
 def _scope(details: Details) -> str:
     return str(details.get("scope", ""))
 
@@ -87,5 +95,6 @@ _TOLD: dict[AuditEvent.Action, Callable[[Details], str]] = {
     AuditEvent.Action.LOGIN_STARTED: _scope,
     AuditEvent.Action.LOGIN_REVOKED: _reason,
     AuditEvent.Action.SERVICE_USER_CREATED: _adopted,
+    AuditEvent.Action.SERVICE_USER_SCOPES_SET: _ceiling,
     AuditEvent.Action.PRUNED: _pruned,
 }

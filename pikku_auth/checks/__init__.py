@@ -241,6 +241,7 @@ _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "MAP_KEY": _is_hook,
     "MAP_LOGIN": _is_hook,
     "MAX_KEY_LIFETIME": _is_lifetime,
+    "MAY_MANAGE": _is_hook,
     "NUM_PROXIES": _is_number_of_proxies,
     "REQUIRE_HTTPS": _is_bool,
     "SCOPES": _is_vocabulary,

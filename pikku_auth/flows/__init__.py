@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.audit import Origin
+from pikku_auth.flows.ceilings import set_service_user_scopes
 from pikku_auth.flows.deciding import approve, claim, deny, look_up, release
+from pikku_auth.flows.delegation import manageable, may_manage
 from pikku_auth.flows.exchange import IssuedLogin, exchange
 from pikku_auth.flows.keys import (
     delete_key,
@@ -64,6 +66,8 @@ __all__ = [
     "issue_ticket",
     "live_logins",
     "look_up",
+    "manageable",
+    "may_manage",
     "mint_key",
     "mint_or_rotate",
     "prune",
@@ -76,6 +80,7 @@ __all__ = [
     "revoke_login",
     "revoke_logins",
     "rotate_key",
+    "set_service_user_scopes",
     "start_login",
     "verify_key",
     "verify_login",

@@ -1,13 +1,37 @@
-"""Who may be given a machine's secret: nobody who would gain by it."""
+"""Who may manage which machine, and be given its secret: nobody who would gain by it."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from pikku_auth.conf import conf
 from pikku_auth.exceptions import InvalidInput
+from pikku_auth.flows.database import primary
 from pikku_auth.models import ServiceUser
+
+
+def may_manage(user: Any, service_user: ServiceUser) -> bool:
+    """Whether ``user`` may manage ``service_user`` at all, in whatever way.
+
+    What exactly, their Django permissions say; ask both. ``MAY_MANAGE`` replaces the rule,
+    which is: anybody who has a Django permission of this app.
+    """
+    rule = conf.may_manage
+    if rule is None:
+        return bool(user.has_module_perms("pikku_auth"))
+    return rule(user, service_user) is True
+
+
+def manageable(user: Any) -> QuerySet[ServiceUser]:
+    """The service users that ``user`` may manage."""
+    everyone = ServiceUser.objects.using(primary())
+    if conf.may_manage is None:
+        return everyone if user.has_module_perms("pikku_auth") else everyone.none()
+    rows = everyone.select_related("user").iterator()
+    return everyone.filter(pk__in=[row.pk for row in rows if may_manage(user, row)])
 
 
 def require_covers(staff: Any, service_user: ServiceUser) -> None:

@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 
 from pikku_auth.conf import conf
-from pikku_auth.core.permissions import missing, normalise, scope_strings
+from pikku_auth.core.permissions import intersect, missing, normalise, scope_strings
 from pikku_auth.exceptions import (
     InvalidKey,
     InvalidTicket,
@@ -74,9 +74,11 @@ def _applied(principal: Principal, answer: object) -> Principal:
     permissions = principal.permissions
     if answer.permissions is not None:
         narrower = normalise(answer.permissions, most=None)
-        if wider := missing(permissions, scope_strings(narrower)):
+        # A ceiling may be lowered at any time, which makes no mistake of the host's code.
+        own = principal.key.permissions if principal.key else permissions
+        if wider := missing(own, scope_strings(narrower)):
             raise WidenedPermissions(wider)
-        permissions = bind(principal.user, narrower)
+        permissions = bind(principal.user, intersect(narrower, permissions))
     claims = MappingProxyType(dict(answer.claims))
     return replace(principal, permissions=permissions, claims=claims)
 

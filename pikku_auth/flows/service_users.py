@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from pikku_auth import signals
 from pikku_auth.conf import conf
+from pikku_auth.core.permissions import Grant
 from pikku_auth.exceptions import InvalidInput, UnknownServiceUser
 from pikku_auth.flows.accounts import (
     adopted,
@@ -23,6 +24,7 @@ from pikku_auth.flows.accounts import (
     without_password,
 )
 from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.ceilings import checked_ceiling
 from pikku_auth.flows.database import primary
 from pikku_auth.models import AuditEvent, ServiceUser
 
@@ -34,13 +36,15 @@ def create_service_user(
     name: str,
     *,
     description: str = "",
+    scopes: Grant | None = None,
     user: Any = None,
     origin: Origin = CODE,
     now: datetime | None = None,
 ) -> ServiceUser:
     """Make a service user and its Django user, or adopt ``user`` as the latter.
 
-    An adopted user loses its password, and with it every session.
+    ``scopes`` is the ceiling of its keys; ``None`` sets none. An adopted user loses its
+    password, and with it every session.
 
     :raises InvalidInput: when the name is malformed or taken, the description malformed,
         the host's user model wants more than a name, or ``user`` has too many rights.
@@ -48,11 +52,16 @@ def create_service_user(
     using, now = primary(), now or timezone.now()
     _check_name(name)
     check_description(description)
+    ceiling = checked_ceiling(scopes)
     try:
         with transaction.atomic(using=using):
             account = _account(name, user)
             service_user = ServiceUser.objects.using(using).create(
-                name=name, description=description, user=account, created_at=now
+                name=name,
+                description=description,
+                scopes=ceiling,
+                user=account,
+                created_at=now,
             )
             record(
                 AuditEvent.Action.SERVICE_USER_CREATED,
@@ -61,6 +70,7 @@ def create_service_user(
                 using=using,
                 service_user=service_user,
                 adopted=user is not None,
+                scopes=ceiling,
             )
             announce(
                 signals.service_user_created,

@@ -128,7 +128,7 @@ def reverify_key(key: APIKey, *, ip: str | None, now: datetime) -> Principal:
 
 def _principal_of(key: APIKey) -> Principal:
     user: Any = key.service_user.user  # a key whose owner has none is refused before
-    permissions = bind(user, key.permissions)
+    permissions = bind(user, key.allowed)
     return Principal(user=user, via="api_key", key=key, permissions=permissions)
 
 
@@ -146,7 +146,7 @@ def _judge(key: APIKey, scopes: list[str], ip: str | None, now: datetime) -> Non
         raise InvalidKey(state.value)
     if key.networks and not is_allowed(ip, key.networks):
         raise NetworkNotAllowed
-    if lacking := missing(key.permissions, scopes):
+    if lacking := missing(key.allowed, scopes):
         raise InsufficientScope(lacking)
 
 

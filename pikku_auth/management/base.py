@@ -152,6 +152,9 @@ class IssuingCommand(PikkuCommand):
         scopes = ", ".join(key.scopes) or "no scopes: it may authenticate, and nothing else"
         ends = f"expires {in_words(key.expires_at)}" if key.expires_at else "never expires"
         self.note(f"Key {key.pk}, {key} of {key.service_user}: {scopes}; {ends}.", options)
+        if key.allowed_scopes != key.scopes:
+            cut = ", ".join(key.allowed_scopes) or "nothing"
+            self.note(f"The ceiling of {key.service_user} allows of these: {cut}.", options)
         where = f"It is in {options['output']}" if options["output"] else "Copy it now"
         self.note(f"{where}: it is stored only as a digest and cannot be shown again.", options)
         return key
@@ -199,6 +202,7 @@ def as_json(key: APIKey, state: str) -> dict[str, Any]:
         "state": state,
         "scopes": key.scopes,
         "permissions": key.permissions,
+        "allowed_scopes": key.allowed_scopes,
         "metadata": key.metadata,
         "networks": key.networks,
         "rate": key.rate and str(key.rate),

@@ -45,6 +45,7 @@ class AuditEvent(NaturalKeyModel):
         SERVICE_USER_DEACTIVATED = "service_user_deactivated", _("service user deactivated")
         SERVICE_USER_ACTIVATED = "service_user_activated", _("service user activated")
         SERVICE_USER_DESCRIBED = "service_user_described", _("service user described")
+        SERVICE_USER_SCOPES_SET = "service_user_scopes_set", _("service user's ceiling set")
         SERVICE_USER_DELETED = "service_user_deleted", _("service user deleted")
         KEY_MINTED = "key_minted", _("key minted")
         KEY_IMPORTED = "key_imported", _("key imported")

@@ -13,7 +13,7 @@ from django.db.models import Case, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.core.limits import Rate
-from pikku_auth.core.permissions import scope_strings
+from pikku_auth.core.permissions import Permissions, intersect, normalise, scope_strings
 from pikku_auth.models.natural_keys import NaturalKeyModel, NaturalKeyQuerySet
 
 PRIVILEGES = ("is_staff", "is_superuser")
@@ -43,6 +43,12 @@ class ServiceUser(NaturalKeyModel):
         null=True,
         related_name="pikku_service_user",
     )
+    scopes = models.JSONField(
+        _("ceiling"),
+        null=True,
+        blank=True,
+        help_text=_("The most that its keys may do, as scopes. Without a ceiling: no limit."),
+    )
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("Switch off to stop every key at once.")
     )
@@ -54,9 +60,15 @@ class ServiceUser(NaturalKeyModel):
         constraints = [
             models.UniqueConstraint(fields=["name"], name="pikku_auth_service_user_name"),
         ]
+        permissions = [("grant_any_scope", _("Can grant any scope, and set ceilings"))]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def ceiling(self) -> Permissions | None:
+        """The most that its keys may do; ``None`` if no ceiling is set."""
+        return None if self.scopes is None else normalise(self.scopes, most=None)
 
     @property
     def is_inactive(self) -> bool:
@@ -205,6 +217,17 @@ class APIKey(NaturalKeyModel):
     def scopes(self) -> list[str]:
         """The permissions as scope strings."""
         return scope_strings(self.permissions)
+
+    @property
+    def allowed(self) -> Permissions:
+        """What the key may do now: its permissions, cut by its service user's ceiling."""
+        ceiling = self.service_user.ceiling
+        return self.permissions if ceiling is None else intersect(self.permissions, ceiling)
+
+    @property
+    def allowed_scopes(self) -> list[str]:
+        """:attr:`allowed` as scope strings."""
+        return scope_strings(self.allowed)
 
     @property
     def rate(self) -> Rate | None:

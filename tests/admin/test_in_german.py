@@ -30,7 +30,7 @@ def _german(settings: Any) -> None:
 
 @pytest.fixture
 def keeper(staff: Staff) -> Client:
-    ours = ["view_apikey", "mint_apikey", "view_serviceuser", "add_serviceuser"]
+    ours = ["grant_any_scope", "view_apikey", "mint_apikey", "view_serviceuser", "add_serviceuser"]
     return staff(*ours, "change_serviceuser")
 
 

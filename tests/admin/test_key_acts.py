@@ -43,7 +43,7 @@ READ = ["sandbox:read"]
 
 @pytest.fixture
 def keeper(staff: Staff) -> Client:
-    return staff("view_apikey", "mint_apikey", "revoke_apikey")
+    return staff("view_apikey", "mint_apikey", "revoke_apikey", "grant_any_scope")
 
 
 def secrets_in(response: Any) -> list[str]:
@@ -214,7 +214,8 @@ class TestRotating:
         assert (use(issued), call(Client(), secret)) == (401, 200)
 
     def test_at_once_wants_the_permission_to_revoke(self, staff: Staff, mint: Mint) -> None:
-        minter, issued = staff("view_apikey", "mint_apikey"), mint(permissions=READ)
+        minter = staff("view_apikey", "mint_apikey", "grant_any_scope")
+        issued = mint(permissions=READ)
         response = rotate(minter, issued.key, overlap="now")
         assert list(response.context["form"].errors) == ["overlap"]
         assert 'value="now"' not in html_of(minter.get(f"{KEYS}act/rotate/?ids={issued.key.pk}"))

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def minter(staff: Staff) -> Client:
-    return staff("mint_apikey", "view_apikey", "view_serviceuser")
+    return staff("mint_apikey", "view_apikey", "view_serviceuser", "grant_any_scope")
 
 
 def secret_in(response: Any) -> str:

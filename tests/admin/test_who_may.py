@@ -35,7 +35,8 @@ ROLES: dict[str, list[str]] = {
     "nobody": [],
     "viewer": ["view_apikey"],
     "changer": ["view_apikey", "change_apikey"],
-    "minter": ["view_apikey", "mint_apikey"],
+    "minter": ["view_apikey", "mint_apikey", "view_serviceuser", "grant_any_scope"],
+    "blind minter": ["view_apikey", "mint_apikey", "grant_any_scope"],
     "revoker": ["view_apikey", "revoke_apikey"],
     "deleter": ["view_apikey", "delete_apikey"],
     "adder": ["view_apikey", "add_apikey"],
@@ -164,6 +165,7 @@ MAY: dict[str, set[str]] = {
     "viewer": SEE,
     "changer": SEE | {"rename"},
     "minter": SEE | {"mint_a_key", "rotate", "enable"},
+    "blind minter": SEE | {"rotate", "enable"},
     "revoker": SEE | {"revoke", "disable"},
     "deleter": SEE | {"delete_a_dead_key"},
     "adder": SEE,
@@ -209,7 +211,7 @@ def test_who_is_no_staff_does_nothing(make_user: Any, mint: Mint) -> None:
 
 
 def test_whoever_may_rotate_and_revoke_may_rotate_at_once(staff: Staff, mint: Mint) -> None:
-    keeper = staff("view_apikey", "mint_apikey", "revoke_apikey")
+    keeper = staff("view_apikey", "mint_apikey", "revoke_apikey", "grant_any_scope")
     assert Acts(keeper, mint).rotate_at_once()
 
 
@@ -270,7 +272,8 @@ def test_why_a_live_key_is_not_deleted_is_said(
 def test_who_may_only_mint_is_led_to_no_page_that_is_refused(
     staff: Staff, service_user: ServiceUser
 ) -> None:
-    response = mint(staff("mint_apikey", "view_serviceuser"), service_user)
+    minter = staff("mint_apikey", "view_serviceuser", "grant_any_scope")
+    response = mint(minter, service_user)
     assert SECRET.search(html_of(response))
     assert f'href="{KEYS}"' not in html_of(response)
     assert '<a href="/admin/" class="button default">' in html_of(response)

@@ -23,7 +23,7 @@ from pikku_auth import exceptions, signals
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.secrets import generate
 from pikku_auth.flows import IssuedKey, import_key, verify_key
-from pikku_auth.models import APIKey, KeyState, ServiceUser
+from pikku_auth.models import APIKey, AuditEvent, KeyState, ServiceUser
 from tests.conftest import pikku_settings
 from tests.docs.pages import examples, run, text_of
 
@@ -35,7 +35,7 @@ class TestTheVerbs:
 
     @pytest.fixture(autouse=True)
     def _run(self, db: None) -> None:
-        verbs, _ = examples("keys.md")
+        verbs, *_ = examples("keys.md")
         run(verbs, {})
 
     def test_the_service_user_is_made(self) -> None:
@@ -63,7 +63,7 @@ class TestVerifying:
 
     @pytest.fixture
     def caller_of(self) -> Callable[..., Any]:
-        _, verifying = examples("keys.md")
+        _, verifying, _ = examples("keys.md")
         caller_of: Callable[..., Any] = run(verifying, {})["caller_of"]
         return caller_of
 
@@ -103,6 +103,16 @@ class TestVerifying:
 
 
 @pytest.mark.django_db
+def test_the_ceiling_is_set_and_taken_away(service_user: ServiceUser) -> None:
+    *_, ceiling = examples("keys.md")
+    vocabulary = {"sandbox": ["read"]}
+    with pikku_settings(SCOPES=vocabulary):
+        run(ceiling, {"service_user": service_user})
+    events = AuditEvent.objects.filter(action="service_user_scopes_set").order_by("pk")
+    set_to = [event.details["scopes"] for event in events]
+    assert set_to == [["perm:shop.view_order", "sandbox:read"], [], None]
+
+
 def test_trying_a_key_tells_what_it_is(mint: Mint, client: Client) -> None:
     (console,) = examples("keys.md", "console")
     *typed, shown = console.splitlines()

@@ -19,7 +19,7 @@ SUPERUSER, LIMITED, VIEWER = "ada", "carol", "vera"
 PERMISSIONS = {
     LIMITED: [
         "view_apikey", "mint_apikey", "revoke_apikey", "view_serviceuser", "change_serviceuser",
-        "view_loginsession", "change_loginsession", "view_auditevent",
+        "view_loginsession", "change_loginsession", "view_auditevent", "grant_any_scope",
     ],
     VIEWER: ["view_apikey", "view_serviceuser", "view_loginsession", "view_auditevent"],
 }  # fmt: skip

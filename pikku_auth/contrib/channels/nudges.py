@@ -33,6 +33,7 @@ The second copy is not lost with it, and costs one look more."""
 
 _Action = AuditEvent.Action
 _KEY_ENDS = {_Action.KEY_REVOKED, _Action.KEY_DISABLED, _Action.KEY_ROTATED}
+_SERVICE_USER_LOSES = {_Action.SERVICE_USER_DEACTIVATED, _Action.SERVICE_USER_SCOPES_SET}
 
 
 class _Batch(set[str]):
@@ -75,7 +76,7 @@ def _written_down(*, instance: AuditEvent, using: str, **_: object) -> None:
         _note("key", instance.key_id, using)
     elif instance.action == _Action.LOGIN_REVOKED:
         _note("login", instance.login_id, using)
-    elif instance.action == _Action.SERVICE_USER_DEACTIVATED:
+    elif instance.action in _SERVICE_USER_LOSES:
         _note("service_user", instance.service_user_id, using)
 
 

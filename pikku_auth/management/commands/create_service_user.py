@@ -21,6 +21,12 @@ class Command(PikkuCommand):
         parser.add_argument("name", help="Lower-case letters, digits, '-' and '_'.")
         parser.add_argument("--description", default="", help="What the machine does.")
         parser.add_argument(
+            "--max-scope",
+            action="append",
+            metavar="RESOURCE:ACTION",
+            help="The most that its keys may do; repeatable. Without it, no ceiling is set.",
+        )
+        parser.add_argument(
             "--user",
             metavar="USERNAME",
             help="Adopt this user instead of making one. It loses its password and sessions.",
@@ -30,7 +36,11 @@ class Command(PikkuCommand):
         """Make it."""
         user = _existing_user(options["user"]) if options["user"] else None
         service_user = create_service_user(
-            options["name"], description=options["description"], user=user, origin=self.origin
+            options["name"],
+            description=options["description"],
+            scopes=options["max_scope"],
+            user=user,
+            origin=self.origin,
         )
         self.note(
             f"Made the service user {service_user}. Next: "

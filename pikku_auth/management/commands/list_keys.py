@@ -92,8 +92,14 @@ def _row(key: APIKey, now: datetime) -> list[str]:
         str(key.state(now).label),
         _ago(key.last_used_at, now),
         _ahead(key.expires_at, now),
-        " ".join(key.scopes),
+        _scopes(key),
     ]
+
+
+def _scopes(key: APIKey) -> str:
+    """What the key may do now, and what it was minted with if a ceiling cuts that."""
+    now, minted = " ".join(key.allowed_scopes), " ".join(key.scopes)
+    return now if now == minted else f"{now or 'none'} (ceiling cuts {minted})"
 
 
 def _ago(moment: datetime | None, now: datetime) -> str:
