@@ -7,6 +7,7 @@ import re
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import urljoin, urlsplit
 
 from requests import PreparedRequest, Response
@@ -33,11 +34,14 @@ from pikku_auth.client.store import Store
 
 API_KEY_VARIABLE = "PIKKU_API_KEY"
 KEY_HEADER = "x-api-key"
+KEY_HEADER_VARIABLE = "PIKKU_KEY_HEADER"
 BEARER_HEADER = "Authorization"
 
 # requests repeats a header value that it refuses, so it is never given such a one.
 _KEY = re.compile(r"[!-~]{1,128}")
 _TOKEN = re.compile(r"[!-~]{1,4096}")
+_HEADER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+_NO_KEY_HEADERS = {"authorization", "content-length", "content-type", "cookie", "host"}
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,22 @@ class PikkuAuth(AuthBase):
     ``PIKKU_API_KEY`` goes to the server that is asked, whichever that is; a login only
     to the origin it came from. With ``url``, neither goes to another origin than its.
     Without a credential a request fails with :class:`NotLoggedIn`, unless ``required``
-    is false. Neither header follows a redirect to another origin.
+    is false. Neither header follows a redirect to another origin. ``key_header`` is the name
+    that the server gives to the header of keys; without it, ``PIKKU_KEY_HEADER`` is, else
+    ``x-api-key``.
     """
 
     def __init__(
-        self, url: str | None = None, *, required: bool = True, store: Store | None = None
+        self,
+        url: str | None = None,
+        *,
+        required: bool = True,
+        key_header: str | None = None,
+        store: Store | None = None,
     ) -> None:
         self.url = None if url is None else normalise_base_url(url)
         self.required = required
+        self.key_header = key_header_of(key_header)
         self._store = store
 
     def __repr__(self) -> str:
@@ -75,7 +87,8 @@ class PikkuAuth(AuthBase):
     def attach(self, request: PreparedRequest) -> PreparedRequest:
         """Add the header, for a caller that sees to it that no proxy reads it."""
         request.headers.update(self.headers_for(request.url))
-        request.register_hook("response", forget_on_leaving)  # type: ignore[no-untyped-call]
+        forget = partial(forget_on_leaving, key_header=self.key_header)
+        request.register_hook("response", forget)  # type: ignore[no-untyped-call]
         return request
 
     def headers_for(self, url: str | None) -> dict[str, str]:
@@ -87,7 +100,8 @@ class PikkuAuth(AuthBase):
         origin = safe_origin_of(url)
         if self.url is not None and origin != origin_of_base(self.url):
             raise BadUrl(f"This credential is for {self.url}, and not for {origin}.")
-        credential = find_credential(origin, urlsplit(url or "").path, self._store)
+        path = urlsplit(url or "").path
+        credential = find_credential(origin, path, self._store, key_header=self.key_header)
         if credential is not None:
             return {credential.header: credential.value}
         if self.required:
@@ -95,19 +109,35 @@ class PikkuAuth(AuthBase):
         return {}
 
 
-def find_credential(origin: Origin, path: str, store: Store | None = None) -> Credential | None:
+def find_credential(
+    origin: Origin, path: str, store: Store | None = None, *, key_header: str = KEY_HEADER
+) -> Credential | None:
     """The key of the environment, else the login for that origin.
 
     :raises LoginExpired: when the login is over.
     """
     key = key_from_environment()
     if key is not None:
-        return Credential(KEY_HEADER, key, API_KEY_VARIABLE)
+        return Credential(key_header, key, API_KEY_VARIABLE)
     store = store or Store()
     login = store.find_by_origin(origin, path)
     if login is None:
         return None
     return Credential(BEARER_HEADER, f"Bearer {live_token_of(login)}", str(store.path))
+
+
+def key_header_of(given: str | None = None) -> str:
+    """The name of the header of keys: ``given``, else of the environment, else the default.
+
+    :raises BadKey: when it can't be one.
+    """
+    header = given or os.environ.get(KEY_HEADER_VARIABLE) or KEY_HEADER
+    if not _HEADER.fullmatch(header) or header.lower() in _NO_KEY_HEADERS:
+        raise BadKey(
+            f"{header!r} can't be the header of an API key: write the server's KEY_HEADER, as the "
+            f"argument key_header or in {KEY_HEADER_VARIABLE}."
+        )
+    return header
 
 
 def key_from_environment() -> str | None:
@@ -154,14 +184,19 @@ def how_to_log_in(url: object) -> str:
 
 
 def websocket_headers(
-    url: str, *, required: bool = True, store: Store | None = None
+    url: str,
+    *,
+    required: bool = True,
+    key_header: str | None = None,
+    store: Store | None = None,
 ) -> dict[str, str]:
     """The header for the handshake of a WebSocket client with ``ws://`` or ``wss://``.
 
     A WebSocket client that follows redirects must be told not to;
     :class:`pikku_auth.client.websockets.connect` is.
     """
-    return PikkuAuth(required=required, store=store).headers_for(http_url_of(url))
+    auth = PikkuAuth(required=required, key_header=key_header, store=store)
+    return auth.headers_for(http_url_of(url))
 
 
 def http_url_of(url: str) -> str:
@@ -171,20 +206,22 @@ def http_url_of(url: str) -> str:
     return f"{scheme}{separator}{rest}"
 
 
-def drop_credentials(headers: MutableMapping[str, str]) -> None:
-    """Take both headers away, however they got there."""
-    headers.pop(KEY_HEADER, None)
-    headers.pop(BEARER_HEADER, None)
+def drop_credentials(headers: MutableMapping[str, str], key_header: str = KEY_HEADER) -> None:
+    """Take both headers away, however they got there, and a key of the usual name."""
+    for name in (KEY_HEADER, key_header, BEARER_HEADER):
+        headers.pop(name, None)
 
 
-def forget_on_leaving(response: Response, **options: object) -> None:
+def forget_on_leaving(
+    response: Response, *, key_header: str = KEY_HEADER, **options: object
+) -> None:
     """A response hook: drop both headers before requests follows to another origin.
 
     requests copies the headers of ``response.request`` for the next hop, and removes
     ``Authorization`` by rules that are laxer than ours, and ``x-api-key`` never.
     """
     if response.is_redirect and not _stays(response):
-        drop_credentials(response.request.headers)
+        drop_credentials(response.request.headers, key_header)
 
 
 def _stays(response: Response) -> bool:

@@ -9,7 +9,7 @@ import requests
 from requests import PreparedRequest, Request, Response
 from requests.auth import AuthBase
 
-from pikku_auth.client.auth import PikkuAuth, drop_credentials
+from pikku_auth.client.auth import KEY_HEADER, PikkuAuth, drop_credentials
 from pikku_auth.client.origins import origin_of, safe_origin_of
 
 TIMEOUT = (5.0, 30.0)
@@ -28,11 +28,12 @@ class Session(requests.Session):
 
     It never reads ``.netrc``, never talks plain ``http`` except to this machine, goes to
     this machine without a proxy, has timeouts, and takes no credential to another origin.
+    ``key_header`` is for the :class:`PikkuAuth` that it makes without ``auth``.
     """
 
-    def __init__(self, auth: AuthBase | None = None) -> None:
+    def __init__(self, auth: AuthBase | None = None, *, key_header: str | None = None) -> None:
         super().__init__()
-        self.auth = PikkuAuth() if auth is None else auth
+        self.auth = PikkuAuth(key_header=key_header) if auth is None else auth
 
     def prepare_request(self, request: Request) -> PreparedRequest:
         request = copy.copy(request)
@@ -42,7 +43,7 @@ class Session(requests.Session):
 
     def rebuild_auth(self, prepared_request: PreparedRequest, response: Response) -> None:
         if origin_of(prepared_request.url) != origin_of(response.request.url):
-            drop_credentials(prepared_request.headers)
+            drop_credentials(prepared_request.headers, getattr(self.auth, "key_header", KEY_HEADER))
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
         if safe_origin_of(request.url).is_loopback:

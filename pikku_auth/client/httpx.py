@@ -27,9 +27,14 @@ class PikkuAuth(httpx.Auth):
     """
 
     def __init__(
-        self, url: str | None = None, *, required: bool = True, store: Store | None = None
+        self,
+        url: str | None = None,
+        *,
+        required: bool = True,
+        key_header: str | None = None,
+        store: Store | None = None,
     ) -> None:
-        self._credentials = _OfRequests(url, required=required, store=store)
+        self._credentials = _OfRequests(url, required=required, key_header=key_header, store=store)
 
     def __repr__(self) -> str:
         return repr(self._credentials)
@@ -49,7 +54,8 @@ class PikkuAuth(httpx.Auth):
     def _attach(self, request: httpx.Request) -> None:
         url = str(request.url)
         _refuse_a_proxy_for_loopback(url)
-        request.headers = _Carrying(request.headers, self._credentials.headers_for(url))
+        credential = self._credentials.headers_for(url)
+        request.headers = _Carrying(request.headers, credential, self._credentials.key_header)
 
 
 class _Carrying(httpx.Headers):
@@ -59,10 +65,12 @@ class _Carrying(httpx.Headers):
     leads, and takes no more than ``Authorization`` away, and not always.
     """
 
-    def __init__(self, headers: httpx.Headers, credential: Mapping[str, str]) -> None:
+    def __init__(
+        self, headers: httpx.Headers, credential: Mapping[str, str], key_header: str
+    ) -> None:
         self._credential = httpx.Headers(credential).raw
         super().__init__(headers)
-        drop_credentials(self)
+        drop_credentials(self, key_header)
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:

@@ -11,8 +11,6 @@ from pikku_auth.client.auth import BEARER_HEADER, KEY_HEADER, PikkuAuth, http_ur
 from pikku_auth.client.errors import InsecureUrl
 from pikku_auth.client.origins import safe_origin_of
 
-_OURS = {KEY_HEADER.lower(), BEARER_HEADER.lower()}
-
 
 class connect(websockets.asyncio.client.connect):  # noqa: N801  # its name there
     """``websockets.asyncio.client.connect`` with the credential that belongs to the URL.
@@ -25,12 +23,18 @@ class connect(websockets.asyncio.client.connect):  # noqa: N801  # its name ther
     """
 
     def __init__(
-        self, uri: str, *, additional_headers: HeadersLike | None = None, **options: Any
+        self,
+        uri: str,
+        *,
+        additional_headers: HeadersLike | None = None,
+        key_header: str | None = None,
+        **options: Any,
     ) -> None:
         if safe_origin_of(http_url_of(uri)).is_loopback:
             _refuse_a_proxy(options.get("proxy"))
             options["proxy"] = None
         self.uri = uri
+        self._auth = PikkuAuth(key_header=key_header)
         self._theirs: HeadersLike | None = additional_headers
         super().__init__(uri, additional_headers=self.additional_headers, **options)
 
@@ -38,8 +42,10 @@ class connect(websockets.asyncio.client.connect):  # noqa: N801  # its name ther
     def additional_headers(self) -> Headers:
         """What a handshake is sent with: the credential as it is now, which wins over theirs."""
         theirs = Headers(self._theirs or {}).raw_items()
-        ours = PikkuAuth().headers_for(http_url_of(self.uri))
-        return Headers([pair for pair in theirs if pair[0].lower() not in _OURS], **ours)
+        ours = self._auth.headers_for(http_url_of(self.uri))
+        names = {name.lower() for name in (KEY_HEADER, self._auth.key_header, BEARER_HEADER)}
+        kept = [pair for pair in theirs if pair[0].lower() not in names]
+        return Headers([*kept, *ours.items()])
 
     @additional_headers.setter
     def additional_headers(self, headers: HeadersLike | None) -> None:
