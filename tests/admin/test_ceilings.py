@@ -210,9 +210,9 @@ class TestWhoManagesWhat:
     def test_their_secrets_are_not_found(
         self, client: Client, ours: IssuedKey, theirs: IssuedKey
     ) -> None:
-        found = client.post(f"{KEYS}find/", {"digest": ours.key.digest})
+        found = client.post(f"{KEYS}find/", {"secret": ours.secret.reveal()})
         assert found["Location"] == f"{KEYS}{ours.key.pk}/change/"
-        hidden = client.post(f"{KEYS}find/", {"digest": theirs.key.digest})
+        hidden = client.post(f"{KEYS}find/", {"secret": theirs.secret.reveal()})
         assert hidden["Location"] == KEYS
 
     def test_what_became_of_deleted_machines_is_not_told(self, client: Client) -> None:
