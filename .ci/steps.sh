@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 unset DATABASE_URL REDIS_URL DJANGO_SETTINGS_MODULE PYTHONPATH PYTHONWARNINGS
+unset PYTHONDONTWRITEBYTECODE  # each child process would compile Django anew
 export PIP_DISABLE_PIP_VERSION_CHECK=1 LC_ALL=C.UTF-8
 export POSTGRESQL_URL=postgres://root@127.0.0.1/test
 export MARIADB_URL=mysql://root@127.0.0.1/test
