@@ -7,8 +7,8 @@
     python .ci/mutants.py run --after FILE   # the same, after tests have changed
 
 The sample depends on the seed and on the package's code only, so two states of the tests meet the
-same mutants. Texts are left alone. A mutant meets the tests that run its line, the quickest of
-each file first, until one fails or ``--budget`` seconds of tests are spent.
+same mutants. Texts are left alone. A mutant meets the tests that run its line, the most specific
+and the quickest of each file first, until one fails or ``--budget`` seconds of tests are spent.
 
 ``--after`` takes an earlier run's results: a mutant whose killing test is unchanged stays killed.
 
@@ -34,9 +34,10 @@ import subprocess
 import sys
 import time
 import traceback
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -244,21 +245,28 @@ class Covered:
         self.seconds: dict[str, float] = found["seconds"]
         self.lines: dict[str, dict[str, list[str]]] = found["lines"]
 
+        self.breadth = Counter(
+            test for found in self.lines.values() for tests in found.values() for test in tests
+        )
+
     def tests_of(self, mutant: Mutant, budget: float) -> list[str]:
+        """The most specific tests, and by turns the quickest of each file, to fill the budget."""
         lines = self.lines[mutant.path]
         tests = {test for line in statement_at(mutant) for test in lines.get(str(line), [])} - {""}
+        specific = sorted(tests, key=lambda test: (self.breadth[test], test))
+        chosen: dict[str, None] = {}
+        for pair in zip(specific, self.of_each_file(tests), strict=True):
+            chosen |= dict.fromkeys(pair)
+            if sum(map(self.seconds.__getitem__, chosen)) > budget:
+                break
+        return list(chosen)
+
+    def of_each_file(self, tests: set[str]) -> list[str]:
         by_file: dict[str, list[str]] = defaultdict(list)
         for test in sorted(tests, key=lambda test: (round(self.seconds[test], 1), test)):
             by_file[test.partition("::")[0]].append(test)
-        chosen: list[str] = []
-        for turn in range(max(map(len, by_file.values()), default=0)):
-            for file in sorted(by_file, key=lambda file: self.seconds[by_file[file][0]]):
-                for test in by_file[file][turn : turn + 1]:
-                    budget -= self.seconds[test]
-                    if budget < 0 and chosen:
-                        return chosen
-                    chosen.append(test)
-        return chosen
+        turns = zip_longest(*by_file.values())
+        return [test for turn in turns for test in turn if test]
 
 
 def statement_at(mutant: Mutant) -> range:
