@@ -81,7 +81,7 @@ def create_service_user(
             )
     except IntegrityError as error:
         _require_free(name, user)
-        error.add_note(_not_taken(name))
+        error.add_note(_where_to_look(name))
         raise
     return service_user
 
@@ -243,9 +243,9 @@ def _username_field() -> str:
     return str(get_user_model().USERNAME_FIELD)
 
 
-def _not_taken(name: str) -> str:
+def _where_to_look(name: str) -> str:
     return (
-        f"The name {name!r} is not taken. Look at what runs when a user is saved: "
+        f"The name {name!r} is free. Look at what runs when a user is saved: "
         "SERVICE_USER_FACTORY, the save() of your user model, and its signals' receivers."
     )
 

@@ -128,7 +128,7 @@ class TestOtherErrorsOfTheDatabase:
     def test_one_surfaces_and_says_where_to_look(self) -> None:
         with pytest.raises(IntegrityError) as error:
             create_service_user("builder")
-        assert "The name 'builder' is not taken" in error.value.__notes__[0]
+        assert "The name 'builder' is free" in error.value.__notes__[0]
         assert users() == 0
 
     @pytest.mark.usefixtures("_failing_receiver")
