@@ -11,6 +11,7 @@ from asgiref.sync import iscoroutinefunction
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest
 
+from pikku_auth.access import HUMAN, USER, declare
 from pikku_auth.admission import admit, require
 from pikku_auth.core.permissions import check_scopes
 from pikku_auth.exceptions import Refused
@@ -58,7 +59,7 @@ def require_principal(view: Any = None, *, scopes: Sequence[str] = ()) -> Any:
     :raises ValueError: when a scope is not of the grammar.
     """
     check_scopes(scopes)
-    decorate = partial(_decorate, scopes=scopes)
+    decorate = partial(_decorate, scopes=tuple(scopes))
     return decorate if view is None else decorate(view)
 
 
@@ -74,7 +75,8 @@ def browser_session_required(view: View) -> View:
         decorated: View = _for_browsers(view)
         return decorated
     of_views: Any = view
-    of_views.dispatch = _dispatching_for_browsers(of_views.dispatch)
+    dispatch = _dispatching_for_browsers(of_views.dispatch)
+    of_views.dispatch = declare(dispatch, frozenset({HUMAN}))
     return view
 
 
@@ -103,17 +105,17 @@ def _for_browsers(view: Any) -> Any:
         refusal = refusal_of_credentials(request)
         return refusal or vary_by_credential(await inner(request, *args, **kwargs))
 
-    return awrapped if iscoroutinefunction(view) else wrapped
+    return declare(awrapped if iscoroutinefunction(view) else wrapped, frozenset({HUMAN}))
 
 
 def _decorate(view: Any, scopes: Sequence[str]) -> Any:
     if isclass(view):
         # Django copies the attributes of dispatch to the view that it makes of a class.
         of_views: Any = view
-        of_views.dispatch = _open(_dispatching(of_views.dispatch, scopes))
+        of_views.dispatch = _open(_dispatching(of_views.dispatch, scopes), scopes)
         return view
     wrap = _awrapped if iscoroutinefunction(view) else _wrapped
-    return _open(wrap(view, scopes, 0))
+    return _open(wrap(view, scopes, 0), scopes)
 
 
 def _dispatching(dispatch: Any, scopes: Sequence[str]) -> Any:
@@ -154,8 +156,8 @@ def _awrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
     return wrapped
 
 
-def _open(view: Any) -> Any:
+def _open(view: Any, scopes: Sequence[str]) -> Any:
     """Tell Django's own middleware that this view decides who may come in."""
     view.csrf_exempt = True
     view.login_required = False
-    return view
+    return declare(view, frozenset({USER, *scopes}))

@@ -7,12 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.contrib.admindocs.utils import (
-    remove_non_capturing_groups,
-    replace_metacharacters,
-    replace_named_groups,
-    replace_unnamed_groups,
-)
 from django.urls import URLResolver, get_resolver
 from django.urls.resolvers import RegexPattern
 
@@ -24,33 +18,39 @@ class Route:
     path: str
     view: Any
     name: str
+    app_names: tuple[str, ...] = ()
 
 
 def routes() -> Iterator[Route]:
     """Those of ``ROOT_URLCONF``; none where there is no such setting."""
     if getattr(settings, "ROOT_URLCONF", None):
-        yield from _routes(get_resolver().url_patterns, "/", "")
+        yield from _routes(get_resolver().url_patterns, Route("/", None, ""))
 
 
-def _routes(patterns: Iterable[Any], path: str, namespace: str) -> Iterator[Route]:
+def _routes(patterns: Iterable[Any], above: Route) -> Iterator[Route]:
     for entry in patterns:
-        here = path + _readable(entry.pattern).removeprefix("/" if path.endswith("/") else "")
+        text = _readable(entry.pattern)
+        path = above.path + (text.removeprefix("/") if above.path.endswith("/") else text)
         if isinstance(entry, URLResolver):
-            inner = f"{namespace}{entry.namespace}:" if entry.namespace else namespace
-            yield from _routes(entry.url_patterns, here, inner)
+            name = f"{above.name}{entry.namespace}:" if entry.namespace else above.name
+            app_names = (*above.app_names, entry.app_name) if entry.app_name else above.app_names
+            yield from _routes(entry.url_patterns, Route(path, None, name, app_names))
         else:
-            yield Route(here, entry.callback, f"{namespace}{entry.name}" if entry.name else "")
+            name = f"{above.name}{entry.name}" if entry.name else ""
+            yield Route(path, entry.callback, name, above.app_names)
 
 
 def _readable(pattern: Any) -> str:
     text = str(pattern)
     if not isinstance(pattern, RegexPattern):
         return text
+    from django.contrib.admindocs import utils  # imports docutils where that is installed
+
     for replace in (
-        remove_non_capturing_groups,
-        replace_named_groups,
-        replace_unnamed_groups,
-        replace_metacharacters,
+        utils.remove_non_capturing_groups,
+        utils.replace_named_groups,
+        utils.replace_unnamed_groups,
+        utils.replace_metacharacters,
     ):
         text = replace(text)
     return text

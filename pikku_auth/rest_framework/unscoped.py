@@ -87,7 +87,19 @@ def parts_of(permission: Any) -> Iterator[Any]:
 def is_any_key(view: APIView, request: Request) -> bool:
     """Whether :func:`~pikku_auth.decorators.any_key` is on the view, or on what handles this."""
     handler = getattr(view, str(request.method).lower(), None)
-    return is_marked(request._request, type(view), handler, view.dispatch, *_wrapped_by(handler))
+    return is_marked(request._request) or _is_marked(view, handler)
+
+
+def is_declared_any_key(callback: Any, view: APIView, method: str) -> bool:
+    """As :func:`is_any_key`, of a view in the URLconf that nobody has asked yet."""
+    name = getattr(callback, "actions", None) or {}
+    return is_marked(callback) or _is_marked(
+        view, getattr(view, name.get(method.lower(), method.lower()), None)
+    )
+
+
+def _is_marked(view: APIView, handler: Any) -> bool:
+    return is_marked(type(view), handler, view.dispatch, *_wrapped_by(handler))
 
 
 def _wrapped_by(handler: Any) -> list[Any]:

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 
+from pikku_auth.access import ANYBODY
 from pikku_auth.core.user_codes import format_user_code
 from pikku_auth.exceptions import DeviceFlowError
 from pikku_auth.flows import approve, claim, deny, exchange, look_up, start_login
@@ -32,7 +33,7 @@ from pikku_auth.views.http import (
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
-@endpoint("POST")
+@endpoint("POST", access=ANYBODY)
 def device_code(request: HttpRequest) -> HttpResponse:
     """``POST device/code``: begin a login. ``user_id`` is ignored, whoever sends it."""
     try:
@@ -56,7 +57,7 @@ def device_code(request: HttpRequest) -> HttpResponse:
     )
 
 
-@endpoint("POST")
+@endpoint("POST", access=ANYBODY)
 @sensitive_post_parameters("device_code")
 def device_token(request: HttpRequest) -> HttpResponse:
     """``POST device/token``: poll."""
@@ -75,7 +76,7 @@ def device_token(request: HttpRequest) -> HttpResponse:
     )
 
 
-@endpoint("GET", "HEAD")
+@endpoint("GET", "HEAD", access=ANYBODY)
 def device(request: HttpRequest) -> HttpResponse:
     """``GET device?user_code=``: look a code up, and claim it for whoever is signed in."""
     typed = request.GET.get("user_code")

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 
+from pikku_auth.access import HUMAN, Way, declare
 from pikku_auth.exceptions import (
     DeviceFlowError,
     HTTPSRequired,
@@ -49,12 +50,13 @@ class WrongBody(Answer):
         self.wrong = wrong
 
 
-def endpoint(*methods: str) -> Callable[[View], View]:
+def endpoint(*methods: str, access: Way = frozenset({HUMAN})) -> Callable[[View], View]:
     """Make a view of the wire contract: its methods, its errors, and nothing cached.
 
     No CSRF token is asked for: a browser's cookie counts only with a trusted ``Origin``.
     Each verb is a transaction of its own, whatever ``ATOMIC_REQUESTS`` says: a count of
     wrong codes must outlive the error that it leads to, and a poll must not lock SQLite.
+    ``access`` is what ``manage.py show_access`` says of it.
     """
 
     def decorate(view: View) -> View:
@@ -77,7 +79,7 @@ def endpoint(*methods: str) -> Callable[[View], View]:
             return unstored(response)
 
         wrapped.judges_callers = True  # type: ignore[attr-defined]  # what the middleware asks for
-        return outside_atomic_requests(wrapped)
+        return outside_atomic_requests(declare(wrapped, access, methods=methods))
 
     return decorate
 

@@ -25,6 +25,7 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
+from pikku_auth.access import HUMAN, declare
 from pikku_auth.core.text import readable
 from pikku_auth.core.user_codes import format_user_code, normalise_user_code
 from pikku_auth.exceptions import DeviceFlowError, NothingGranted, TooManyAttempts
@@ -52,6 +53,7 @@ def activate(request: HttpRequest) -> HttpResponse:
     return unstored(_secured(_answer(request)))
 
 
+declare(activate, frozenset({HUMAN}), methods=["GET", "POST"])
 activate.judges_callers = True  # type: ignore[attr-defined]  # what the middleware asks for
 
 

@@ -9,6 +9,7 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
+from pikku_auth.access import ANYBODY
 from pikku_auth.exceptions import InvalidToken
 from pikku_auth.flows import live_logins, revoke_login, revoke_logins, usage
 from pikku_auth.flows.database import primary
@@ -22,7 +23,7 @@ from pikku_auth.views.http import endpoint, origin_of, plain_error, read_json, r
 _BY_OWNER = "revoked by its owner"
 
 
-@endpoint("GET", "HEAD", "POST")
+@endpoint("GET", "HEAD", "POST", access=ANYBODY)
 def get_session(request: HttpRequest) -> HttpResponse:
     """``GET get-session``: who the caller is; ``null`` for nobody."""
     if request.method == "POST":
@@ -44,7 +45,7 @@ def get_session(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"session": session, "user": _user(user)})
 
 
-@endpoint("POST")
+@endpoint("POST", access=ANYBODY)
 def sign_out(request: HttpRequest) -> HttpResponse:
     """``POST sign-out``: end the caller's login. 200 whatever was presented (RFC 7009, 2.2)."""
     login = bearer_login(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from pikku_auth.access import USER
 from pikku_auth.core.secrets import Secret
 from pikku_auth.core.subprotocols import offer
 from pikku_auth.exceptions import NotAuthenticated, Refused
@@ -14,7 +15,7 @@ from pikku_auth.views.callers import signed_in_user
 from pikku_auth.views.http import endpoint
 
 
-@endpoint("POST")
+@endpoint("POST", access=frozenset({USER}))
 def ws_ticket(request: HttpRequest) -> HttpResponse:
     """``POST ws-ticket``: a one-time ticket for who has a key, a login or a browser's session.
 

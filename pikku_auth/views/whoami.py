@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from pikku_auth.access import USER
 from pikku_auth.exceptions import NotAuthenticated, Refused
 from pikku_auth.flows import resolve
 from pikku_auth.principal import Principal
@@ -11,7 +12,7 @@ from pikku_auth.refusals import response_to
 from pikku_auth.views.http import endpoint
 
 
-@endpoint("GET", "HEAD")
+@endpoint("GET", "HEAD", access=frozenset({USER}))
 def whoami(request: HttpRequest) -> HttpResponse:
     """``GET whoami``: who the caller is by its key or its login, and what that allows."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -16,7 +17,7 @@ from tests.docs.pages import examples, text_of
 def test_mint_key_says_what_is_shown(
     service_user: ServiceUser, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (console,) = examples("commands.md", "console")
+    console, _ = examples("commands.md", "console")
     typed, _, shown = console.partition("\n")
     found = re.fullmatch(r"\$ KEY=\$\(python manage\.py (.*)\)", typed)
     assert found
@@ -26,6 +27,14 @@ def test_mint_key_says_what_is_shown(
     shown = shown.replace("Key 7", f"Key {key.pk}").replace("pka_Ab12Cd34", key.start)
     shown = re.sub(r"expires \S+ \S+ UTC", f"expires {key.expires_at:%Y-%m-%d %H:%M} UTC", shown)
     assert capsys.readouterr().err == shown
+
+
+def test_show_access_lists_what_is_shown(settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    _, console = examples("commands.md", "console")
+    typed, _, shown = console.partition("\n")
+    settings.ROOT_URLCONF = "example_project.sandboxes.urls"
+    call_command(*shlex.split(typed.removeprefix("$ python manage.py ")))
+    assert capsys.readouterr().out == shown
 
 
 def test_each_state_that_list_keys_knows_is_told() -> None:
