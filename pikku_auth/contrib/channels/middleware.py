@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -13,24 +12,18 @@ from django.http import HttpRequest, HttpResponse
 from pikku_auth.admission import require
 from pikku_auth.contrib.channels.handshake import decide, request_of
 from pikku_auth.contrib.channels.scope import REQUEST, WANTED, Scope
+from pikku_auth.contrib.channels.socket import CLOSE_CODES, Gate, Receive, Send, Socket
 from pikku_auth.contrib.channels.watch import until_refused
 from pikku_auth.core.permissions import check_scopes
-from pikku_auth.core.subprotocols import NAME, without_ours
+from pikku_auth.core.subprotocols import without_ours
 from pikku_auth.exceptions import Refused, UnscopedView
 from pikku_auth.origins import scheme_and_host
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import response_to
-from pikku_auth.unscoped import MARK, is_closed_to
+from pikku_auth.unscoped import MARK
 
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
-_CLOSE_CODES = 4000
-"""And HTTP's status: 4401 for a credential that is not good any more, 4403 for a lost scope."""
-
-_ENDS = {"websocket.close", "websocket.http.response.start"}
 _SECONDS_TO_LEAVE = 10
 
 
@@ -92,7 +85,7 @@ class PikkuAuthMiddleware:
             inside = {**_scope_for(principal, scope, request), WANTED: [], MARK: []}
             self._tell(inside)
             try:
-                await _serve(self.app, inside, _Socket(scope, receive, send))
+                await _serve(self.app, inside, Socket(scope, receive, send))
             except UnscopedView as refusal:
                 await _deny(response_to(refusal, request), scope, send)
 
@@ -113,47 +106,7 @@ class PikkuAuthMiddleware:
         return require(principal, self.scopes)
 
 
-class _Socket:
-    """The server's side of a connection, which can be closed under the application's feet."""
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._offers_ours = NAME in scope.get("subprotocols", ())
-        self._receive = receive
-        self._send = send
-        self._is_over = False
-        self._code: int | None = None
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        if self._code is not None and message["type"] == "websocket.receive":
-            # It was on its way when the socket was closed.
-            return {"type": "websocket.disconnect", "code": self._code}
-        if message["type"] == "websocket.disconnect":
-            self._is_over = True
-        return message
-
-    async def send(self, message: Message) -> None:
-        if self._code is not None:
-            return
-        if message["type"] in _ENDS:
-            self._is_over = True
-        if message["type"] == "websocket.accept" and self._offers_ours:
-            # A browser wants one of those it has offered to be taken.
-            message = {**message, "subprotocol": message.get("subprotocol") or NAME}
-        await self._send(message)
-
-    async def close(self, status: int) -> None:
-        """Unless it has been closed: some servers raise at a second time."""
-        if self._is_over:
-            return
-        self._code = _CLOSE_CODES + status
-        with suppress(OSError):  # it has gone by itself
-            await self._send(
-                {"type": "websocket.close", "code": self._code, "reason": "Not let in any more"}
-            )
-
-
-async def _serve(app: App, scope: Scope, socket: _Socket) -> None:
+async def _serve(app: App, scope: Scope, socket: Socket) -> None:
     """Run the application until it ends, or the caller's credential does.
 
     :raises UnscopedView: when it serves a consumer that is closed to the caller.
@@ -162,7 +115,7 @@ async def _serve(app: App, scope: Scope, socket: _Socket) -> None:
     if principal is None:
         await app(scope, socket.receive, socket.send)
         return
-    gate = _Gate(scope, socket)
+    gate = Gate(scope, socket)
     serving = asyncio.ensure_future(app(scope, gate.receive, gate.send))
     watching = asyncio.ensure_future(until_refused(principal, request, scope[WANTED]))
     try:
@@ -178,34 +131,6 @@ async def _serve(app: App, scope: Scope, socket: _Socket) -> None:
         raise UnscopedView
     if not serving.cancelled():
         serving.result()
-
-
-class _Gate:
-    """Holds the application at its first message: by then each middleware around it has run.
-
-    A consumer that is closed to the caller is never told of the connection, only cancelled.
-    """
-
-    def __init__(self, scope: Scope, socket: _Socket) -> None:
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._scope = scope
-        self._socket = socket
-
-    async def receive(self) -> Message:
-        message = await self._socket.receive()
-        await self._pass()
-        return message
-
-    async def send(self, message: Message) -> None:
-        await self._pass()
-        await self._socket.send(message)
-
-    async def _pass(self) -> None:
-        if self._scope[MARK] or not is_closed_to(self._scope["principal"]):
-            return
-        if not self.closed.done():
-            self.closed.set_result(None)
-        await asyncio.Event().wait()
 
 
 def _check_origins(origins: Sequence[str]) -> None:
@@ -244,7 +169,7 @@ async def _refuse(response: HttpResponse, scope: Scope, receive: Receive, send: 
 
 async def _deny(response: HttpResponse, scope: Scope, send: Send) -> None:
     if "websocket.http.response" not in (scope.get("extensions") or {}):
-        code = _CLOSE_CODES + response.status_code
+        code = CLOSE_CODES + response.status_code
         await send({"type": "websocket.close", "code": code})
         return
     headers = [
