@@ -12,6 +12,7 @@ from rest_framework.settings import api_settings
 
 from pikku_auth.admission import require
 from pikku_auth.core.permissions import check_scopes
+from pikku_auth.exceptions import UnscopedView
 from pikku_auth.principal import Principal
 from pikku_auth.rest_framework.permissions import HasScope, declared_scopes, declares_scopes
 from pikku_auth.unscoped import is_closed_to, is_marked, require_scoped_view
@@ -52,8 +53,7 @@ def _admitted_without_demand(
     if all(type(permission) is AllowAny for permission in permissions):
         anonymous: Any = api_settings.UNAUTHENTICATED_USER
         return anonymous and anonymous(), None
-    require_scoped_view(principal, is_scoped=False)
-    return principal.user, principal
+    raise UnscopedView
 
 
 def _require_declared(request: Request, view: APIView, principal: Principal) -> None:

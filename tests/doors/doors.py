@@ -66,8 +66,9 @@ def over_asgi(path: str, *, middleware: bool = False) -> Door:
     return ask
 
 
-def over_websocket(scopes: Sequence[str] | None = (), consumer: Any = Telling) -> Door:
-    app = PikkuAuthMiddleware(consumer.as_asgi(), allow_anonymous=True, scopes=scopes)
+def over_websocket(scopes: Sequence[str] | None = (), consumer: Any = None) -> Door:
+    consumer = consumer or Telling.as_asgi()
+    app = PikkuAuthMiddleware(consumer, allow_anonymous=True, scopes=scopes)
 
     async def go(headers: Headers) -> Decision:
         # Whoever has a cookie is a browser, and says where it is.
@@ -137,7 +138,8 @@ MARKED_DOORS: dict[str, Door] = {
     "the async middleware": over_asgi("/aknown/", middleware=True),
     "ninja": over_wsgi("/ninja/people/marked/"),
     "ninja, which names no scope on purpose": over_wsgi("/ninja/sync/"),
-    "Channels": over_websocket(None, any_key(type("Marked", (Telling,), {}))),
+    "Channels": over_websocket(None, any_key(type("Marked", (Telling,), {})).as_asgi()),
+    "Channels, marked where it is routed": over_websocket(None, any_key(Telling.as_asgi())),
     "Channels, which names no scope on purpose": over_websocket([]),
 }
 """Those that are marked with ``any_key``, or name an empty list of scopes."""
