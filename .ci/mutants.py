@@ -250,10 +250,13 @@ class Covered:
         )
 
     def tests_of(self, mutant: Mutant, budget: float) -> list[str]:
-        """The most specific tests, and by turns the quickest of each file, to fill the budget."""
+        """The most specific tests of its own folder, and by turns the quickest of each file."""
         lines = self.lines[mutant.path]
         tests = {test for line in statement_at(mutant) for test in lines.get(str(line), [])} - {""}
-        specific = sorted(tests, key=lambda test: (self.breadth[test], test))
+        home = f"tests/{mutant.path.split('/')[1]}/"
+        specific = sorted(
+            tests, key=lambda test: (not test.startswith(home), self.breadth[test], test)
+        )
         chosen: dict[str, None] = {}
         for pair in zip(specific, self.of_each_file(tests), strict=True):
             chosen |= dict.fromkeys(pair)

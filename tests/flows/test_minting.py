@@ -20,7 +20,7 @@ from pikku_auth.flows import (
     mint_key,
     verify_key,
 )
-from pikku_auth.models import APIKey, ServiceUser
+from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 
 pytestmark = pytest.mark.django_db
 
@@ -288,6 +288,12 @@ def test_a_malformed_start_is_refused(service_user: ServiceUser, start: str) -> 
     with pytest.raises(InvalidInput, match="1 to 32 printable") as refusal:
         import_key(service_user, digest=DIGEST, start=start)
     assert refusal.value.field == "start"
+
+
+def test_longest_start_is_taken_and_the_import_is_recorded(service_user: ServiceUser) -> None:
+    key = import_key(service_user, digest=DIGEST, start="x" * 32)
+    event = AuditEvent.objects.get(action="key_imported")
+    assert (event.key, event.subject) == (key, f"{key} of {service_user}")
 
 
 def test_a_key_is_imported_once(service_user: ServiceUser) -> None:

@@ -336,9 +336,12 @@ class TestOnce:
             redeem_ticket(ticket_digest(text))
         assert len(asked) == 0
 
-    def test_an_unknown_one_is_refused(self) -> None:
+    def test_an_unknown_one_is_refused_and_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+        digest = ticket_digest(generate("pkt").reveal())
         with pytest.raises(InvalidTicket):
-            redeem(generate("pkt"))
+            redeem_ticket(digest, ip="192.0.2.1")
+        assert "unknown, used or too old" in caplog.text
+        assert "192.0.2.1" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)
