@@ -21,6 +21,7 @@ urlpatterns = [
     path("revoke-session", sessions.revoke_session, name="revoke_session"),
     path("revoke-sessions", sessions.revoke_sessions, name="revoke_sessions"),
     path("revoke-other-sessions", sessions.revoke_other_sessions, name="revoke_other_sessions"),
+    path("ok", sessions.ok, name="ok"),
     path("whoami", whoami.whoami, name="whoami"),
     path("ws-ticket", tickets.ws_ticket, name="ws_ticket"),
 ]

@@ -140,7 +140,9 @@ class LoginSessionAdmin(ActingAdmin):
 
     @admin.display(description=_("scopes asked for"))
     def scope_list(self, login: LoginSession) -> str:
-        return ", ".join(login.requested_scopes) or gettext("all that the user is given")
+        if login.permissions is None:
+            return gettext("all that the user is given")
+        return ", ".join(login.requested_scopes) or gettext("none of this site")
 
     @admin.display(description=_("state"))
     def condition(self, login: LoginSession) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
@@ -10,6 +11,8 @@ from pikku_auth.core.wording import gettext_noop as _
 
 MAX_NETWORKS = 50
 _MAPPED_BITS = 96
+_WITH_PORT = re.compile(r"\[([^\[\]]+)\](?::\d+)?|([0-9.]+):\d+")
+"""``[2001:db8::1]``, ``[2001:db8::1]:4711`` and ``192.0.2.1:4711``, as some proxies write them."""
 
 
 def normalise_networks(networks: Iterable[str]) -> list[str]:
@@ -63,12 +66,20 @@ def client_address(
     each append to ``X-Forwarded-For`` it is the ``num_proxies``-th entry from the
     right: what stands further left was written by the caller. A header that is
     shorter did not come through all of them, so the address is unknown.
+    Empty entries don't count (RFC 9110, 5.6.1.2), and a port is no part of the address.
     """
     if num_proxies:
-        hops = (forwarded_for or "").split(",")
-        remote_addr = hops[-num_proxies].strip() if len(hops) >= num_proxies else None
-    address = parse_address(remote_addr)
+        hops = [hop for hop in map(_bare, (forwarded_for or "").split(",")) if hop]
+        remote_addr = hops[-num_proxies] if len(hops) >= num_proxies else None
+    address = parse_address(_bare(remote_addr or ""))
     return None if address is None else str(address)
+
+
+def _bare(entry: str) -> str:
+    """An entry without blanks, quotes, brackets and port."""
+    text = entry.strip().strip('"').strip()
+    found = _WITH_PORT.fullmatch(text)
+    return (found[1] or found[2]) if found else text
 
 
 def _normalise(network: str) -> str:

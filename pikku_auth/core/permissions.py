@@ -22,6 +22,7 @@ Grant = Permissions | Mapping[str, Iterable[str]] | Iterable[str]
 
 MAX_SCOPES = 200
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_SCOPE_PARAMETER = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 _ANY = "*"
 
 
@@ -42,6 +43,25 @@ def parse_scope(scope: str) -> tuple[str, str]:
             scope=scope,
         )
     return resource, action
+
+
+def is_scope_parameter(text: str) -> bool:
+    """Whether ``text`` is scope tokens of any form, with spaces between (RFC 6749, A.4)."""
+    return _SCOPE_PARAMETER.fullmatch(text) is not None
+
+
+def read_scope_parameter(
+    text: str, vocabulary: Permissions | None = None
+) -> tuple[dict[str, list[str]] | None, list[str]]:
+    """The permissions that a ``scope`` parameter asks for, and its tokens that name none.
+
+    Those are not of the grammar, or not in ``vocabulary`` if there is one. Without any token the
+    permissions are ``None``, which asks for all; with such tokens only, they are empty.
+    """
+    tokens = list(dict.fromkeys(filter(None, text.split(" "))))
+    ours = [token for token in tokens if _names_permission(token, vocabulary)]
+    foreign = [token for token in tokens if token not in ours]
+    return (normalise(ours, most=None) if tokens else None), foreign
 
 
 def check_scopes(scopes: Iterable[str]) -> None:
@@ -127,6 +147,14 @@ def unknown(permissions: Permissions, vocabulary: Permissions) -> list[str]:
         for scope in scope_strings(permissions)
         if scope != _ANY and not _is_known(*parse_scope(scope), vocabulary)
     ]
+
+
+def _names_permission(token: str, vocabulary: Permissions | None) -> bool:
+    try:
+        permission = normalise([token])
+    except ValueError:
+        return False
+    return vocabulary is None or not unknown(permission, vocabulary)
 
 
 def _is_known(resource: str, action: str, vocabulary: Permissions) -> bool:

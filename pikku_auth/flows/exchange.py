@@ -23,7 +23,7 @@ from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.login_scopes import offer_to
 from pikku_auth.flows.logins import revoke_login
-from pikku_auth.flows.starting import DEVICE_PREFIX, check_client_allowed, parse_scope_parameter
+from pikku_auth.flows.starting import DEVICE_PREFIX, check_client_allowed
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from pikku_auth.models.logins import auth_hashes, why_human_refused
 
@@ -71,10 +71,10 @@ def exchange(
         raise DeviceFlowError(*_INVALID_CODE)
     if code.client_id != client_id:
         raise DeviceFlowError("invalid_grant", "Client ID mismatch")
-    _note_poll(code, now)
-    if code.status == DeviceCode.Status.CONSUMED:
+    if code.status == DeviceCode.Status.CONSUMED:  # at any time: not even a poll too early
         _revoke_what_it_gave(code, origin, now)
         raise DeviceFlowError(*_INVALID_CODE)
+    _note_poll(code, now)
     if now >= code.expires_at:
         raise DeviceFlowError("expired_token", "Device code has expired")
     match code.status:
@@ -116,21 +116,20 @@ def _why_void(code: DeviceCode) -> str | None:
     return why_human_refused(code.user, code.auth_hash)
 
 
-def _granted(code: DeviceCode, requested: Permissions | None, ip: str | None) -> Permissions:
+def _granted(code: DeviceCode, ip: str | None) -> Permissions:
     """What an approved login may do, by what its user is given now."""
     reason = _why_void(code)
-    granted = {} if reason else offer_to(code.user, requested).permissions
-    if not granted:
+    offer = None if reason else offer_to(code.user, code.requested)
+    if offer is None or not offer.is_approvable:
         reason = reason or NothingGranted.code
         logger.warning("Approved login refused: %s (%s, from %s)", reason, code, ip)
         raise DeviceFlowError("access_denied", "Access denied")
-    return granted
+    return offer.permissions
 
 
 def _issue(code: DeviceCode, origin: Origin, now: datetime) -> IssuedLogin:
     user: Any = code.user
-    requested = parse_scope_parameter(code.scope)
-    permissions = _granted(code, requested, origin.ip)
+    permissions = _granted(code, origin.ip)
     using, token = primary(), generate(conf.login_prefix)
     with transaction.atomic(using=using):
         if not _consume(code, DeviceCode.Status.APPROVED):
@@ -141,7 +140,7 @@ def _issue(code: DeviceCode, origin: Origin, now: datetime) -> IssuedLogin:
             start=token.start,
             digest=token.digest,
             auth_hash=auth_hashes(user)[0],
-            permissions=requested,
+            permissions=code.requested,
             client_id=code.client_id,
             ip=origin.ip,
             user_agent=visible_ascii(origin.user_agent)[:200],

@@ -50,9 +50,14 @@ def scopes_given_to(user: Any) -> dict[str, list[str]] | None:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a login would be granted. ``missing`` are scopes that were asked for in vain."""
+    """What a login would be granted. ``missing`` are scopes that were asked for in vain.
+
+    ``is_approvable`` where it would be granted something, or where no scope of this site was
+    asked for: such a login only tells who its user is.
+    """
 
     may_log_in: bool
+    is_approvable: bool
     permissions: dict[str, list[str]]
     missing: list[str]
 
@@ -62,7 +67,8 @@ def offer_to(user: Any, requested: Permissions | None) -> Offer:
     given = scopes_given_to(user)
     permissions = _granted(requested, given or {})
     in_vain = missing(permissions, scope_strings(requested or {}))
-    return Offer(given is not None, permissions, in_vain)
+    is_approvable = given is not None and (bool(permissions) or requested == {})
+    return Offer(given is not None, is_approvable, permissions, in_vain)
 
 
 def require_something(offer: Offer) -> None:
@@ -72,7 +78,7 @@ def require_something(offer: Offer) -> None:
     """
     if not offer.may_log_in:
         raise NothingGranted("You may not log in from a terminal")
-    if not offer.permissions:
+    if not offer.is_approvable:
         raise NothingGranted("This login could do nothing: you have none of the scopes")
 
 

@@ -12,7 +12,7 @@ from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.conf import conf
-from pikku_auth.core.permissions import Permissions, normalise, scope_strings
+from pikku_auth.core.permissions import Permissions, read_scope_parameter, scope_strings
 from pikku_auth.models.natural_keys import NaturalKeyModel
 
 
@@ -68,16 +68,22 @@ class DeviceCode(NaturalKeyModel):
 
     @property
     def requested(self) -> Permissions | None:
-        """The permissions that ``scope`` asks for; ``None``, for all, if it names none."""
-        return normalise(self.scope.split()) or None
+        """The permissions that ``scope`` asks for; ``None``, for all, if it is empty."""
+        return read_scope_parameter(self.scope, conf.scopes)[0]
+
+    @property
+    def foreign_scopes(self) -> list[str]:
+        """What ``scope`` asks for that is no scope of this site, such as ``openid``."""
+        return read_scope_parameter(self.scope, conf.scopes)[1]
 
 
 class LoginSession(NaturalKeyModel):
     """A human's login: a bearer token, of which only the SHA-256 is kept.
 
-    ``permissions`` is what was asked for at login, ``None`` if no scope was. ``granted`` is
-    set when the login is verified, and is no column: the part of it that ``LOGIN_SCOPES``
-    gives the user. ``auth_hash`` dies with the password it was made under.
+    ``permissions`` is what was asked for at login, ``None`` if no scope was, and empty if no
+    scope of this site was: such a login only tells who its user is. ``granted`` is set when the
+    login is verified, and is no column: the part of it that ``LOGIN_SCOPES`` gives the user.
+    ``auth_hash`` dies with the password it was made under.
     """
 
     natural_key_fields = ("digest",)

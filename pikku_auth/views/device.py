@@ -87,8 +87,7 @@ def device(request: HttpRequest) -> HttpResponse:
     found = look_up(typed, user=user, ip=address_of(request))
     told = {"user_code": typed, "status": _told_status(found)}
     if user is not None and claim(found, user):
-        told |= {"client_id": found.client_id}
-        told |= {"scope": found.scope} if found.scope else {}
+        return JsonResponse({**told, "client_id": found.client_id, "scope": found.scope or None})
     return JsonResponse(told)
 
 

@@ -23,7 +23,7 @@ from pikku_auth.exceptions import (
 )
 from pikku_auth.flows import Origin, resolve
 from pikku_auth.flows.outage import outage_is_not_a_refusal
-from pikku_auth.flows.presented import address_of, is_exposed
+from pikku_auth.flows.presented import address_of, is_exposed, is_presented
 from pikku_auth.origins import is_trusted, scheme_and_host
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -213,8 +213,8 @@ def _check_method(request: HttpRequest, methods: tuple[str, ...]) -> None:
 
 
 def _check_origin(request: HttpRequest) -> None:
-    """A cookie is sent along by any page; only a trusted one may act by it."""
-    if request.method in _SAFE_METHODS or not request.META.get("HTTP_COOKIE"):
+    """A browser sends the session's cookie along for any page; only a trusted one may act by it."""
+    if request.method in _SAFE_METHODS or not _acts_by_session(request):
         return
     scheme, netloc = scheme_and_host(request.META.get("HTTP_REFERER", ""))
     from_referer = f"{scheme}://{netloc}" if netloc else "null"
@@ -224,6 +224,16 @@ def _check_origin(request: HttpRequest) -> None:
         raise Answer(plain_error(403, "MISSING_OR_NULL_ORIGIN", message))
     if not is_trusted(origin, request):
         raise Answer(plain_error(403, "INVALID_ORIGIN", "Invalid origin"))
+
+
+def _acts_by_session(request: HttpRequest) -> bool:
+    """Whether a session's cookie is what would say who calls, and not another site's script.
+
+    A page can't send a credential in a header to another site, unless that allows it by CORS.
+    """
+    session: Any = getattr(request, "session", None)
+    has_cookie = settings.SESSION_COOKIE_NAME in request.COOKIES
+    return not is_presented(request) and (has_cookie or bool(session and session.session_key))
 
 
 def _check_transport(request: HttpRequest) -> None:

@@ -121,6 +121,7 @@ def _what_is_asking(request: HttpRequest, found: DeviceCode) -> dict[str, Any]:
         "device": found,
         "permissions": offer.permissions,
         "missing": offer.missing,
+        "is_approvable": offer.is_approvable,
         "may_log_in": offer.may_log_in,
         "is_just_now": timezone.now() - found.created_at < timedelta(minutes=1),
         "own_address": own_address,

@@ -15,7 +15,7 @@ from pikku_auth.flows import live_logins, revoke_login, revoke_logins, usage
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.login_scopes import grant_to_each
 from pikku_auth.flows.logins import token_digest
-from pikku_auth.flows.presented import bearer_of
+from pikku_auth.flows.presented import bearer_of, is_token_presented
 from pikku_auth.models import LoginSession
 from pikku_auth.views.callers import bearer_login, caller
 from pikku_auth.views.http import endpoint, origin_of, plain_error, read_json, require_fields
@@ -45,29 +45,42 @@ def get_session(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"session": session, "user": _user(user)})
 
 
+@endpoint("GET", "HEAD", access=ANYBODY)
+def ok(_request: HttpRequest) -> HttpResponse:
+    """``GET ok``: that these endpoints are here and answer."""
+    return JsonResponse({"ok": True})
+
+
 @endpoint("POST", access=ANYBODY)
 def sign_out(request: HttpRequest) -> HttpResponse:
     """``POST sign-out``: end the caller's login. 200 whatever was presented (RFC 7009, 2.2)."""
     login = bearer_login(request)
     if login is not None:
         revoke_login(login, reason="signed out", origin=origin_of(request, login.user))
-    elif request.user.is_authenticated:
+    elif request.user.is_authenticated and not is_token_presented(request):
         logout(request)
     return JsonResponse({"success": True})
 
 
 @endpoint("GET", "HEAD")
 def list_sessions(request: HttpRequest) -> HttpResponse:
-    """``GET list-sessions``: the caller's live logins, never with a token."""
+    """``GET list-sessions``: the caller's live logins.
+
+    A ``token`` here is the id, which ``revoke-session`` takes: the tokens themselves aren't kept.
+    """
     user, _ = caller(request)
     logins = live_logins(user)
     grant_to_each(logins)
-    return JsonResponse([_session(login) for login in logins], safe=False)
+    listed = [{**_session(login), "token": str(login.pk)} for login in logins]
+    return JsonResponse(listed, safe=False)
 
 
 @endpoint("POST")
 def revoke_session(request: HttpRequest) -> HttpResponse:
-    """``POST revoke-session``: end one of the caller's logins, by its token or its id."""
+    """``POST revoke-session``: end one of the caller's logins, by its token or its id.
+
+    The id may stand in either member: ``list-sessions`` has it in both.
+    """
     user, _ = caller(request)
     members = read_json(request)
     if not isinstance(members.get("id"), str):
@@ -97,10 +110,11 @@ def revoke_other_sessions(request: HttpRequest) -> HttpResponse:
 
 
 def _named_by(members: dict[str, Any]) -> set[str]:
-    """The digest of the token and the id in a body. The token stays out of what does I/O."""
+    """The digest of the token and the ids in a body. The token stays out of what does I/O."""
     token, ident = members.pop("token", None), members.get("id")
-    digest = token_digest(token) if isinstance(token, str) else None
-    return {name for name in (digest, ident) if isinstance(name, str)}
+    if isinstance(token, str):
+        token = token if token.isdecimal() else token_digest(token)
+    return {name for name in (token, ident) if isinstance(name, str)}
 
 
 def _session(login: LoginSession) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pikku_auth.core.networks import (
     normalise_networks,
     parse_address,
 )
+from tests.cases import in_turn
 
 networks = st.ip_addresses().map(str) | st.ip_addresses(v=4).map(lambda ip: f"{ip}/32")
 
@@ -160,6 +161,10 @@ def test_without_proxies_a_forwarded_address_is_not_believed() -> None:
         (2, "10.6.6.6, 192.0.2.1, 10.0.0.1", "192.0.2.1"),
         (2, "10.6.6.6, 2001:DB8::1, 10.0.0.1", "2001:db8::1"),
         (1, "::ffff:192.0.2.1", "192.0.2.1"),
+        (1, "192.0.2.1,", "192.0.2.1"),
+        (2, ", 192.0.2.1, , 10.0.0.1", "192.0.2.1"),
+        (1, "unknown, 192.0.2.1", "192.0.2.1"),
+        (2, "192.0.2.1, unknown", "192.0.2.1"),
     ],
 )
 def test_behind_proxies_the_caller_is_counted_from_the_right(
@@ -179,12 +184,16 @@ def test_what_a_caller_writes_into_the_forwarded_header_changes_nothing(spoofed:
     [
         (1, None),
         (1, ""),
-        (1, "192.0.2.1,"),
+        (1, " , ,"),
         (1, "unknown"),
+        (1, "unknown:4711"),
         (1, "_hidden"),
-        (1, "192.0.2.1:4711"),
-        (1, "[2001:db8::1]"),
+        (1, "[]"),
+        (1, "[2001:db8::1"),
+        (1, "192.0.2.1:port"),
+        (1, "10.6.6.6, unknown"),
         (2, "192.0.2.1"),
+        (2, "192.0.2.1,"),
         (2, "bogus, 192.0.2.1"),
     ],
 )
@@ -192,6 +201,30 @@ def test_a_header_that_did_not_come_through_every_proxy_makes_the_caller_unknown
     num_proxies: int, forwarded_for: str | None
 ) -> None:
     assert client_address("10.0.0.1", forwarded_for, num_proxies=num_proxies) is None
+
+
+@pytest.mark.parametrize(
+    ("form", "address"),
+    in_turn(
+        ["{}", " {}\t", '"{}"', "[{}]", "[{}]:4711", '"[{}]:4711"', "{}%eth0", "[{}%25eth0]:443"],
+        ["2001:db8::1", "fe80::1", "::ffff:192.0.2.1"],
+    )
+    + in_turn(["{}", " {} ", "{}:4711", '"{}:4711"', "[{}]"], ["192.0.2.1", "10.1.2.3"]),
+)
+@pytest.mark.parametrize("before", ["", "10.6.6.6, ", "unknown,", ", "])
+def test_good_address_is_known_in_every_form_that_proxies_write(
+    before: str, form: str, address: str
+) -> None:
+    expected = address.removeprefix("::ffff:")
+    written = before + form.format(address)
+    assert client_address("10.0.0.1", written, num_proxies=1) == expected
+    assert client_address(form.format(address), None, num_proxies=0) == expected
+
+
+@given(st.text())
+def test_no_forwarded_header_raises(text: str) -> None:
+    found = client_address("10.0.0.1", text, num_proxies=1)
+    assert found is None or ip_address(found)
 
 
 @pytest.mark.parametrize("peer", [None, "", "/run/gunicorn.sock", "localhost"])

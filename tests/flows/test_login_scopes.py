@@ -137,6 +137,34 @@ def test_login_gets_what_was_asked_for_and_is_given(
         assert scopes_of(issued) == granted
 
 
+@pytest.mark.parametrize("given", [["*"], ["perm:*"], ["sandbox:read"], []])
+def test_login_that_asks_for_no_scope_of_the_site_only_tells_who_its_user_is(
+    given: list[str], make_user: MakeUser
+) -> None:
+    user = make_user(is_superuser=True)
+    with pikku_settings(LOGIN_SCOPES=given):
+        issued = logged_in(user, scope="openid profile")
+        principal = resolve(request_of(issued))
+        assert principal
+        assert (principal.user, principal.scopes, issued.scope) == (user, [], "")
+        assert not principal.user.has_perm("auth.view_group")
+        assert principal.is_scoped
+
+
+def test_tokens_that_are_no_scope_of_the_site_are_not_in_what_is_granted(
+    make_user: MakeUser,
+) -> None:
+    issued = logged_in(make_user(), scope="openid sandbox:read user:email")
+    assert (issued.scope, scopes_of(issued)) == ("sandbox:read", ["sandbox:read"])
+
+
+def test_user_who_may_not_log_in_gets_no_login_without_scopes_either(make_user: MakeUser) -> None:
+    user = make_user()
+    row = row_of(started_and_claimed(user, scope="openid"))
+    with function("nobody"), pytest.raises(NothingGranted):
+        approve(row, user)
+
+
 @ways
 @kinds
 class TestAFunction:

@@ -299,6 +299,10 @@ class TestOrigins:
         else:
             assert (call.status, call.body["code"]) == (403, "origin_not_allowed")
 
+    def test_cookie_of_somebody_else_makes_no_browser(self) -> None:
+        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), allow_anonymous=True)
+        assert shake([("Cookie", "AWSALB=abc")], app)[0].opened
+
     def test_a_page_behind_tls_is_the_sites_own(self, mint: Mint) -> None:
         headers = [(KEY, secret_of(mint())), ("Origin", "https://testserver")]
         assert shake(headers, scheme="ws")[0].status == 403

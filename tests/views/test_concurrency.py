@@ -87,8 +87,12 @@ class TestPolling:
         started = approved(ada)
         digest = started.device_code.digest
         counted = all_at_once([lambda: answer_of(lambda: exchange(digest, CLIENT))] * 16)
-        assert counted == {"done": 1, "slow_down: Polling too frequently": 15}
-        assert LoginSession.objects.get().revoked_at is None
+        assert counted.pop("done") == 1
+        assert set(counted) <= {
+            "slow_down: Polling too frequently",
+            "invalid_grant: Invalid device code",
+        }
+        assert LoginSession.objects.count() == 1
         assert row_of(started).status == "consumed"
 
     def test_by_the_verb_when_nobody_is_slowed_down(
@@ -117,7 +121,9 @@ class TestPolling:
             body = post(Client(), "device/token", poll_body(started)).json()
             return str(body.get("error", "token"))
 
-        assert all_at_once([poll] * 16) == {"token": 1, "slow_down": 15}
+        counted = all_at_once([poll] * 16)
+        assert counted.pop("token") == 1
+        assert set(counted) <= {"slow_down", "invalid_grant"}
         assert LoginSession.objects.count() == 1
 
 
@@ -127,7 +133,7 @@ def test_a_code_replayed_by_many_at_once_ends_its_login_once(ada: Any) -> None:
     exchange(digest, CLIENT, now=now)
     later = now + timedelta(seconds=30)
     counted = all_at_once([lambda: answer_of(lambda: exchange(digest, CLIENT, now=later))] * 8)
-    assert counted["invalid_grant: Invalid device code"] == 1
+    assert counted == {"invalid_grant: Invalid device code": 8}
     assert AuditEvent.objects.filter(action="login_revoked").count() == 1
     assert LoginSession.objects.get().revoked_at is not None
 

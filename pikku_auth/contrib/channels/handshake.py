@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from io import BytesIO
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
@@ -49,8 +50,9 @@ async def decide(
     digests = [ticket_digest(ticket) for ticket in presented]
     async with as_in_a_request():
         principal = await aresolve(request) or await _holder_of(digests, request)
-    if principal is None and "HTTP_ORIGIN" not in request.META and request.META.get("HTTP_COOKIE"):
-        # Browsers always say where they are: what has a cookie and hides that is nobody's friend.
+    has_session = settings.SESSION_COOKIE_NAME in request.COOKIES
+    if principal is None and has_session and "HTTP_ORIGIN" not in request.META:
+        # Browsers always send Origin: refuse the site's session cookie without one.
         raise OriginNotAllowed("cookie_without_origin")
     return principal
 
