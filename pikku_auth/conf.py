@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -19,6 +19,11 @@ DEFAULTS: dict[str, Any] = {
     "ACCEPT_FOREIGN_KEYS": False,
     "DEFAULT_KEY_LIFETIME": timedelta(days=90),
     "DEVICE_CLIENT_IDS": None,
+    "DEVICE_CODE": {
+        "lifetime": timedelta(minutes=10),
+        "interval": timedelta(seconds=5),
+        "verification_uri": None,
+    },
     "KEY_HEADER": "x-api-key",
     "KEY_PREFIX": "pka",
     "LAST_USED_RESOLUTION": timedelta(minutes=1),
@@ -38,6 +43,14 @@ DEFAULTS: dict[str, Any] = {
     "SOCKET_RECHECK": timedelta(seconds=30),
     "UNSCOPED_VIEWS": "closed",
 }
+
+
+class DeviceCodeSettings(NamedTuple):
+    """What a device is told with its codes; ``verification_uri`` is ``None`` for our own page."""
+
+    lifetime: timedelta
+    interval: timedelta
+    verification_uri: str | None
 
 
 class Settings:
@@ -65,6 +78,11 @@ class Settings:
         """The client ids that may log in, or ``None`` for any."""
         clients: list[str] | None = self._get("DEVICE_CLIENT_IDS")
         return clients
+
+    @property
+    def device_code(self) -> DeviceCodeSettings:
+        """Each key that is not given has its default."""
+        return DeviceCodeSettings(**{**DEFAULTS["DEVICE_CODE"], **self._get("DEVICE_CODE")})
 
     @property
     def key_header(self) -> str:

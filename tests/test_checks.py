@@ -350,6 +350,34 @@ NO_PREFIXES = [
 
 BAD_VALUES: dict[str, list[Any]] = {
     "ACCEPT_FOREIGN_KEYS": ["yes", "", 1, None],
+    "DEVICE_CODE": [
+        None,
+        [],
+        "10m",
+        {"lifetme": timedelta(minutes=1)},
+        *({"lifetime": bad} for bad in [*NO_LIFETIMES, None, timedelta(days=2)]),
+        *({"interval": bad} for bad in [*NO_LIFETIMES, None, 5, timedelta(milliseconds=5500)]),
+        {"interval": timedelta(seconds=61)},
+        {"lifetime": timedelta(seconds=5)},
+        *(
+            {"verification_uri": bad}
+            for bad in [
+                7,
+                "",
+                "/device",
+                "app.example.com/device",
+                "ftp://app.example.com/",
+                "javascript:alert(1)",
+                "https://",
+                "https://[::1/device",
+                "https://ada@app.example.com/device",
+                "https://app.example.com/device#here",
+                "https://app.example.com/a b",
+                "https://app.example.com/a\n",
+                "https://app.example.com/caf\xe9",
+            ]
+        ),
+    ],
     "LOGIN_MAX_LIFETIME": NO_LIFETIMES,
     "DEVICE_CLIENT_IDS": [
         ["команда"],
@@ -431,6 +459,13 @@ BAD_VALUES: dict[str, list[Any]] = {
 
 GOOD_VALUES: dict[str, list[Any]] = {
     "ACCEPT_FOREIGN_KEYS": [True, False],
+    "DEVICE_CODE": [
+        {},
+        {"lifetime": timedelta(minutes=30), "interval": timedelta(seconds=1)},
+        {"lifetime": timedelta(days=1), "verification_uri": None},
+        {"verification_uri": "https://app.example.com/device?lang=en"},
+        {"verification_uri": "http://localhost:3000/device"},
+    ],
     "DEVICE_CLIENT_IDS": [None, [], ["pikku-cli"], ("a", "b"), {"pikku-cli"}, frozenset({"a"})],
     "SERVICE_USER_FACTORY": [
         DEFAULTS["SERVICE_USER_FACTORY"],

@@ -17,6 +17,7 @@ from django.views.debug import SafeExceptionReporterFilter
 from rest_framework.settings import api_settings
 
 from pikku_auth.checks.databases import immediate_sqlite, naive_time
+from pikku_auth.checks.device_code import is_device_code
 from pikku_auth.checks.middleware import order_of_middleware
 from pikku_auth.checks.proxies import uncounted_proxies
 from pikku_auth.checks.versions import check_versions
@@ -228,6 +229,7 @@ _HINTS = {
 _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "ACCEPT_FOREIGN_KEYS": _is_bool,
     "DEVICE_CLIENT_IDS": _is_list_of_clients,
+    "DEVICE_CODE": is_device_code,
     "SERVICE_USER_FACTORY": _is_callable,
     "DEFAULT_KEY_LIFETIME": _is_lifetime,
     "SIGN_IN_MAX_AGE": _is_lifetime,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -22,10 +22,6 @@ from pikku_auth.flows.sweeping import sweep_codes
 from pikku_auth.models import DeviceCode
 
 DEVICE_PREFIX = "pkd"
-CODE_LIFETIME = timedelta(minutes=10)
-INTERVAL = 5
-"""Seconds between polls (RFC 8628, 3.2)."""
-
 _MAX_SCOPE = 2_000
 _COLLISIONS = 5
 
@@ -57,8 +53,9 @@ def start_login(
         device_code, user_code = generate(DEVICE_PREFIX), Secret(generate_user_code())
         if _insert(device_code, user_code, client_id, scope, origin, now):
             sweep_codes(now, primary())
-            lifetime = int(CODE_LIFETIME.total_seconds())
-            return StartedLogin(device_code, user_code, lifetime, INTERVAL)
+            lifetime, interval, _uri = conf.device_code
+            seconds = int(lifetime.total_seconds()), int(interval.total_seconds())
+            return StartedLogin(device_code, user_code, *seconds)
     raise Unavailable("user_codes_collide")
 
 
@@ -100,6 +97,7 @@ def _insert(
     origin: Origin,
     now: datetime,
 ) -> bool:
+    lifetime, interval = conf.device_code.lifetime, conf.device_code.interval.seconds
     try:
         with transaction.atomic(using=primary()):
             DeviceCode.objects.using(primary()).create(
@@ -108,9 +106,9 @@ def _insert(
                 client_id=client_id,
                 scope=scope,
                 created_at=now,
-                expires_at=now + CODE_LIFETIME,
-                announced_interval=INTERVAL,
-                interval=INTERVAL,
+                expires_at=now + lifetime,
+                announced_interval=interval,
+                interval=interval,
                 ip=origin.ip,
                 user_agent=visible_ascii(origin.user_agent)[:200],
             )

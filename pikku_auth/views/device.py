@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 
 from pikku_auth.access import ANYBODY
+from pikku_auth.conf import conf
 from pikku_auth.core.user_codes import format_user_code
 from pikku_auth.exceptions import DeviceFlowError
 from pikku_auth.flows import approve, claim, deny, exchange, look_up, start_login
@@ -44,13 +45,15 @@ def device_code(request: HttpRequest) -> HttpResponse:
         raise DeviceFlowError("invalid_request", wrong)
     started = start_login(members["client_id"], members.get("scope", ""), origin=origin_of(request))
     user_code = format_user_code(started.user_code.reveal())
-    page = request.build_absolute_uri(reverse("pikku_auth:activate"))
+    page = conf.device_code.verification_uri
+    page = page or request.build_absolute_uri(reverse("pikku_auth:activate"))
+    mark = "&" if urlsplit(page).query else "?"
     return JsonResponse(
         {
             "device_code": started.device_code.reveal(),
             "user_code": user_code,
             "verification_uri": page,
-            "verification_uri_complete": f"{page}?{urlencode({'user_code': user_code})}",
+            "verification_uri_complete": f"{page}{mark}{urlencode({'user_code': user_code})}",
             "expires_in": started.expires_in,
             "interval": started.interval,
         }

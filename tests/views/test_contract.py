@@ -305,6 +305,38 @@ def test_5_a_code_is_issued(client: Client) -> None:
     assert (row.client_id, row.status) == ("pikku-cli", "pending")
 
 
+def test_5_host_sets_the_times_and_the_address(
+    client: Client, clock: FrozenDateTimeFactory
+) -> None:
+    own = {"lifetime": timedelta(minutes=30), "interval": timedelta(seconds=10)}
+    page = "https://app.example.com/device"
+    with pikku_settings(DEVICE_CODE={**own, "verification_uri": page}):
+        body = post(client, "device/code", {"client_id": CLIENT}).json()
+        assert (body["expires_in"], body["interval"]) == (1800, 10)
+        assert body["verification_uri"] == page
+        assert body["verification_uri_complete"] == f"{page}?user_code={body['user_code']}"
+        row = DeviceCode.objects.get()
+        assert (row.expires_at, row.interval, row.announced_interval) == (
+            NOW + own["lifetime"], 10, 10,
+        )  # fmt: skip
+        asked = {"grant_type": GRANT_TYPE, "client_id": CLIENT, "device_code": body["device_code"]}
+        answers = []
+        for seconds in (0, 6, 20):
+            clock.move_to(NOW + seconds * SECOND)
+            answers.append(post(client, "device/token", asked).json()["error"])
+        assert answers == ["authorization_pending", "slow_down", "authorization_pending"]
+        assert look_up(client, body["user_code"]).status_code == 200
+        clock.move_to(NOW + own["lifetime"])
+        assert look_up(client, body["user_code"]).json()["error"] == "expired_token"
+
+
+def test_5_query_of_the_address_is_kept(client: Client) -> None:
+    page = "https://app.example.com/device?lang=en"
+    with pikku_settings(DEVICE_CODE={"verification_uri": page}):
+        body = post(client, "device/code", {"client_id": CLIENT}).json()
+    assert body["verification_uri_complete"] == f"{page}&user_code={body['user_code']}"
+
+
 @pytest.mark.parametrize(
     "content_type", [FORM, f"{FORM}; charset=utf-8", "Application/X-WWW-Form-Urlencoded"]
 )
