@@ -13,6 +13,8 @@ from typing import ClassVar
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from pikku_auth.conf import conf
+
 
 class PikkuAuthError(Exception):
     """The root of the tree."""
@@ -53,6 +55,27 @@ class InvalidToken(Refused):
     code = "invalid_token"
     status = 401
     detail = _("Invalid or expired login.")
+
+
+class KeyInAuthorization(InvalidToken):
+    """An API key is in ``Authorization``, where many other packages want it."""
+
+    detail = _("This is an API key: send it in the header %(header)s, not in Authorization.")
+
+    def __str__(self) -> str:
+        return str(self.detail % {"header": conf.key_header})
+
+
+class LoginInKeyHeader(InvalidKey):
+    """A login token is in the key header."""
+
+    detail = _(
+        "This is a login token: send it as Authorization: Bearer <token>, not in the header "
+        "%(header)s."
+    )
+
+    def __str__(self) -> str:
+        return str(self.detail % {"header": conf.key_header})
 
 
 class InvalidTicket(Refused):

@@ -7,14 +7,17 @@ import pytest
 from pikku_auth.exceptions import (
     BrowserSessionRequired,
     DeviceFlowError,
+    HTTPSRequired,
     InsufficientScope,
     InvalidInput,
     InvalidKey,
     InvalidTicket,
     InvalidToken,
+    KeyInAuthorization,
     KeyNotFound,
     KeyNotLive,
     LimitExceeded,
+    LoginInKeyHeader,
     MappingFailed,
     NetworkNotAllowed,
     NotAuthenticated,
@@ -38,6 +41,30 @@ _OF_CODE = {Refused, DeviceFlowError, NothingGranted, MappingFailed, WidenedPerm
 REFUSALS: list[tuple[Refused, str, int, int | None, str]] = [
     (InvalidKey(REASON), "invalid_key", 401, None, "Invalid API key."),
     (InvalidToken(REASON), "invalid_token", 401, None, "Invalid or expired login."),
+    (
+        KeyInAuthorization(REASON),
+        "invalid_token",
+        401,
+        None,
+        "This is an API key: send it in the header x-api-key, not in Authorization.",
+    ),
+    (
+        LoginInKeyHeader(REASON),
+        "invalid_key",
+        401,
+        None,
+        (
+            "This is a login token: send it as Authorization: Bearer <token>, not in the header "
+            "x-api-key."
+        ),
+    ),
+    (
+        HTTPSRequired(REASON),
+        "https_required",
+        403,
+        None,
+        "Send this over https. The credential was readable on its way here: replace it.",
+    ),
     (InvalidTicket(REASON), "invalid_ticket", 401, None, "Invalid or used ticket."),
     (
         BrowserSessionRequired(REASON),
@@ -131,7 +158,9 @@ def test_an_error_of_the_device_flow_has_the_protocols_code_and_words() -> None:
 
 
 def test_each_code_is_of_one_class_alone() -> None:
-    codes = [code for _, code, *_ in REFUSALS] + [code for _, code, _ in MISTAKES]
+    """But for a credential in the other's header, which is told in other words only."""
+    codes = [refusal.code for refusal, *_ in REFUSALS if "code" in vars(type(refusal))]
+    codes += [code for _, code, _ in MISTAKES]
     assert len(set(codes)) == len(codes)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
@@ -27,26 +27,41 @@ _NO_TOKEN = re.compile(r"[^0-9A-Za-z._~+/-]+")
 class Presented(NamedTuple):
     """The credential of a request; ``digest`` is ``None`` if it is malformed.
 
-    ``is_exposed`` says that it came over plain HTTP, where ``REQUIRE_HTTPS`` forbids that.
+    ``is_exposed`` says that it came over plain HTTP, where ``REQUIRE_HTTPS`` forbids that, and
+    ``is_misplaced`` that it is a key in ``Authorization`` or a login token in the key header.
     """
 
     kind: Literal["key", "token"]
     digest: str | None
     ip: str | None
     is_exposed: bool = False
+    is_misplaced: bool = False
 
 
 def presented_by(request: HttpRequest) -> Presented | None:
     """The credential in the headers of ``request``, or ``None`` if there is none of ours."""
     if is_key_presented(request):
-        digest = key_digest(request.META[conf.key_header_meta])
-        return Presented("key", digest, address_of(request), is_exposed(request))
+        return _in_key_header(request)
     if is_token_presented(request):
-        # A key in this header has no digest of a token, and is refused:
-        # one kind of credential per header.
-        digest = token_digest(bearer_of(request))
-        return Presented("token", digest, address_of(request), is_exposed(request))
+        return _in_authorization(request)
     return None
+
+
+def _in_key_header(request: HttpRequest) -> Presented:
+    value = request.META[conf.key_header_meta]
+    # A login token is none of another system's keys, which ACCEPT_FOREIGN_KEYS would look up.
+    digest = None if token_digest(value) else key_digest(value)
+    is_misplaced = digest is None and _names(value, [conf.login_prefix])
+    return Presented("key", digest, address_of(request), is_exposed(request), is_misplaced)
+
+
+def _in_authorization(request: HttpRequest) -> Presented:
+    # A key in this header has no digest of a token, and is refused:
+    # one kind of credential per header.
+    digest = token_digest(bearer_of(request))
+    readings = _readings(_authorization(request))
+    is_misplaced = digest is None and any(_names(one, [conf.key_prefix]) for one in readings)
+    return Presented("token", digest, address_of(request), is_exposed(request), is_misplaced)
 
 
 def is_exposed(request: HttpRequest) -> bool:
@@ -79,7 +94,8 @@ def is_token_presented(request: HttpRequest) -> bool:
     passed over to a cookie.
     """
     header = _authorization(request)
-    return bool(header) and any(_names_ours(reading) for reading in _readings(header))
+    ours = (conf.login_prefix, conf.key_prefix)
+    return bool(header) and any(_names(reading, ours) for reading in _readings(header))
 
 
 def _readings(header: str) -> Iterator[str]:
@@ -93,12 +109,11 @@ def _readings(header: str) -> Iterator[str]:
             yield b64decode(rest.strip() + "==").decode("latin-1")
 
 
-def _names_ours(text: str) -> bool:
-    """Whether a word of ``text`` begins as a key or a login token does."""
+def _names(text: str, prefixes: Iterable[str]) -> bool:
+    """Whether a word of ``text`` begins as a secret with one of these prefixes does."""
     words = [word.lstrip("._~+/-") for word in _NO_TOKEN.split(text.lower())]
     words += [word.removeprefix("bearer") for word in words]
-    ours = (conf.login_prefix, conf.key_prefix)
-    return any(has_prefix(word, prefix) for word in words for prefix in ours)
+    return any(has_prefix(word, prefix) for word in words for prefix in prefixes)
 
 
 def bearer_of(request: HttpRequest) -> str:

@@ -11,7 +11,7 @@ from typing import NoReturn
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 
-from pikku_auth.exceptions import HTTPSRequired, Refused
+from pikku_auth.exceptions import HTTPSRequired, KeyInAuthorization, LoginInKeyHeader, Refused
 from pikku_auth.flows.leaks import find_leaked
 from pikku_auth.flows.logins import refuse_login, verify_login
 from pikku_auth.flows.mapping import amapped, mapped
@@ -70,6 +70,8 @@ async def aresolve(request: HttpRequest, *, now: datetime | None = None) -> Prin
 def _verify(presented: Presented, now: datetime | None) -> Principal:
     if presented.is_exposed:
         _refuse_exposed(presented)
+    if presented.is_misplaced:
+        _refuse_misplaced(presented)
     verify = verify_digest if presented.kind == "key" else verify_login
     return verify(presented.digest, ip=presented.ip, now=now)
 
@@ -85,6 +87,18 @@ def _refuse_exposed(presented: Presented) -> NoReturn:
     if isinstance(found, LoginSession):
         refuse_login(refusal.reason, found, ip, refusal)
     refuse_key(refusal, found, ip)
+
+
+def _refuse_misplaced(presented: Presented) -> NoReturn:
+    """Refuse a credential that is in the other one's header, and say where it belongs.
+
+    :raises KeyInAuthorization: when it is a key.
+    :raises LoginInKeyHeader: when it is a login token.
+    """
+    if presented.kind == "key":
+        refuse_key(LoginInKeyHeader("login_in_key_header"), None, presented.ip)
+    refusal = KeyInAuthorization("key_in_authorization")
+    refuse_login(refusal.reason, None, presented.ip, refusal)
 
 
 @contextmanager

@@ -43,6 +43,13 @@ BAD_TOKEN = refused(
     "invalid_token",
     'Bearer realm="api", error="invalid_token"',
 )
+TOKEN_IN_KEY_HEADER = BAD_KEY._replace(
+    detail="This is a login token: send it as Authorization: Bearer <token>, not in the header "
+    "x-api-key."
+)
+KEY_IN_AUTHORIZATION = BAD_TOKEN._replace(
+    detail="This is an API key: send it in the header x-api-key, not in Authorization."
+)
 NOT_FROM_HERE = refused(
     403, "This API key may not be used from this network.", "network_not_allowed"
 )

@@ -42,10 +42,12 @@ from tests.doors.decision import (
     BAD_KEY,
     BAD_TOKEN,
     CRASH,
+    KEY_IN_AUTHORIZATION,
     NOBODY,
     NOT_FROM_HERE,
     OUTAGE,
     OVER_ITS_RATE,
+    TOKEN_IN_KEY_HEADER,
     USED_UP,
     Decision,
     missing,
@@ -236,7 +238,6 @@ BAD_KEYS: dict[str, Callable[[World], list[str]]] = {
     "unknown": lambda w: [generate("pka").reveal()],
     "revoked": lambda w: [revoked(w)],
     "expired": lambda w: [expired(w)],
-    "a login's token": lambda w: [w.login.token.reveal()],
     "a ticket": lambda w: [generate("pkt").reveal()],
     "two, the first good": lambda w: [w.key.secret.reveal(), "nonsense"],
     "two, the second good": lambda w: ["nonsense", w.key.secret.reveal()],
@@ -263,13 +264,12 @@ BAD_BEARERS: dict[str, Callable[[World], list[str]]] = {
     "malformed": lambda w: ["Bearer pks_nonsense"],
     "only a prefix": lambda w: ["Bearer pks_"],
     "unknown": lambda w: [f"Bearer {generate('pks').reveal()}"],
-    "a key": lambda w: [f"Bearer {w.key.secret.reveal()}"],
     "two, the first good": lambda w: [w.bearer[1], "Bearer nonsense"],
     "two, the second good": lambda w: ["Bearer pks_nonsense", w.bearer[1]],
     "two, both good": lambda w: [w.bearer[1]] * 2,
     "two words": lambda w: [f"{w.bearer[1]} {w.login.token.reveal()}"],
     "no scheme": lambda w: [w.login.token.reveal()],
-    "another scheme": lambda w: [f"ApiKey {w.key.secret.reveal()}"],
+    "another scheme": lambda w: [f"Token {w.login.token.reveal()}"],
     "a tab": lambda w: [w.bearer[1].replace(" ", "\t")],
     "two, the first somebody else's": lambda w: ["Bearer nonsense", w.bearer[1]],
     "two, the first for a password": lambda w: ["Basic YWRhOmFkYQ==", w.bearer[1]],
@@ -281,6 +281,28 @@ BAD_BEARERS: dict[str, Callable[[World], list[str]]] = {
 def test_a_bad_bearer_is_refused_whatever_is_beside_it(bad: str, beside: str, world: World) -> None:
     headers = [("Authorization", value) for value in BAD_BEARERS[bad](world)]
     everywhere([*headers, *BESIDE[beside](world)], BAD_TOKEN)
+
+
+# --- The other one's header --------------------------------------------------------------------
+
+MISPLACED_KEYS = ["Bearer {}", "Token {}", "Api-Key {}", "ApiKey {}", "{}", 'Bearer "{}"', "Key {}"]
+MISPLACED_TOKENS = ["{}", "Bearer {}", '"{}"', " {}"]
+
+
+@pytest.mark.parametrize(("form", "beside"), in_turn(MISPLACED_KEYS, ["nothing", "a session"]))
+def test_key_in_authorization_is_told_where_it_belongs(
+    form: str, beside: str, world: World
+) -> None:
+    header = ("Authorization", form.format(world.key.secret.reveal()))
+    everywhere([header, *BESIDE[beside](world)], KEY_IN_AUTHORIZATION)
+
+
+@pytest.mark.parametrize(("form", "beside"), in_turn(MISPLACED_TOKENS, [*BESIDE]))
+def test_login_token_in_the_key_header_is_told_where_it_belongs(
+    form: str, beside: str, world: World
+) -> None:
+    header = ("x-api-key", form.format(world.login.token.reveal()))
+    everywhere([header, *BESIDE[beside](world)], TOKEN_IN_KEY_HEADER)
 
 
 # --- Every state ------------------------------------------------------------------------------

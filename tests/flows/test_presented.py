@@ -13,9 +13,10 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pikku_auth.core.secrets import generate
-from pikku_auth.exceptions import Refused
+from pikku_auth.exceptions import KeyInAuthorization, Refused
 from pikku_auth.flows import resolve
 from pikku_auth.flows.presented import is_token_presented, presented_by
+from tests.conftest import pikku_settings
 from tests.logins import browser_of, logged_in
 
 TOKEN = generate("pks").reveal()
@@ -96,3 +97,59 @@ def test_live_login_in_a_form_that_is_not_good_is_refused_beside_a_session(
     browser = browser_of(make_user("eve"))
     response = browser.get("/test/whoami/", headers={"Authorization": header})
     assert response.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "is_misplaced"),
+    [
+        ("authorization", "Bearer {key}", True),
+        ("authorization", "Token {KEY}", True),
+        ("authorization", "Basic {basic}", True),
+        ("authorization", "Bearer {token}", False),
+        ("authorization", "Token {token}", False),
+        ("x-api-key", "{token}", True),
+        ("x-api-key", "Bearer {token}", True),
+        ("x-api-key", "{key}", False),
+        ("x-api-key", "", False),
+    ],
+)
+@pytest.mark.parametrize("foreign", [False, True])
+def test_credential_in_the_header_of_the_other_kind_is_misplaced(
+    header: str, value: str, is_misplaced: bool, foreign: bool
+) -> None:
+    basic = b64encode(f"{KEY}:".encode()).decode()
+    text = value.format(key=KEY, KEY=KEY.upper(), token=TOKEN, basic=basic)
+    request = RequestFactory().get("/", headers={header: text})
+    with pikku_settings(ACCEPT_FOREIGN_KEYS=foreign):
+        presented = presented_by(request)
+    assert presented
+    assert presented.is_misplaced is is_misplaced
+    assert not (presented.is_misplaced and presented.digest)
+
+
+@pytest.mark.django_db
+def test_header_of_the_site_is_named_where_a_key_belongs() -> None:
+    with (
+        pikku_settings(KEY_HEADER="x-machine-key"),
+        pytest.raises(KeyInAuthorization, match=r"in the header x-machine-key, not"),
+    ):
+        resolve(request_with(f"Bearer {KEY}"))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("header", "kind", "words"),
+    [
+        ("authorization", "key", "Login refused: key_in_authorization"),
+        ("x-api-key", "token", "API key refused: login_in_key_header"),
+    ],
+)
+def test_log_says_that_a_credential_is_misplaced_and_not_which(
+    header: str, kind: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = {"key": KEY, "token": TOKEN}[kind]
+    caplog.set_level("INFO", "pikku_auth")
+    with pytest.raises(Refused) as refusal:
+        resolve(RequestFactory().get("/", headers={header: f"Bearer {secret}"}))
+    assert words in caplog.text
+    assert secret not in caplog.text + str(refusal.value)

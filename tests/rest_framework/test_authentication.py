@@ -91,7 +91,6 @@ def bad_keys(mint: Mint) -> dict[str, str]:
         "good and bad": f"{text},nonsense",
         "bad and good": f"nonsense, {text}",
         "trailing space inside": f"{text} {text}",
-        "a login token": "pks_" + text[4:],
         "not ASCII": "ключ",
         "latin-1": text + "\xff",
         "NUL": text + "\0",
@@ -115,7 +114,7 @@ def credentials(make_user: Callable[..., Any]) -> dict[str, dict[str, str]]:
 BAD_KEYS = [
     "empty", "spaces", "malformed", "truncated", "mistyped", "wrong prefix", "upper case",
     "unknown", "revoked", "expired", "disabled", "twice", "good and bad", "bad and good",
-    "trailing space inside", "a login token", "not ASCII", "latin-1", "NUL", "newline", "8 KB",
+    "trailing space inside", "not ASCII", "latin-1", "NUL", "newline", "8 KB",
     "1 MB", "1 MB with our prefix",
 ]  # fmt: skip
 
@@ -190,7 +189,7 @@ class TestBearer:
         assert response.status_code == 401
         assert response.json() == {"detail": "Invalid or expired login.", "code": "invalid_token"}
 
-    @pytest.mark.parametrize("header", ["pka_", "Token pks_1", "Basic cGth,Bearer pks_1"])
+    @pytest.mark.parametrize("header", ["pks_", "Token pks_1", "Basic cGth,Bearer pks_1"])
     def test_ours_anywhere_but_in_a_lone_bearer_is_refused(
         self, api: APIClient, header: str
     ) -> None:
@@ -205,7 +204,7 @@ class TestBearer:
         headers = {"Authorization": "Bearer pks_" + "0" * 49}
         assert get(api, issued.secret.reveal(), **headers).status_code == 200
 
-    @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic cGthXzox", "Bearerpks_1"])
+    @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YWRhOjE="])
     def test_what_is_not_of_our_format_is_left_to_others(self, api: APIClient, header: str) -> None:
         response = get(api, None, "/test/public/", Authorization=header)
         assert response.json()["detail"] if response.status_code == 401 else response.json()
