@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import getpass
 import json
 import os
@@ -25,10 +26,14 @@ from pikku_auth.core.durations import format_duration
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import IssuedKey, Origin
 from pikku_auth.flows.database import primary
+from pikku_auth.management.output import Stream, Unwritable, discard
 from pikku_auth.models import APIKey
 
 UNDELIVERED = 3
 """Exit code when a key could not be handed over, and so was not made."""
+
+READER_GONE = 141
+"""Exit code when whoever read stdout has left, as ``head`` does: 128 + SIGPIPE."""
 
 
 class PikkuCommand(BaseCommand):
@@ -39,8 +44,11 @@ class PikkuCommand(BaseCommand):
     @no_translations
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run, in English throughout, and turn what the operator can mend into one line."""
+        self._prepare_streams(options)
         try:
-            return super().execute(*args, **options)
+            output = super().execute(*args, **options)
+            self.stdout.flush()
+            return output
         except InvalidInput as error:
             raise CommandError(str(error)) from None
         except IntegrityError as error:
@@ -53,6 +61,22 @@ class PikkuCommand(BaseCommand):
                 f"The database could not be used ({str(error).strip()}). Is it running, and "
                 "has manage.py migrate been run?"
             ) from error
+        except Unwritable as error:
+            discard(self.stdout)
+            if error.errno == errno.EPIPE:
+                raise SystemExit(READER_GONE) from None
+            raise CommandError(f"The answer could not be written ({error.strerror}).") from None
+
+    def _prepare_streams(self, options: dict[str, Any]) -> None:
+        """Write to streams of any encoding, and in no colour where ``NO_COLOR`` is set."""
+        if os.environ.get("NO_COLOR") and not options["force_color"]:
+            options["no_color"] = True
+        for name in ("stdout", "stderr"):
+            if options.get(name):
+                options[name] = Stream(options[name])
+            else:  # a wrapper of Django's, which knows the colour of errors
+                wrapper = getattr(self, name)
+                wrapper._out = Stream(wrapper._out)  # noqa: SLF001  # it has no public name
 
     def check_migrations(self) -> None:
         """Give Django's notice on stderr: on stdout it would be taken for the answer."""
@@ -170,9 +194,9 @@ class IssuingCommand(PikkuCommand):
         try:
             self.stdout.write(text)
             self.stdout.flush()
-        except (OSError, ValueError, AttributeError) as error:  # a closed stdout is None
-            _discard(self.stdout)
-            raise OSError(getattr(error, "strerror", None) or "stdout is closed") from None
+        except OSError:
+            discard(self.stdout)
+            raise
 
 
 def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -236,9 +260,3 @@ def _write_new_file(path: Path, text: str, cleanup: ExitStack) -> None:
         file.write(f"{text}\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def _discard(stream: Any) -> None:
-    """Empty a broken stream, or the interpreter tries it again on exit, and complains."""
-    with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

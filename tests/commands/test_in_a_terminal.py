@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import re
 import shlex
@@ -15,9 +17,12 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from django.core.management import load_command_class
+from django.core.management import call_command, load_command_class
+from django.core.management.base import OutputWrapper
+from django.core.management.color import color_style
 
 import pikku_auth.management.commands as package
+from pikku_auth.flows import create_service_user, mint_key
 
 ROOT = Path(__file__).parents[2]
 MANAGE = f"{shlex.quote(sys.executable)} manage.py"
@@ -151,6 +156,66 @@ def test_a_key_is_good_although_nobody_could_read_the_notes(
     remember_secret(done.stdout.strip())
     assert done.returncode == 0
     assert query("SELECT start FROM pikku_auth_apikey") == [(done.stdout[:12],)]
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "stderr"),
+    [
+        pytest.param(f"{INTO_A_CLOSED_PIPE} {MANAGE} list_keys", 141, "", id="closed pipe"),
+        pytest.param(
+            f"{MANAGE} list_keys >&-",
+            1,
+            "CommandError: The answer could not be written (the stream is closed).\n",
+            id="closed",
+        ),
+        pytest.param(
+            f"{MANAGE} list_keys >/dev/full",
+            1,
+            "CommandError: The answer could not be written (No space left on device).\n",
+            id="full",
+            marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here"),
+        ),
+    ],
+)
+def test_a_list_that_can_not_be_written_is_no_traceback(
+    shell: Shell, script: str, status: int, stderr: str
+) -> None:
+    assert shell(f"{MINT} >/dev/null").returncode == 0
+    done = shell(script)
+    assert (done.returncode, done.stderr) == (status, stderr)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+@pytest.mark.parametrize("name", ["é", "鍵", "🔑"])
+def test_name_that_stdout_lacks_is_escaped(encoding: str, name: str) -> None:
+    mint_key(create_service_user("worker"), name=name)
+    table, listed = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
+    call_command("list_keys", stdout=table)
+    call_command("list_keys", "--format", "json", stdout=listed)
+    table.seek(0)
+    listed.seek(0)
+    shown = name if name.encode(encoding, "ignore") else json.dumps(name)[1:-1]
+    assert f" {shown} " in table.read()
+    assert json.load(listed)[0]["name"] == name
+
+
+@pytest.mark.django_db
+def test_error_keeps_its_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OutputWrapper, "isatty", lambda _: True)
+    command = load_command_class("pikku_auth", "list_keys")
+    command.stderr.style_func = color_style(force_color=True).ERROR
+    call_command(command)
+    assert command.stderr.style_func("refused") != "refused"
+
+
+@pytest.mark.django_db
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = load_command_class("pikku_auth", "list_keys")
+    command.style = color_style(force_color=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    call_command(command)
+    assert command.style.SUCCESS("active") == "active"
 
 
 def test_an_error_is_one_line_and_exit_code_1(shell: Shell) -> None:

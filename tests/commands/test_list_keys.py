@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -242,3 +245,41 @@ def test_filters_combine(mint: Callable[..., IssuedKey], capsys: Output) -> None
 def test_bad_input_says_what_to_type(arguments: list[str], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         call_command("list_keys", *arguments)
+
+
+class Failing(io.StringIO):
+    """A stream whose text can't be got rid of."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def flush(self) -> None:
+        if not self.closed:
+            raise OSError(self._number, os.strerror(self._number))
+
+
+def test_reader_that_left_ends_the_list_without_a_word(capsys: Output) -> None:
+    with pytest.raises(SystemExit) as caught:
+        call_command("list_keys", stdout=Failing(errno.EPIPE))
+    assert caught.value.code == 141
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_full_disk_is_an_error_in_words() -> None:
+    with pytest.raises(CommandError, match=r"could not be written \(No space left on device\)"):
+        call_command("list_keys", stdout=Failing(errno.ENOSPC))
+
+
+def test_closed_stdout_is_an_error_in_words(service_user: ServiceUser) -> None:
+    mint_key(service_user)
+    closed = io.StringIO()
+    closed.close()
+    with pytest.raises(CommandError, match=r"could not be written \(the stream is closed\)"):
+        call_command("list_keys", stdout=closed)
+
+
+def test_closed_stdout_is_no_error_without_an_answer() -> None:
+    closed = io.StringIO()
+    closed.close()
+    call_command("list_keys", stdout=closed)
