@@ -156,6 +156,7 @@ def test_json_is_an_array_of_objects(mint: Callable[..., IssuedKey], capsys: Out
             "state": "revoked",
             "scopes": ["sandbox:read"],
             "permissions": {"sandbox": ["read"]},
+            "allowed_scopes": ["sandbox:read"],
             "metadata": {},
             "networks": [],
             "rate": None,

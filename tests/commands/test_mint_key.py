@@ -137,6 +137,7 @@ def test_json_is_the_key_and_what_it_is(service_user: ServiceUser, capsys: Outpu
         "state": "active",
         "scopes": ["sandbox:read"],
         "permissions": {"sandbox": ["read"]},
+        "allowed_scopes": ["sandbox:read"],
         "metadata": {},
         "networks": [],
         "rate": "100/m",
