@@ -76,7 +76,7 @@ def test_a_key_goes_before_the_session_and_leaves_it_alone(
 @wherever_listed
 @pytest.mark.parametrize(
     ("path", "key"),
-    in_turn([*PATHS, "/anybody/", "/nowhere/"], ["", " ", "pka_x", "pks_" + "0" * 49]),
+    in_turn([*PATHS, "/anybody/", "/nowhere/"], ["", " ", "pka_x", "pka_" + "0" * 49]),
 )
 def test_a_bad_key_is_refused_whatever_else_is_there(
     ask: Ask, make_user: Any, path: str, key: str
