@@ -89,7 +89,8 @@ def human() -> Any:
 
 
 def by_start(issued: IssuedKey) -> None:
-    Client().post("/auth/device/code", {"client_id": "ci"}, "application/json")
+    elsewhere = {"REMOTE_ADDR": "192.0.2.1"}  # who starts a login on this machine is not counted
+    Client(**elsewhere).post("/auth/device/code", {"client_id": "ci"}, "application/json")
 
 
 def by_poll(issued: IssuedKey) -> None:

@@ -14,7 +14,14 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 
 from pikku_auth.conf import conf
-from pikku_auth.core.permissions import intersect, missing, normalise, scope_strings
+from pikku_auth.core.permissions import (
+    Permissions,
+    frozen,
+    intersect,
+    missing,
+    normalise,
+    scope_strings,
+)
 from pikku_auth.exceptions import (
     InvalidKey,
     InvalidTicket,
@@ -41,10 +48,11 @@ def mapped(principal: Principal, request: HttpRequest) -> Principal:
     hook = _hook_for(principal)
     if hook is None:
         return principal
+    own = _permissions_of(principal)
     answer = call(hook, principal.credential, request)
     if answer is None:
         _reject(principal, request)
-    return _applied(principal, answer)
+    return _applied(principal, own, answer)
 
 
 async def amapped(principal: Principal, request: HttpRequest) -> Principal:
@@ -52,19 +60,29 @@ async def amapped(principal: Principal, request: HttpRequest) -> Principal:
     hook = _hook_for(principal)
     if hook is None:
         return principal
+    own = _permissions_of(principal)
     ask = hook if is_async(hook) else sync_to_async(hook)
     with errors_surface():
         answer = await ask(principal.credential, request)
     if answer is None:
         await sync_to_async(_reject)(principal, request)  # the signal's receivers may use the ORM
-    return _applied(principal, answer)
+    return _applied(principal, own, answer)
 
 
 def _hook_for(principal: Principal) -> Hook | None:
     return conf.map_key if principal.via == "api_key" else conf.map_login
 
 
-def _applied(principal: Principal, answer: object) -> Principal:
+def _permissions_of(principal: Principal) -> Permissions:
+    """What the credential allows by itself, before the host's function can change the row.
+
+    That of a key may be more than its service user's ceiling, which may be lowered at any time:
+    a function that returns it is cut, and not in error.
+    """
+    return frozen(principal.key.permissions) if principal.key else principal.permissions
+
+
+def _applied(principal: Principal, own: Permissions, answer: object) -> Principal:
     if not isinstance(answer, Mapped):
         setting = "MAP_KEY" if principal.via == "api_key" else "MAP_LOGIN"
         raise TypeError(
@@ -74,8 +92,6 @@ def _applied(principal: Principal, answer: object) -> Principal:
     permissions = principal.permissions
     if answer.permissions is not None:
         narrower = normalise(answer.permissions, most=None)
-        # A ceiling may be lowered at any time, which makes no mistake of the host's code.
-        own = principal.key.permissions if principal.key else permissions
         if wider := missing(own, scope_strings(narrower)):
             raise WidenedPermissions(wider)
         permissions = bind(principal.user, intersect(narrower, permissions))

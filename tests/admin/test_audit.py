@@ -74,7 +74,7 @@ class TestTheList:
         auditor.get(EVENTS)
         for count in (10, 990):
             _many(count)
-            with django_assert_num_queries(9):
+            with django_assert_num_queries(7):
                 auditor.get(EVENTS)
 
 

@@ -66,6 +66,8 @@ def _databases(
 def use_database(settings: Any) -> Iterator[Use]:
     """Two databases, and what makes one of them the current one."""
     settings.DATABASE_ROUTERS = [f"{__name__}.CurrentDatabase"]
+    for tenant in TENANTS:
+        call_command("flush", database=tenant, verbosity=0, interactive=False)
     with pytest.MonkeyPatch.context() as patch:
         yield lambda tenant: patch.setattr(CurrentDatabase, "alias", tenant)
 
