@@ -73,11 +73,11 @@ def require_free(user: Any) -> None:
 
 
 def require_unprivileged(user: Any) -> None:
-    """Insist that ``user`` is neither staff nor a superuser.
+    """Insist that ``user`` is neither staff nor a superuser, by its row as it is now.
 
     :raises InvalidInput: when it is.
     """
-    if privileges_of(user):
+    if privileges_of(_as_saved(user)):
         raise InvalidInput(
             "user",
             _(
@@ -86,6 +86,14 @@ def require_unprivileged(user: Any) -> None:
             )
             % {"user": user.get_username()},
         )
+
+
+def _as_saved(user: Any) -> Any:
+    """``user`` as the database has it, or ``None``: the caller's object may be old."""
+    pk: Any = user.pk if user is not None else None
+    # The default manager of a host may hide rows.
+    everyone = get_user_model()._base_manager  # noqa: SLF001
+    return everyone.using(primary()).filter(pk=pk).first()
 
 
 def without_password(user: Any) -> Any:

@@ -208,6 +208,26 @@ class TestPrivileges:
             activate_service_user(ServiceUser.objects.get())
         assert not ServiceUser.objects.get().is_active
 
+    def test_an_old_object_does_not_hide_it_from_activation(
+        self, service_user: ServiceUser, right: str
+    ) -> None:
+        deactivate_service_user(service_user)
+        old = ServiceUser.objects.select_related("user").get()
+        promote(service_user, right)
+        with pytest.raises(InvalidInput, match="take those rights away first"):
+            activate_service_user(old)
+        promote(service_user, right, value=False)
+        assert activate_service_user(old)
+
+    def test_an_old_object_does_not_hide_it_from_adoption(
+        self, make_user: Callable[..., Any], right: str
+    ) -> None:
+        old = make_user("ada")
+        get_user_model()._default_manager.filter(pk=old.pk).update(**{right: True})
+        with pytest.raises(InvalidInput, match="take those rights away first"):
+            create_service_user("ada-bot", user=old)
+        assert not ServiceUser.objects.exists()
+
     def test_the_hosts_function_makes_none(self, settings: Settings, right: str) -> None:
         settings.PIKKU_AUTH = {"SERVICE_USER_FACTORY": f"{__name__}.make_{right}"}
         with pytest.raises(InvalidInput, match="staff or a superuser"):
