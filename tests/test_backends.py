@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.contrib.auth import aauthenticate, authenticate, get_user_model, login
+from django.contrib.auth import aauthenticate, authenticate, get_user, get_user_model, login
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.forms import AdminPasswordChangeForm, PasswordResetForm
 from django.contrib.auth.hashers import MD5PasswordHasher, make_password
@@ -24,6 +24,7 @@ from django.core.management import call_command
 from django.core.serializers import deserialize, serialize
 from django.db import OperationalError, ProgrammingError, connection, transaction
 from django.test import Client, RequestFactory, override_settings
+from pytest_django import Settings
 from rest_framework.authtoken.models import Token
 from rest_framework.authtoken.views import obtain_auth_token
 from rest_framework.permissions import DjangoModelPermissions
@@ -36,6 +37,8 @@ from pikku_auth.flows import IssuedKey, create_service_user, verify_key
 from pikku_auth.models import ServiceUser, SocketTicket
 from pikku_auth.testing import client_with_key, mint_test_key
 from tests.conftest import pikku_settings
+from tests.docs.pages import text_of
+from tests.logins import BACKEND as MODEL_BACKEND
 
 pytestmark = pytest.mark.django_db
 
@@ -304,6 +307,38 @@ class TestTheHostsOwnTests:
         client, person = Client(), make_user("root", PASSWORD, is_staff=True, is_superuser=True)
         assert client.login(username=person.get_username(), password=PASSWORD)
         assert client.get("/admin/").status_code == 200
+
+
+class TestDjangosLogin:
+    """A host that signs a person in by ``login()``, without a form."""
+
+    @pytest.fixture(autouse=True)
+    def _backends_of_the_readme(self, settings: Settings) -> None:
+        settings.AUTHENTICATION_BACKENDS = [BACKEND, MODEL_BACKEND]
+
+    @pytest.fixture
+    def visit(self) -> Any:
+        request: Any = RequestFactory().post("/")
+        request.session, request.user = SessionStore(), AnonymousUser()
+        return request
+
+    def test_user_that_was_authenticated_needs_no_backend(
+        self, visit: Any, make_user: Callable[..., Any]
+    ) -> None:
+        name = make_user("ada", PASSWORD).get_username()
+        user: Any = authenticate(visit, username=name, password=PASSWORD)
+        login(visit, user)
+        assert get_user(visit) == user
+
+    def test_other_user_needs_the_backend_that_the_docs_name(
+        self, visit: Any, make_user: Callable[..., Any]
+    ) -> None:
+        user = make_user("ada")
+        with pytest.raises(ValueError, match="must provide the `backend`"):
+            login(visit, user)
+        assert f'add `backend="{MODEL_BACKEND}"`' in text_of("django.md")
+        login(visit, user, backend=MODEL_BACKEND)
+        assert get_user(visit) == user
 
 
 @pytest.mark.django_db(transaction=True)

@@ -26,6 +26,7 @@ from pikku_auth.flows import (
     revoke_key,
     revoke_login,
     rotate_key,
+    set_service_user_scopes,
 )
 from pikku_auth.flows.tickets import session_digest
 from tests.flows.test_tickets import sign_out, signed_in
@@ -96,6 +97,13 @@ class TestWhatIsToldOf:
         service_user = mint().key.service_user
         sent.clear()
         deactivate_service_user(service_user)
+        assert sent == [[f"service_user:{service_user.pk}"]]
+
+    def test_a_service_user_whose_ceiling_is_set(self, mint: Mint, sent: Sent) -> None:
+        service_user = mint().key.service_user
+        sent.clear()
+        set_service_user_scopes(service_user, ["sandbox:read"])
+        set_service_user_scopes(service_user, ["sandbox:read"])  # as it was: nothing is told
         assert sent == [[f"service_user:{service_user.pk}"]]
 
     def test_a_browser_that_signs_out(self, ada: Any, sent: Sent) -> None:

@@ -25,9 +25,12 @@ from pikku_auth.flows import (
     deactivate_service_user,
     disable_key,
     issue_session_ticket,
+    issue_ticket,
     revoke_key,
     revoke_login,
     rotate_key,
+    set_service_user_scopes,
+    verify_key,
 )
 from pikku_auth.flows.verification import verify_digest
 from pikku_auth.models import APIKey
@@ -158,6 +161,31 @@ class TestItCloses:
 
         settings.PIKKU_AUTH = {**settings.PIKKU_AUTH, "SOCKET_RECHECK": MOMENT}
         assert during(key_of(issued), scenario, app) == 4403
+
+    @pytest.mark.usefixtures("layer")
+    @pytest.mark.parametrize("way", ["key", "ticket of a key"])
+    @pytest.mark.parametrize(
+        ("ceiling", "code"), [(["sandbox:read"], 4403), ([], 4403), (["sandbox:write"], None)]
+    )
+    def test_at_once_when_the_ceiling_of_its_service_user_is_narrowed(
+        self, ceiling: list[str], code: int | None, way: str, mint: Mint
+    ) -> None:
+        issued = mint(permissions=["sandbox:*"])
+        service_user, headers = issued.key.service_user, key_of(issued)
+        if way == "ticket of a key":
+            ticket = issue_ticket(verify_key(issued.secret.reveal())).reveal()
+            headers = [("Sec-WebSocket-Protocol", ", ".join(offer(ticket)))]
+        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=["sandbox:write"])
+
+        async def scenario(call: Call) -> int | None:
+            await sync_to_async(set_service_user_scopes)(service_user, ceiling)
+            if code is None:
+                assert await still_answers(call)
+                return None
+            return await call.closed_with()
+
+        with pikku_settings(SOCKET_RECHECK=HOUR):
+            assert during(headers, scenario, app) == code
 
     @pytest.mark.parametrize("kind", ["", "a"], ids=["sync", "async"])
     @pytest.mark.parametrize("way", ["login", "page"])

@@ -960,6 +960,42 @@ def test_13_the_sixth_wrong_code_of_an_address_is_429(client: Client) -> None:
         assert (response.status_code, response["X-Retry-After"]) == (429, "600")
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "203.0.113.7", "2001:db8::7", ""])
+@pytest.mark.parametrize("stranger", ["anonymous", "somebody else who is signed in"])
+def test_13_wrong_codes_of_others_at_an_address_do_not_hold_a_signed_in_human_up(
+    browser: Client, grace: Client, stranger: str, address: str
+) -> None:
+    guesser = Client() if stranger == "anonymous" else grace
+    at = {"REMOTE_ADDR": address}
+    wrong = {"user_code": "BCDFGHJK"}
+    statuses = [guesser.get("/auth/device", wrong, **at).status_code for _ in range(6)]  # type: ignore[arg-type]
+    assert statuses == [400] * 5 + [429]
+    code = code_of(start_login(CLIENT))
+    right: Any = browser.get("/auth/device", {"user_code": code}, **at)  # type: ignore[arg-type]
+    page: Any = browser.post("/auth/activate", {"step": "look-up", "user_code": code}, **at)  # type: ignore[arg-type]
+    approving: Any = browser.post(
+        "/auth/device/approve",
+        {"userCode": code},
+        "application/json",
+        headers={"Origin": "http://testserver"},
+        **at,
+    )  # type: ignore[arg-type]
+    assert [right.status_code, page.status_code, approving.status_code] == [200, 200, 200]
+
+
+def test_13_wrong_codes_of_a_signed_in_human_follow_them_to_other_addresses(
+    browser: Client,
+) -> None:
+    statuses = [
+        browser.get(
+            "/auth/device", {"user_code": "BCDFGHJK"}, REMOTE_ADDR=f"203.0.113.{number}"
+        ).status_code
+        for number in range(6)
+    ]
+    assert statuses == [400] * 5 + [429]
+    assert look_up(Client(), "BCDFGHJK").status_code == 400
+
+
 def test_13_right_codes_are_not_counted(client: Client) -> None:
     started = start_login(CLIENT)
     assert {look_up(client, code_of(started)).status_code for _ in range(20)} == {200}
