@@ -41,8 +41,7 @@ class PikkuAuthConfig(AppConfig):
         )
         user_logged_out.connect(tickets.end_session_tickets, dispatch_uid="pikku_auth.end_tickets")
         for model in accounts.user_models():
-            if "clean" in vars(model) or not model._meta.proxy:
-                accounts.validate_privileges(model)
+            accounts.validate_privileges(model)
             pre_save.connect(
                 accounts.refuse_password, sender=model, dispatch_uid="pikku_auth.refuse_password"
             )

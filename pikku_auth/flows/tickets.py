@@ -212,10 +212,10 @@ def _taken(digest: str, now: datetime) -> SocketTicket | None:
     rows = _rows().filter(digest=digest)
     if not rows.filter(redeemed_at=None, redeem_by__gt=now).update(redeemed_at=now):
         return None
-    ticket = rows.first()
-    if ticket is not None:
+    found = list(rows)
+    for ticket in found:
         remember_schema(ticket, schema_of(connections[primary()]))
-    return ticket
+    return found[0] if found else None
 
 
 def _rows() -> QuerySet[SocketTicket]:

@@ -6,9 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.test import Client
 
-from pikku_auth.flows import IssuedKey, create_service_user, set_service_user_scopes
+from pikku_auth.flows import (
+    IssuedKey,
+    create_service_user,
+    may_manage,
+    set_service_user_scopes,
+)
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 from tests.admin.conftest import Staff
 from tests.admin.pages import KEYS, SECRET, SERVICE_USERS, html_of, mint, rotate
@@ -229,3 +235,19 @@ class TestWhoManagesWhat:
 def manages_its_own(user: Any, service_user: ServiceUser) -> bool:
     """What a host sets as ``MAY_MANAGE``."""
     return service_user.name.startswith("ours-")
+
+
+def test_who_has_any_right_in_this_app_manages_every_machine(
+    staff: Staff, service_user: ServiceUser, make_user: Callable[..., Any]
+) -> None:
+    keeper = get_user_model()._default_manager.get(pk=staff("view_apikey").session["_auth_user_id"])
+    assert may_manage(keeper, service_user)
+    assert not may_manage(make_user("eve"), service_user)
+
+
+def test_machine_that_somebody_made_staff_is_shown_as_privileged(
+    staff: Staff, service_user: ServiceUser
+) -> None:
+    people = get_user_model()._default_manager
+    people.filter(pk=service_user.user_id).update(is_staff=True)
+    assert ">its user is staff or a superuser<" in html_of(staff(*KEEPER).get(SERVICE_USERS))

@@ -10,7 +10,16 @@ import pytest
 
 from pikku_auth.core.secrets import Secret
 from pikku_auth.exceptions import DeviceFlowError, TooManyAttempts, Unavailable
-from pikku_auth.flows import Origin, approve, claim, deny, exchange, look_up, start_login
+from pikku_auth.flows import (
+    Origin,
+    approve,
+    claim,
+    create_service_user,
+    deny,
+    exchange,
+    look_up,
+    start_login,
+)
 from pikku_auth.flows import starting as module
 from pikku_auth.flows.starting import StartedLogin
 from pikku_auth.models import AuditEvent, DeviceCode
@@ -420,6 +429,19 @@ def test_a_consumed_code_can_not_be_decided_again(make_user: MakeUser) -> None:
     row = issued.login.device_code
     for verb in (approve, deny):
         assert refusal(verb, row, ada, now=NOW)[1] == "Device code already processed"
+
+
+@pytest.mark.parametrize("who", ["inactive", "machine"])
+def test_only_an_active_human_can_approve(make_user: MakeUser, who: str) -> None:
+    ada = make_user()
+    started = started_and_claimed(ada, now=NOW)
+    if who == "machine":
+        create_service_user("robot", user=ada)
+    else:
+        ada.is_active = False
+    error = ("access_denied", "This user may not approve logins", 403)
+    assert refusal(approve, row_of(started), ada, now=NOW) == error
+    assert row_of(started).status == "pending"
 
 
 def test_a_claimer_who_is_deleted_takes_the_code_along(make_user: MakeUser) -> None:

@@ -84,6 +84,6 @@ class Gate:
     async def _pass(self) -> None:
         if self._scope[MARK] or not is_closed_to(self._scope["principal"]):
             return
-        if not self.closed.done():
+        with suppress(asyncio.InvalidStateError):  # it is closed already
             self.closed.set_result(None)
         await asyncio.Event().wait()
