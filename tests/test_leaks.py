@@ -9,10 +9,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import django
 import pytest
@@ -41,11 +43,22 @@ from pikku_auth.flows import (
 )
 from pikku_auth.models import APIKey, AuditEvent, DeviceCode, LoginSession, ServiceUser
 from tests.conftest import _secrets
-from tests.logins import GRANT_TYPE, approved, bearer, browser_of, logged_in, poll_body, post
+from tests.logins import (
+    GRANT_TYPE,
+    approved,
+    bearer,
+    browser_of,
+    logged_in,
+    poll_body,
+    post,
+    started_and_claimed,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Mint = Callable[..., IssuedKey]
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
 
 
 class Failing:
@@ -210,6 +223,28 @@ def test_the_debug_page_does_not_show_the_header(secrets: list[str], mint: Mint)
     assert "canary" in page
     assert "HTTP_X_API_KEY" in page
     assert not leaked(secrets, page)
+
+
+@pytest.mark.parametrize("what", ["find a key", "poll", "approve"])
+@override_settings(DEBUG=True)
+def test_debug_page_does_not_show_what_was_posted(
+    what: str, mint: Mint, make_user: Callable[..., Any]
+) -> None:
+    key, root = mint().secret.reveal(), make_user("root", is_staff=True, is_superuser=True)
+    poll, code = poll_body(approved(root)), started_and_claimed(root).user_code.reveal()
+    path, body, kind, secret = {
+        "find a key": ("/admin/pikku_auth/apikey/find/", f"secret={key}", FORM, key),
+        "poll": ("/auth/device/token", urlencode(poll), FORM, poll["device_code"]),
+        "approve": ("/auth/device/approve", json.dumps({"userCode": code}), JSON, code),
+    }[what]
+    shown = 0
+    for statement in range(6):
+        browser = browser_of(root, raise_request_exception=False)
+        with connection.execute_wrapper(Failing(statement)), suppress(IntegrityError):
+            page = browser.post(path, body, kind, headers={"Origin": "http://testserver"})
+            shown += page.status_code == 500 and b"canary" in page.content
+            assert secret not in page.content.decode()
+    assert shown > 1
 
 
 OPS: Any = "ops@example.com" if django.VERSION >= (6,) else ("Ops", "ops@example.com")

@@ -40,14 +40,15 @@ def look_up(
     :raises TooManyAttempts: after too many wrong codes, for a right one too.
     :raises DeviceFlowError: ``invalid_request`` for an unknown code, ``expired_token``.
     """
-    now = now or timezone.now()
+    now, digest = now or timezone.now(), _digest_of(typed)
+    del typed  # an error report shows the variables that are there when the database fails
     limits = (
         [(f"guess:user:{user.pk}", WRONG_CODES)]
         if user
         else network_limits("guess", ip, WRONG_CODES)
     )
     spend_attempts(limits, now)
-    found = _find(typed)
+    found = _find(digest)
     if found is None:
         raise DeviceFlowError("invalid_request", "Invalid user code")
     give_back_attempts(limits)
@@ -129,12 +130,16 @@ def withdraw(user: Any, *, origin: Origin = CODE, now: datetime | None = None) -
                 _tell_decided(device_code, user, status.DENIED, origin, now, using)
 
 
-def _find(typed: str) -> DeviceCode | None:
+def _digest_of(typed: str) -> str | None:
     code = normalise_user_code(typed)
-    if code is None:
+    return None if code is None else user_code_digest(code)
+
+
+def _find(digest: str | None) -> DeviceCode | None:
+    if digest is None:
         return None
     rows = DeviceCode.objects.using(primary()).select_related("user")
-    return rows.filter(user_code_digest=user_code_digest(code)).first()
+    return rows.filter(user_code_digest=digest).first()
 
 
 def _decide(

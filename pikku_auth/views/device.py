@@ -82,13 +82,13 @@ def device_token(request: HttpRequest) -> HttpResponse:
 @endpoint("GET", "HEAD", access=ANYBODY)
 def device(request: HttpRequest) -> HttpResponse:
     """``GET device?user_code=``: look a code up, and claim it for whoever is signed in."""
-    typed = request.GET.get("user_code")
-    if typed is None:
+    # No variable holds the code: an error report shows variables, and hides this key.
+    if "user_code" not in request.GET:
         wrong = "[query.user_code] Invalid input: expected string, received undefined"
         return plain_error(400, "VALIDATION_ERROR", wrong)
     user = signed_in_user(request)
-    found = look_up(typed, user=user, ip=address_of(request))
-    told = {"user_code": typed, "status": _told_status(found)}
+    found = look_up(request.GET["user_code"], user=user, ip=address_of(request))
+    told = {"user_code": request.GET["user_code"], "status": _told_status(found)}
     if user is not None and claim(found, user):
         return JsonResponse({**told, "client_id": found.client_id, "scope": found.scope or None})
     return JsonResponse(told)
@@ -125,12 +125,12 @@ def _check_token_request(members: dict[str, object]) -> None:
 
 def _to_decide(request: HttpRequest) -> tuple[object, DeviceCode]:
     refuse_keys(request)
+    user = signed_in_user(request)
     members = read_json(request)
     require_fields(members, "userCode")
-    user = signed_in_user(request)
     if user is None:
         raise Answer(oauth_error(DeviceFlowError("unauthorized", "Authentication required", 401)))
-    return user, look_up(members["userCode"], user=user, ip=address_of(request))
+    return user, look_up(members.pop("userCode"), user=user, ip=address_of(request))
 
 
 def _told_status(found: DeviceCode) -> str:
