@@ -106,7 +106,7 @@ def _readings(header: str) -> Iterator[str]:
     scheme, _, rest = decoded.replace("\t", " ").partition(" ")
     if scheme.lower() == "basic":
         with suppress(ValueError):  # it is no Base64, and so no HTTP Basic
-            yield b64decode(rest.strip() + "==").decode("latin-1")
+            yield unquote(b64decode(rest.strip() + "==").decode("latin-1"))
 
 
 def _names(text: str, prefixes: Iterable[str]) -> bool:

@@ -94,7 +94,10 @@ def test_the_name_of_another_service_user_is_taken(service_user: ServiceUser) ->
 
 def test_the_name_of_another_user_is_taken(service_user: ServiceUser) -> None:
     service_user.delete()
-    with pytest.raises(InvalidInput, match="or adopt that user"):
+    # What a host's own factory makes of the name is not known, so neither is what is taken.
+    by_name = get_user_model().USERNAME_FIELD == "username"
+    expected = pytest.raises(InvalidInput, match="or adopt that user")
+    with expected if by_name else pytest.raises(IntegrityError):
         create_service_user("sandbox-runtime")
     assert not ServiceUser.objects.exists()
 

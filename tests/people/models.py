@@ -1,4 +1,4 @@
-"""A user model as unlike Django's as a host may have it: not even ``last_login``."""
+"""A user model as unlike Django's as a host may have it: an address, and no username."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ class PersonManager(BaseUserManager["Person"]):
         person.save(using=self._db)
         return person
 
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> Person:
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
 
 class Person(AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -24,7 +27,6 @@ class Person(AbstractBaseUser, PermissionsMixin):
     full_name = models.CharField(max_length=200)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
-    last_login = None
 
     objects = PersonManager()
 

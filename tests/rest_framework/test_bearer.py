@@ -191,6 +191,10 @@ class TestCost:
             get(api, bearer(issued))
         return [query["sql"].split(" ")[0] for query in queries]
 
+    def schema(self) -> list[str]:
+        """What a write asks first on PostgreSQL: which schema it would write to."""
+        return ["SELECT"] if connection.vendor == "postgresql" else []
+
     def test_one_select_and_no_write(self, api: APIClient, issued: IssuedLogin) -> None:
         get(api, bearer(issued))
         assert self.kinds(api, issued) == ["SELECT"]
@@ -198,10 +202,10 @@ class TestCost:
     def test_last_used_at_is_written_after_the_response_once_a_minute(
         self, api: APIClient, issued: IssuedLogin
     ) -> None:
-        assert self.kinds(api, issued) == ["SELECT", "UPDATE"]
+        assert self.kinds(api, issued) == ["SELECT", *self.schema(), "UPDATE"]
         assert LoginSession.objects.get().last_used_at is not None
         LoginSession.objects.update(last_used_at=timezone.now() - timedelta(minutes=1))
-        assert self.kinds(api, issued) == ["SELECT", "UPDATE"]
+        assert self.kinds(api, issued) == ["SELECT", *self.schema(), "UPDATE"]
 
     def test_a_renewal_is_written_after_the_response(
         self, api: APIClient, issued: IssuedLogin
@@ -209,7 +213,7 @@ class TestCost:
         yesterday = timezone.now() - timedelta(days=1)
         LoginSession.objects.update(renewed_at=yesterday, last_used_at=timezone.now())
         before = LoginSession.objects.get().expires_at
-        assert self.kinds(api, issued) == ["SELECT", "UPDATE"]
+        assert self.kinds(api, issued) == ["SELECT", *self.schema(), "UPDATE"]
         assert LoginSession.objects.get().expires_at > before
 
     def test_a_refusal_writes_nothing(self, api: APIClient, issued: IssuedLogin) -> None:
