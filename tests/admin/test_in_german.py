@@ -67,8 +67,8 @@ UNSTORABLE = "Die Metadaten enthalten ein Zeichen oder eine Zahl, die sich nicht
 
 STOPPED = (
     "Der Dienstnutzer sandbox-runtime ist inaktiv, und sein Schlüssel wäre tot: Nehmen Sie ihn "
-    "zuerst in Betrieb, und sorgen Sie dafür, dass sein Django-Nutzer aktiv ist und kein "
-    "Superuser."
+    "zuerst in Betrieb, und sorgen Sie dafür, dass sein Django-Nutzer aktiv und weder Mitarbeiter "
+    "noch Superuser ist."
 )
 MORE_RIGHTS = (
     "sandbox-runtime darf, was Sie nicht dürfen (auth.delete_group), und mit dem Geheimnis "
