@@ -42,6 +42,15 @@ class Base:
         """What a subclass does before the view."""
 
 
+class ChoosesURLs(Base):
+    """As those for a host name of their own do; ``URLS`` has what it chooses."""
+
+    URLS: tuple[Any, ...] = ()
+
+    def look(self, request: Any) -> None:
+        request.urlconf = self.URLS
+
+
 class SetsUser(Base):
     def look(self, request: Any) -> None:
         request.user = someone(request)

@@ -95,6 +95,10 @@ def who(request: Any) -> JsonResponse:
     )
 
 
+def unmarked(request: Any) -> JsonResponse:
+    return who(request)
+
+
 @any_key
 async def awho(request: HttpRequest) -> JsonResponse:
     told = await sync_to_async(who)(request)
@@ -147,3 +151,15 @@ class TestTheRequest:
         key = mint().secret.reveal()
         told = ask("/who/", cookies=browser_of(boss).cookies, x_api_key=key).json()
         assert told["profile"] == f"profile of {told['principal']}"
+
+    def test_view_of_urls_that_are_chosen_behind_ours_goes_by_its_own_mark(
+        self, ask: Ask, settings: Any, mint: Mint, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        chosen = (path("chosen/", who), path("closed/", unmarked))
+        monkeypatch.setattr(neighbours.ChoosesURLs, "URLS", chosen)
+        self.listed(settings, f"{HERE}.ChoosesURLs")
+        key = mint().secret.reveal()
+        told = ask("/chosen/", x_api_key=key).json()
+        assert told["user"] == told["principal"] is not None
+        told = ask("/closed/", x_api_key=key).json()
+        assert (told["user"], told["principal"]) == ("", None)
