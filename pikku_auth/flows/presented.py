@@ -23,6 +23,9 @@ _BEARER = re.compile(r"bearer +([^\s,]+)", re.IGNORECASE)
 _NO_TOKEN = re.compile(r"[^0-9A-Za-z._~+/-]+")
 """What no token has in it (RFC 6750, 2.1), so that the tokens of others are words, too."""
 
+_NO_BEGINNING = "._~+/-"
+"""What a token may begin with, and none of ours does."""
+
 
 class Presented(NamedTuple):
     """The credential of a request; ``digest`` is ``None`` if it is malformed.
@@ -106,13 +109,13 @@ def _readings(header: str) -> Iterator[str]:
     scheme, _, rest = decoded.replace("\t", " ").partition(" ")
     if scheme.lower() == "basic":
         with suppress(ValueError):  # it is no Base64, and so no HTTP Basic
-            yield unquote(b64decode(rest.strip() + "==").decode("latin-1"))
+            yield unquote(unquote(b64decode(rest.strip() + "==").decode("latin-1")))
 
 
 def _names(text: str, prefixes: Iterable[str]) -> bool:
     """Whether a word of ``text`` begins as a secret with one of these prefixes does."""
-    words = [word.lstrip("._~+/-") for word in _NO_TOKEN.split(text.lower())]
-    words += [word.removeprefix("bearer") for word in words]
+    words = [word.lstrip(_NO_BEGINNING) for word in _NO_TOKEN.split(text.lower())]
+    words += [word.removeprefix("bearer").lstrip(_NO_BEGINNING) for word in words]
     return any(has_prefix(word, prefix) for word in words for prefix in prefixes)
 
 
