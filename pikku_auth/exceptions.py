@@ -173,7 +173,7 @@ class BrowserSessionRequired(Refused):
 
     code = "browser_session_required"
     status = 403
-    detail = _("This page takes no API key and no login token: sign in with a browser.")
+    detail = _("This page does not accept API keys or login tokens: sign in with a browser.")
 
 
 class UnscopedView(Refused):

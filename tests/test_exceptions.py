@@ -71,7 +71,7 @@ REFUSALS: list[tuple[Refused, str, int, int | None, str]] = [
         "browser_session_required",
         403,
         None,
-        "This page takes no API key and no login token: sign in with a browser.",
+        "This page does not accept API keys or login tokens: sign in with a browser.",
     ),
     (
         OriginNotAllowed(REASON),

@@ -85,7 +85,7 @@ class ServiceUserForm(forms.ModelForm):  # type: ignore[type-arg]
     has_ceiling = forms.BooleanField(
         label=_("Limit what its keys may do"),
         required=False,
-        help_text=_("Without a ceiling only those who may grant any scope make keys for it."),
+        help_text=_("Without a ceiling, only users who may grant any scope can make its keys."),
     )
     ceiling = forms.CharField(
         label=_("Ceiling"),

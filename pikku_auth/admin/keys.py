@@ -161,7 +161,7 @@ class APIKeyAdmin(DeletingAdmin):
         text = ", ".join(now) or gettext("none")
         if now == key.scopes:
             return text
-        told = gettext("%(scopes)s (the ceiling of the service user cuts %(minted)s)")
+        told = gettext("%(scopes)s (the ceiling of the service user limits %(minted)s)")
         return told % {"scopes": text, "minted": minted}
 
     @admin.display(description=_("state"))

@@ -43,7 +43,7 @@ ACTS = [
         label=_("Revoke"),
         question=ngettext_lazy("Revoke %(n)d login?", "Revoke %(n)d logins?", "n"),
         done=ngettext_lazy("Ended %(n)d login.", "Ended %(n)d logins.", "n"),
-        meaning=_("Its token is refused from the next request on. The human can log in again."),
+        meaning=_("Its token is refused from the next request on. The user can log in again."),
         permission="change_loginsession",
         run=each(revoke_login, _("Revoked.")),
         form=ReasonForm,
@@ -59,7 +59,7 @@ ACTS = [
             "n",
         ),
         done=ngettext_lazy("Ended %(n)d login.", "Ended %(n)d logins.", "n"),
-        meaning=_("Also those that are about to be fetched. The human can log in again."),
+        meaning=_("Also those that are about to be fetched. The user can log in again."),
         permission="change_loginsession",
         run=_revoke_all,
         form=ReasonForm,
@@ -142,7 +142,7 @@ class LoginSessionAdmin(ActingAdmin):
     def scope_list(self, login: LoginSession) -> str:
         if login.permissions is None:
             return gettext("all that the user is given")
-        return ", ".join(login.requested_scopes) or gettext("none of this site")
+        return ", ".join(login.requested_scopes) or gettext("none that this site has")
 
     @admin.display(description=_("state"))
     def condition(self, login: LoginSession) -> str:

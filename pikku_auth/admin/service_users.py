@@ -54,7 +54,7 @@ ACTS = [
             "Activate %(n)d service user?", "Activate %(n)d service users?", "n"
         ),
         done=ngettext_lazy("Activated %(n)d.", "Activated %(n)d.", "n"),
-        meaning=_("Its keys work again, save those that are disabled, revoked or expired."),
+        meaning=_("Its keys work again, except those that are disabled, revoked or expired."),
         permission="change_serviceuser",
         run=each(activate_service_user, _("Activated.")),
         is_for=lambda row: not row.is_active,

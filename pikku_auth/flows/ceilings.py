@@ -74,7 +74,7 @@ def require_narrower(service_user: ServiceUser, wanted: list[str] | None) -> Non
         raise InvalidInput(
             "scopes",
             _(
-                "You may narrow a ceiling, and not set, widen or remove one: that takes the "
+                "You may narrow a ceiling, but not set, widen or remove one: that needs the "
                 "permission grant_any_scope."
             ),
         )
@@ -93,8 +93,8 @@ def require_grantable(staff: Any, service_user: ServiceUser, permissions: Permis
         raise InvalidInput(
             "service_user",
             _(
-                "%(name)s has no ceiling of scopes, so its keys are made only by somebody with "
-                "the permission grant_any_scope, who can also set a ceiling."
+                "%(name)s has no ceiling of scopes, so only users with the permission "
+                "grant_any_scope can make keys for it. They can also set a ceiling."
             )
             % {"name": service_user},
         )

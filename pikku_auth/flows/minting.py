@@ -150,9 +150,9 @@ def _active_owner(service_user: ServiceUser | str) -> ServiceUser:
         raise InvalidInput(
             "service_user",
             _(
-                "The service user %(name)s is inactive, so its key would be dead: activate "
-                "it first, and see that its Django user is active, and neither staff nor a "
-                "superuser."
+                "The service user %(name)s is inactive, so its key would not work: activate "
+                "it first, and make sure that its Django user is active, and neither staff "
+                "nor a superuser."
             )
             % {"name": service_user},
         )

@@ -114,7 +114,7 @@ def test_the_pages_show_what_a_key_may_do_now(superuser: Client, mint: Mint) -> 
     set_service_user_scopes(key.service_user, ["sandbox:read"])
     assert "sandbox:*" not in html_of(superuser.get(KEYS))
     page = html_of(superuser.get(f"{KEYS}{key.pk}/change/"))
-    assert "sandbox:read (the ceiling of the service user cuts sandbox:*)" in page
+    assert "sandbox:read (the ceiling of the service user limits sandbox:*)" in page
     history = html_of(superuser.get(f"{SERVICE_USERS}{key.service_user_id}/history/"))
     assert "from none to sandbox:read" in history
 

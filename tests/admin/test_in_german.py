@@ -66,9 +66,9 @@ TOO_DEEP = "Metadaten dürfen höchstens 5 Ebenen tief sein."
 UNSTORABLE = "Die Metadaten enthalten ein Zeichen oder eine Zahl, die sich nicht speichern lässt."
 
 STOPPED = (
-    "Der Dienstnutzer sandbox-runtime ist inaktiv, und sein Schlüssel wäre tot: Nehmen Sie ihn "
-    "zuerst in Betrieb, und sorgen Sie dafür, dass sein Django-Nutzer aktiv und weder Mitarbeiter "
-    "noch Superuser ist."
+    "Der Dienstnutzer sandbox-runtime ist inaktiv, und sein Schlüssel würde nicht gelten: Nehmen "
+    "Sie ihn zuerst in Betrieb, und sorgen Sie dafür, dass sein Django-Nutzer aktiv und weder "
+    "Mitarbeiter noch Superuser ist."
 )
 MORE_RIGHTS = (
     "sandbox-runtime darf, was Sie nicht dürfen (auth.delete_group), und mit dem Geheimnis "

@@ -67,6 +67,11 @@ def test_every_state_fits_every_screen(album: Album, browser: Chrome, site: Site
     press(browser, "Deny")
     album.take("denied", "Denied")
 
+    browser.get(ask(site, scope="sandbox:read openid"))
+    press(browser, "Continue")
+    album.take("confirm-partly", "Let this terminal in?")
+    press(browser, "Deny")
+
     address = ask(site, scope="sandbox:read sandbox:write")
     browser.get(address)
     press(browser, "Continue")
@@ -102,4 +107,4 @@ def test_every_state_fits_every_screen(album: Album, browser: Chrome, site: Site
     browser.get(page)
     for _ in range(5):
         submit(browser, WRONG)
-    album.take("throttled", "Too many wrong codes")
+    album.take("throttled", "Too many codes")

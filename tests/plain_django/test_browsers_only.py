@@ -137,7 +137,7 @@ def test_a_browser_is_shown_why(ask: Ask, settings: Any, headers: Headers) -> No
     mount(settings, OURS)
     given = {name.replace("-", "_"): value for name, value in headers.items()}
     page = ask("/admin/", accept="text/html", **given).content.decode()
-    assert "This page takes no API key and no login token" in page
+    assert "This page does not accept API keys or login tokens" in page
     assert "is for programs" not in page
 
 

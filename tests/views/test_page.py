@@ -264,12 +264,12 @@ def test_page_shows_what_will_be_granted_and_what_was_asked_for_in_vain(
 @pytest.mark.parametrize(
     ("asked", "access", "not_granted"),
     [
-        ("openid profile", "only who you are", "openid profile It asked for this, which is"),
-        ("sandbox:read openid", "sandbox : read", "openid It asked for this, which is"),
+        ("openid profile", "only who you are", "openid profile It asked for this, but this site"),
+        ("sandbox:read openid", "sandbox : read", "openid It asked for this, but this site"),
         (
             "sandbox:read sandbox:write <b>",
             "sandbox : read",
-            "sandbox:write It asked for this, and you don\u2019t have it. &lt;b&gt; It asked",
+            "sandbox:write It asked for this, but you don\u2019t have it. &lt;b&gt; It asked",
         ),
     ],
 )
@@ -281,7 +281,7 @@ def test_page_shows_what_is_no_scope_of_the_site_as_such(
     told = rows(response.content.decode())
     assert told["Access"] == access
     assert told["Not granted"].startswith(not_granted)
-    assert told["Not granted"].endswith("which is no scope of this site.")
+    assert told["Not granted"].endswith("but this site has no such scope.")
     assert "<h1>Let this terminal in?</h1>" in response.content.decode()
     assert buttons_of(response) == {"approve", "deny"}
 
