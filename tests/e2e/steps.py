@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 PASSWORD = "correct-horse"
@@ -22,7 +22,16 @@ def another_page(browser: Chrome) -> Iterator[None]:
     """Wait until what is done in here has left the page."""
     page = browser.find_element(By.TAG_NAME, "html")
     yield
-    WebDriverWait(browser, PATIENCE).until(staleness_of(page))
+    WebDriverWait(browser, PATIENCE).until(lambda _: is_left(page))
+
+
+def is_left(page: WebElement) -> bool:
+    """Whether the browser has moved on. Chromium has several words for it."""
+    try:
+        page.is_enabled()
+    except WebDriverException:
+        return True
+    return False
 
 
 def sign_in(browser: Chrome, name: str = "ada") -> None:
