@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 
+from django.conf import settings
+
 from tests.docs.pages import ROOT, text_of
 
 
 def test_sentry_sends_no_secret_of_any_endpoint() -> None:
-    own = {"DATABASE_URL": "sqlite://:memory:", "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    own = {"DATABASE_URL": "sqlite://:memory:", "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE}
     done = subprocess.run(
         [sys.executable, "-m", "tests.docs.with_sentry"],
         capture_output=True,

@@ -23,7 +23,8 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 from tests.e2e.album import Album
-from tests.e2e.steps import PASSWORD, PATIENCE
+from tests.e2e.people import MAKE_PEOPLE_AND_MACHINES
+from tests.e2e.steps import PATIENCE
 from tests.processes import end
 
 ROOT = Path(__file__).parent.parent.parent
@@ -63,10 +64,7 @@ def _environment(database: Path) -> dict[str, str]:
 def database_with_people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database = tmp_path_factory.mktemp("people") / "db.sqlite3"
     run_manage(database, "migrate", "--verbosity", "0")
-    for name in ("ada", "bob"):
-        arguments = ("createsuperuser", "--no-input", "--username", name)
-        mail = f"{name}@example.com"
-        run_manage(database, *arguments, "--email", mail, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
+    run_manage(database, "shell", "--no-imports", "-c", MAKE_PEOPLE_AND_MACHINES)
     return database
 
 
@@ -179,23 +177,42 @@ def type_command(tmp_path: Path, site: Site) -> Iterator[Callable[..., Terminal]
         terminal.close()
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Chrome]:
-    """Chromium with a fresh profile. It must have nothing to complain of in the end."""
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """One Chromium for all tests of a process: to start it takes longer than many of them."""
     options = ChromeOptions()
     options.binary_location = _program("chromium", "chromium-browser", "google-chrome")
     for argument in (
         "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",
         "--hide-scrollbars", "--lang=en-US", "--window-size=1280,800",
-        f"--user-data-dir={tmp_path / 'profile'}",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
     ):  # fmt: skip
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     with Chrome(options=options, service=Service(_program("chromedriver"))) as chrome:
         chrome.set_page_load_timeout(PATIENCE)
         yield chrome
-        assert complaints(chrome) == []
+
+
+@pytest.fixture
+def browser(chromium: Chrome) -> Iterator[Chrome]:
+    """A new window without cookies. It must have nothing to complain of in the end."""
+    before = chromium.current_window_handle
+    chromium.switch_to.new_window("window")
+    chromium.set_window_size(1280, 800)
+    chromium.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    complaints(chromium)  # of the test before
+    yield chromium
+    told = complaints(chromium)
+    mine = chromium.current_window_handle
+    for window in chromium.window_handles:
+        if window != before:
+            chromium.switch_to.window(window)
+            chromium.close()
+    assert mine not in chromium.window_handles
+    chromium.switch_to.window(before)
+    assert told == []
 
 
 def complaints(chrome: Chrome) -> list[str]:

@@ -15,26 +15,6 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from tests.e2e.conftest import Site, run_manage
 from tests.e2e.steps import PASSWORD, PATIENCE, another_page
 
-SUPERUSER, LIMITED, VIEWER = "ada", "carol", "vera"
-PERMISSIONS = {
-    LIMITED: [
-        "view_apikey", "mint_apikey", "revoke_apikey", "view_serviceuser", "change_serviceuser",
-        "view_loginsession", "change_loginsession", "view_auditevent", "grant_any_scope",
-    ],
-    VIEWER: ["view_apikey", "view_serviceuser", "view_loginsession", "view_auditevent"],
-}  # fmt: skip
-
-_PREPARE = """
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
-from pikku_auth.flows import create_service_user
-for name, codenames in {permissions!r}.items():
-    user = get_user_model().objects.create_user(name, password={password!r}, is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-create_service_user("sandbox-runtime", description="Runs the sandboxes")
-create_service_user("builder", description="Builds and deploys")
-"""
-
 _MINT = """
 import json
 from pikku_auth.flows import mint_key
@@ -49,11 +29,6 @@ print(json.dumps([
 def in_project(site: Site, code: str) -> str:
     """Run ``code`` where the host's own would run; what it prints."""
     return run_manage(site.database, "shell", "--no-imports", "-c", code)
-
-
-def prepare(site: Site) -> None:
-    """Staff with few permissions, and two machines."""
-    in_project(site, _PREPARE.format(permissions=PERMISSIONS, password=PASSWORD))
 
 
 def mint_in_code(site: Site, names: Sequence[str]) -> list[tuple[int, str]]:

@@ -8,14 +8,12 @@ from selenium.webdriver.common.by import By
 
 from tests.e2e.album import Album
 from tests.e2e.conftest import Site
+from tests.e2e.people import LIMITED, SUPERUSER
 from tests.e2e.staff import (
-    LIMITED,
-    SUPERUSER,
     choose_service_user,
     enter,
     in_project,
     open_page,
-    prepare,
     submit,
 )
 
@@ -48,7 +46,6 @@ rotate_key(rotated, origin=who)
 
 @pytest.fixture
 def wide(album: Album, site: Site) -> Album:
-    prepare(site)
     in_project(site, _A_BUSY_SITE)
     album.widest = 1280
     return album

@@ -15,10 +15,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
 from tests.e2e.conftest import Site, Terminal
+from tests.e2e.people import LIMITED, SUPERUSER, VIEWER
 from tests.e2e.staff import (
-    LIMITED,
-    SUPERUSER,
-    VIEWER,
     act_on_all,
     allow_clipboard,
     call,
@@ -30,7 +28,6 @@ from tests.e2e.staff import (
     in_project,
     mint_in_code,
     open_page,
-    prepare,
     shown_secrets,
     submit,
     wait_for,
@@ -39,11 +36,6 @@ from tests.e2e.steps import PATIENCE, another_page, press, sign_in, wait_for_tit
 
 Typing = Callable[..., Terminal]
 both = pytest.mark.parametrize("who", [SUPERUSER, LIMITED])
-
-
-@pytest.fixture(autouse=True)
-def _prepared(site: Site) -> None:
-    prepare(site)
 
 
 def mint(browser: Chrome, site: Site) -> str:
