@@ -17,6 +17,7 @@ from pikku_auth.core.limits import MAX_COUNT, Rate
 from pikku_auth.core.metadata import check_metadata
 from pikku_auth.core.networks import normalise_networks
 from pikku_auth.core.permissions import Grant, normalise, scope_strings, unknown
+from pikku_auth.core.text import check_line
 from pikku_auth.core.wording import BrokenRule
 from pikku_auth.exceptions import InvalidInput
 
@@ -88,20 +89,26 @@ def capped(lifetime: timedelta | None) -> timedelta | None:
 def check_name(name: str) -> str:
     """Give the name of a key back if it fits its column and its readers.
 
-    :raises InvalidInput: when it is too long or not printable.
+    :raises InvalidInput: when it is too long or not readable.
     """
-    if len(name) > 200 or not name.isprintable():
-        raise InvalidInput("name", _("A name has at most 200 printable characters."))
-    return name
+    return check_text("name", name, 200)
 
 
-def check_reason(reason: str) -> None:
-    """Hold the reason of a revocation against its column and its readers.
+def check_reason(reason: str) -> str:
+    """Give the reason of a revocation back if it fits its column and its readers.
 
-    :raises InvalidInput: when it is too long or not printable.
+    :raises InvalidInput: when it is too long or not readable.
     """
-    if len(reason) > 200 or not reason.isprintable():
-        raise InvalidInput("reason", _("A reason has at most 200 printable characters."))
+    return check_text("reason", reason, 200)
+
+
+def check_text(field: str, text: str, most: int) -> str:
+    """Give ``text`` back if it is one readable line of at most ``most`` characters.
+
+    :raises InvalidInput: naming ``field``, and the character that can't be read.
+    """
+    with named(field):
+        return check_line(text, most)
 
 
 def _permissions(grant: Grant) -> dict[str, list[str]]:

@@ -25,7 +25,7 @@ def revoke_key(
 ) -> bool:
     """End ``key`` for good, from the next request on. ``False`` if it had been before.
 
-    :raises InvalidInput: when the reason is too long or not printable.
+    :raises InvalidInput: when the reason is too long or not readable.
     """
     using, now = primary(), now or timezone.now()
     check_reason(reason)
@@ -56,7 +56,7 @@ def rename_key(
 ) -> bool:
     """Call ``key`` something else. ``False`` if that is its name already.
 
-    :raises InvalidInput: when the name is too long or not printable.
+    :raises InvalidInput: when the name is too long or not readable.
     """
     using, now, before = primary(), now or timezone.now(), key.name
     check_name(name)

@@ -106,7 +106,7 @@ def revoke_login(
 ) -> bool:
     """End ``login`` from the next request on. ``False`` if it had been ended before.
 
-    :raises InvalidInput: when the reason is too long or not printable.
+    :raises InvalidInput: when the reason is too long or not readable.
     """
     using, now = primary(), now or timezone.now()
     check_reason(reason)

@@ -26,6 +26,7 @@ from pikku_auth.flows.accounts import (
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.ceilings import checked_ceiling
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.fields import check_text
 from pikku_auth.models import AuditEvent, ServiceUser
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
@@ -123,7 +124,7 @@ def describe_service_user(
 ) -> bool:
     """Say what ``service_user`` is for. ``False`` if that was said already.
 
-    :raises InvalidInput: when the description is too long or not printable.
+    :raises InvalidInput: when the description is too long or not readable.
     """
     using, now = primary(), now or timezone.now()
     check_description(description)
@@ -220,11 +221,9 @@ def _check_name(name: str) -> None:
 def check_description(description: str) -> None:
     """Hold a description against its column and its readers.
 
-    :raises InvalidInput: when it is too long or not printable.
+    :raises InvalidInput: when the description is too long or not readable.
     """
-    if len(description) > 500 or not description.isprintable():
-        wrong = _("A description has at most 500 printable characters.")
-        raise InvalidInput("description", wrong)
+    check_text("description", description, 500)
 
 
 def _require_free(name: str, user: Any) -> None:

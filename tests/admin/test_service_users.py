@@ -111,7 +111,7 @@ class TestCreating:
             ("sandbox-runtime", "", "is taken"),
             ("", "", "This field is required"),
             ("x" * 101, "", "at most 100 characters"),
-            ("builder", "a\u202eb", "at most 500 printable"),
+            ("builder", "a\u202eb", "Leave out U+202E"),
         ],
     )
     def test_says_what_is_wrong(

@@ -181,7 +181,7 @@ BAD_INPUT = [
     (["--refill", "5/d"], "needs a quota to fill: give both"),
     (["--network", "192.0.2.0/33"], "write CIDR, for example 192.0.2.0/24"),
     (["--network", "192.0.2.1/24"], "did you mean 192.0.2.0/24"),
-    (["--name", "x" * 201], "at most 200 printable characters"),
+    (["--name", "x" * 201], "at most 200 characters"),
     (["--overlap", "1h"], "add --rotate"),
     (["--rotate", "--overlap", "1"], "for example 90d"),
     (["--format", "xml"], "invalid choice: 'xml'"),

@@ -8,7 +8,8 @@ import unicodedata
 import pytest
 
 from pikku_auth.client.text import is_user_code, printable
-from pikku_auth.core.text import is_client_id, readable, visible_ascii
+from pikku_auth.core.text import check_line, is_client_id, readable, visible_ascii
+from pikku_auth.core.wording import BrokenRule
 
 INVISIBLE = [
     "\0", "\n", "\x1b", "\x7f", "\x9b", "\xad", "\u034f", "\u061c", "\u115f", "\u17b5", "\u180e",
@@ -36,6 +37,35 @@ def test_what_can_not_be_seen_is_taken_out(character: str) -> None:
 )  # fmt: skip
 def test_name_in_any_script_stays_as_it_is(name: str) -> None:
     assert readable(name) == name
+
+    assert check_line(name, 40) == name
+
+
+@pytest.mark.parametrize("character", INVISIBLE)
+def test_line_with_what_can_not_be_seen_is_refused_and_the_character_named(character: str) -> None:
+    with pytest.raises(BrokenRule, match=rf"U\+{ord(character):04X}"):
+        check_line(f"ada{character}lovelace", 40)
+
+
+@pytest.mark.parametrize(
+    "text", ["Ada\u00a0Lovelace", "12\u202f000", "❤\ufe0f key", "葛\U000e0100城", ""]
+)
+def test_line_may_have_the_spaces_and_signs_that_people_paste(text: str) -> None:
+    assert check_line(text, 40) == text
+
+
+@pytest.mark.parametrize("text", ["ad\u200cmin", "\u200dم", "م\u200d", "\ufe0f", "❤\ufe0f\ufe0f"])
+def test_line_has_no_joiner_without_anything_to_join(text: str) -> None:
+    with pytest.raises(BrokenRule, match="can't be seen"):
+        check_line(text, 40)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("x" * 41, "at most 40"), (7, "not int"), (b"x", "not bytes")]
+)
+def test_line_is_a_text_that_fits(text: object, said: str) -> None:
+    with pytest.raises(BrokenRule, match=said):
+        check_line(text, 40)
 
 
 @pytest.mark.parametrize(

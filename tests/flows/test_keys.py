@@ -57,7 +57,7 @@ def test_a_reason_has_at_most_200_printable_characters(
     mint: Callable[..., IssuedKey], reason: str
 ) -> None:
     key = mint().key
-    with pytest.raises(InvalidInput, match="at most 200 printable") as refusal:
+    with pytest.raises(InvalidInput, match=r"at most 200|can't be seen") as refusal:
         revoke_key(key, reason=reason)
     assert refusal.value.field == "reason"
     assert APIKey.objects.get().revoked_at is None
@@ -177,7 +177,7 @@ def test_renaming_to_the_same_name_is_no_event(mint: Callable[..., IssuedKey]) -
 
 def test_a_name_that_can_not_be_is_refused(mint: Callable[..., IssuedKey]) -> None:
     key = mint(name="old").key
-    with pytest.raises(InvalidInput, match="at most 200 printable"):
+    with pytest.raises(InvalidInput, match=r"at most 200|can't be seen"):
         rename_key(key, "two\nlines")
     assert (key.name, APIKey.objects.get().name) == ("old", "old")
 

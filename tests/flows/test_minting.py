@@ -109,8 +109,8 @@ def test_a_key_with_nothing_given_may_do_nothing_and_has_no_limits(
 @pytest.mark.parametrize(
     ("field", "options", "message"),
     [
-        ("name", {"name": "x" * 201}, "at most 200 printable characters"),
-        ("name", {"name": "two\nlines"}, "printable"),
+        ("name", {"name": "x" * 201}, "at most 200 characters"),
+        ("name", {"name": "two\nlines"}, "can.t be seen"),
         ("permissions", {"permissions": ["sandbox"]}, "write resource:action"),
         ("permissions", {"permissions": "sandbox:read"}, "as a list"),
         ("permissions", {"permissions": {"sandbox": "read"}}, "as a list"),
