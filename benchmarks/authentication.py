@@ -85,7 +85,7 @@ def a_key_of(number: int) -> IssuedKey:
     """A key, just used, of a service user that has ``number`` of them."""
     with transaction.atomic():
         owner = create_service_user(f"machine-{number}")
-        issued = [mint_key(owner, permissions=["sandbox:read"]) for _ in range(number)][-1]
+        issued = [mint_key(owner, scopes=["sandbox:read"]) for _ in range(number)][-1]
         APIKey.objects.filter(service_user=owner).update(last_used_at=timezone.now())
     return issued
 

@@ -107,7 +107,7 @@ def recorded() -> Iterator[Road]:
 
 
 def a_key() -> IssuedKey:
-    return mint_key(create_service_user("road"), permissions=["sandbox:read"])
+    return mint_key(create_service_user("road"), scopes=["sandbox:read"])
 
 
 def request_with_key(issued: IssuedKey) -> Callable[[], object]:

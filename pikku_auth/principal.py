@@ -98,12 +98,12 @@ class Principal:
 class Mapped:
     """What ``MAP_KEY`` or ``MAP_LOGIN`` makes of a caller.
 
-    ``claims`` is anything that the application wants to know; ``permissions`` narrows what
+    ``claims`` is anything that the application wants to know; ``scopes`` narrows what
     the credential allows, or leaves it as it is with ``None``.
     """
 
     claims: Mapping[str, Any] = field(default_factory=dict)
-    permissions: Grant | None = None
+    scopes: Grant | None = None
 
 
 def bind(user: Any, permissions: Permissions) -> Permissions:

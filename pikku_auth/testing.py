@@ -28,7 +28,7 @@ def mint_test_key(
         owner = get_service_user(service)
     except UnknownServiceUser:
         owner = create_service_user(service)
-    return mint_key(owner, permissions=scopes, **options)
+    return mint_key(owner, scopes=scopes, **options)
 
 
 def key_headers(issued: IssuedKey) -> dict[str, str]:

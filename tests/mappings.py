@@ -27,15 +27,15 @@ def note(credential: Any, request: Any) -> Mapped:
 
 
 def narrow(credential: Any, request: Any) -> Mapped:
-    return Mapped(permissions=["sandbox:read"])
+    return Mapped(scopes=["sandbox:read"])
 
 
 def nothing(credential: Any, request: Any) -> Mapped:
-    return Mapped(permissions=[])
+    return Mapped(scopes=[])
 
 
 def widen(credential: Any, request: Any) -> Mapped:
-    return Mapped(permissions=["sandbox:read", "sandbox:*"])
+    return Mapped(scopes=["sandbox:read", "sandbox:*"])
 
 
 def reject(credential: Any, request: Any) -> None:
@@ -69,7 +69,7 @@ def tamper(credential: Any, request: Any) -> Mapped:
 def tamper_and_say_so(credential: Any, request: Any) -> Mapped:
     granted = credential.permissions
     granted["admin"] = ["*"]
-    return Mapped(permissions=granted)
+    return Mapped(scopes=granted)
 
 
 class AskedWhenCalled:

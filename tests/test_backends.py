@@ -411,7 +411,7 @@ class TestDjangoPermissions:
     def test_a_right_of_the_owner_needs_the_scope(
         self, mint: Mint, granted: None, scopes: list[str], expected: bool
     ) -> None:
-        user = verify_key(mint(permissions=scopes).secret.reveal()).user
+        user = verify_key(mint(scopes=scopes).secret.reveal()).user
         assert user.has_perm(PERM) is expected
         assert asyncio.run(user.ahas_perm(PERM)) is expected if expected is False else True
 
@@ -419,13 +419,13 @@ class TestDjangoPermissions:
     def test_a_scope_gives_no_right_that_the_owner_lacks(
         self, mint: Mint, scopes: list[str]
     ) -> None:
-        user = verify_key(mint(permissions=scopes).secret.reveal()).user
+        user = verify_key(mint(scopes=scopes).secret.reveal()).user
         assert not user.has_perm(PERM)
 
     def test_a_right_taken_from_the_owner_is_gone_at_once(
         self, mint: Mint, granted: None, service_user: ServiceUser
     ) -> None:
-        secret = mint(permissions=["*"]).secret.reveal()
+        secret = mint(scopes=["*"]).secret.reveal()
         assert verify_key(secret).user.has_perm(PERM)
         owner: Any = service_user.user
         owner.user_permissions.clear()
@@ -444,11 +444,11 @@ class TestDjangoPermissions:
     def test_a_module_needs_a_scope_in_it(
         self, mint: Mint, granted: None, scopes: list[str], expected: bool
     ) -> None:
-        user = verify_key(mint(permissions=scopes).secret.reveal()).user
+        user = verify_key(mint(scopes=scopes).secret.reveal()).user
         assert user.has_module_perms("sandboxes") is expected
 
     def test_a_permission_of_any_spelling_is_bounded(self, mint: Mint) -> None:
-        user = verify_key(mint(permissions=["perm:*"]).secret.reveal()).user
+        user = verify_key(mint(scopes=["perm:*"]).secret.reveal()).user
         assert not user.has_perm("an odd one: §!")
 
     def test_callers_without_a_key_are_not_bounded(

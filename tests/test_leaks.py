@@ -278,7 +278,7 @@ def test_no_row_shows_its_digest_or_a_secret(secrets: list[str], mint: Mint) -> 
 def everything_that_can_be_done(api: Any) -> list[str]:
     """Every flow once, with real commits; the secrets that came of it."""
     service_user = create_service_user("orchestrator")
-    first = mint_key(service_user, name="ci", permissions=["sandbox:read"], quota=10)
+    first = mint_key(service_user, name="ci", scopes=["sandbox:read"], quota=10)
     second = rotate_key(first.key, overlap=timedelta(hours=1))
     third = rotate_key(second.key, overlap=None)
     disable_key(third.key)
@@ -357,7 +357,7 @@ def test_a_dump_of_the_database_has_no_secret(secrets: list[str], api: Any) -> N
 
 
 def test_a_dump_gives_nobody_a_way_in(mint: Mint, api: Any) -> None:
-    key = mint(permissions=["*"]).key
+    key = mint(scopes=["*"]).key
     for stolen in (key.digest, key.start, f"pka_{key.digest}", key.digest.upper()):
         for header in ({"x-api-key": stolen}, {"Authorization": f"Bearer {stolen}"}):
             assert api.get("/api/sandboxes/", headers=header).status_code == 401
@@ -415,7 +415,7 @@ class TestTheAdmin:
         assert response.status_code == 400
 
     def test_the_list_says_what_a_key_is_now(self, staff: Client, mint: Mint) -> None:
-        issued = mint(permissions=["sandbox:read"])
+        issued = mint(scopes=["sandbox:read"])
         revoke_key(issued.key)
         html = staff.get("/admin/pikku_auth/apikey/").content.decode()
         assert "revoked" in html

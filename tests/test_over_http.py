@@ -42,7 +42,7 @@ def raw(live_server: Any, *headers: bytes) -> bytes:
 
 
 def test_a_machine_works_rotates_and_is_stopped(mint: Mint, ask: Any) -> None:
-    old = mint(permissions=["sandbox:read"])
+    old = mint(scopes=["sandbox:read"])
     assert ask(headers=key_headers(old)).status_code == 200
     new = rotate_key(old.key, overlap=None)
     assert ask(headers=key_headers(old)).status_code == 401
@@ -55,7 +55,7 @@ def test_a_machine_works_rotates_and_is_stopped(mint: Mint, ask: Any) -> None:
 
 
 def test_two_headers_are_one_too_many(mint: Mint, live_server: Any) -> None:
-    good = mint(permissions=["*"]).secret.reveal().encode()
+    good = mint(scopes=["*"]).secret.reveal().encode()
     header, bad = b"x-api-key: " + good, b"x-api-key: nonsense"
     assert raw(live_server, header) == b"200"
     for pair in ((header, bad), (bad, header), (header, header)):
@@ -63,7 +63,7 @@ def test_two_headers_are_one_too_many(mint: Mint, live_server: Any) -> None:
 
 
 def test_an_underscore_does_not_spell_the_header(mint: Mint, live_server: Any) -> None:
-    good = mint(permissions=["*"]).secret.reveal().encode()
+    good = mint(scopes=["*"]).secret.reveal().encode()
     assert raw(live_server, b"x_api_key: " + good) == b"401"
 
 

@@ -28,10 +28,10 @@ T = TypeVar("T")
 
 _NEVER, _CUSTOM = "never", "custom"
 _LIFETIMES = ["1d", "7d", "30d", "90d", "365d"]
-_FIELD_OF = {"permissions": "more_scopes", "lifetime": "expires_in"}
+_FIELD_OF = {"scopes": "more_scopes", "lifetime": "expires_in"}
 _RULES: list[tuple[list[str], list[str]]] = [
     (["name"], ["name"]),
-    (["scopes", "more_scopes"], ["permissions"]),
+    (["scopes", "more_scopes"], ["scopes"]),
     (["expires_in", "custom_lifetime"], ["lifetime"]),
     (["networks"], ["networks"]),
     (["quota", "refill"], ["quota", "refill"]),
@@ -157,7 +157,7 @@ class MintForm(forms.Form):
         given = self.cleaned_data
         return {
             "name": given.get("name", ""),
-            "permissions": [*given.get("scopes", []), *given.get("more_scopes", "").split()],
+            "scopes": [*given.get("scopes", []), *given.get("more_scopes", "").split()],
             "lifetime": self._lifetime(),
             "metadata": given.get("metadata"),
             "networks": given.get("networks", "").split(),

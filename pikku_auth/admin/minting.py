@@ -58,7 +58,7 @@ def _mint(modeladmin: WatchingAdmin, request: HttpRequest, form: MintForm) -> Ht
     owner = form.cleaned_data["service_user"]
     require_covers(request.user, owner)
     options = form.options()
-    require_grantable(request.user, owner, normalise(options["permissions"]))
+    require_grantable(request.user, owner, normalise(options["scopes"]))
     issued = mint_key(owner, origin=origin_of(request), **options)
     modeladmin.log_addition(request, issued.key, _("Minted."))
     return page_with(modeladmin, request, _("The new key"), [issued])

@@ -53,17 +53,34 @@ def parse_duration(text: str) -> timedelta:
     return require_positive(total)
 
 
-def require_positive(duration: timedelta) -> timedelta:
+def require_positive(duration: timedelta | float) -> timedelta:
     """Give ``duration`` back if it is positive and at most :data:`LONGEST`.
 
-    :raises ValueError: when it is not.
+    A number counts seconds.
+
+    :raises ValueError: when it is not, or is no duration at all.
     """
+    duration = _as_timedelta(duration)
     if duration <= timedelta(0):
         raise BrokenRule(_("A duration must be longer than zero."))
     if duration > LONGEST:
         most = format_duration(LONGEST)
         raise BrokenRule(_("A duration may be at most a century (%(most)s)."), most=most)
     return duration
+
+
+def _as_timedelta(duration: object) -> timedelta:
+    if isinstance(duration, timedelta):
+        return duration
+    if isinstance(duration, int | float) and not isinstance(duration, bool):
+        try:
+            return timedelta(seconds=duration)
+        except (OverflowError, ValueError):  # ValueError: it is not a number
+            raise BrokenRule(_("%(value)r is no number of seconds."), value=duration) from None
+    raise BrokenRule(
+        _("Give a duration as a timedelta or as seconds, not as %(type)s."),
+        type=type(duration).__name__,
+    )
 
 
 def format_duration(duration: timedelta) -> str:

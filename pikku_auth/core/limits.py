@@ -20,18 +20,30 @@ _SINGLE_UNITS = {"1s", "1m", "1h", "1d"}
 _RATE = re.compile(r"(\d{1,10})/([wdhms]|\d\S*)")
 
 
+def is_count(number: object) -> bool:
+    """Whether ``number`` is a whole number from 1 to :data:`MAX_COUNT`."""
+    return isinstance(number, int) and not isinstance(number, bool) and 0 < number <= MAX_COUNT
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """``count`` in each ``period``: calls allowed, or units refilled."""
+    """``count`` in each ``period``: calls allowed, or units refilled.
+
+    ``period`` may be given in seconds.
+
+    :raises ValueError: when one of them is out of bounds, or of another type.
+    """
 
     count: int
     period: timedelta
 
     def __post_init__(self) -> None:
-        if not 0 < self.count <= MAX_COUNT:
+        if not is_count(self.count):
             raise BrokenRule(_("The number in a rate must be from 1 to %(most)d."), most=MAX_COUNT)
-        if require_positive(self.period) < timedelta(seconds=1):
+        period = require_positive(self.period)
+        if period < timedelta(seconds=1):
             raise BrokenRule(_("The period of a rate must be at least a second."))
+        object.__setattr__(self, "period", period)
 
     def __str__(self) -> str:
         period = format_duration(self.period)

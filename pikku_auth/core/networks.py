@@ -22,6 +22,8 @@ def normalise_networks(networks: Iterable[str]) -> list[str]:
 
     :raises ValueError: when one is not a network, or there are too many.
     """
+    if isinstance(networks, str) or not isinstance(networks, Iterable):
+        raise BrokenRule(_("Give the networks as a list, not as %(given)r."), given=networks)
     found = [_normalise(network) for network in networks]
     if len(found) > MAX_NETWORKS:
         raise BrokenRule(_("A key may name at most %(most)d networks."), most=MAX_NETWORKS)
@@ -83,6 +85,8 @@ def _bare(entry: str) -> str:
 
 
 def _normalise(network: str) -> str:
+    if not isinstance(network, str):  # a number would be read as an address
+        raise BrokenRule(_("%(network)r is not a network: write it as a text."), network=network)
     if "%" in network:
         raise BrokenRule(
             _("%(network)r has a scope id: write the network without it."), network=network

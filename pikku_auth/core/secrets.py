@@ -97,7 +97,7 @@ def digest_of(text: str, *, prefix: str, accept_foreign: bool = False) -> str | 
     digest too: a key imported from another system. Never raises, whatever the
     text is, and hashes nothing longer than :data:`MAX_LENGTH`.
     """
-    if len(text) > MAX_LENGTH or not _PRINTABLE.fullmatch(text):
+    if not isinstance(text, str) or len(text) > MAX_LENGTH or not _PRINTABLE.fullmatch(text):
         return None
     if has_prefix(text, prefix):
         if not _is_intact(text, prefix):

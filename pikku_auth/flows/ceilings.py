@@ -100,7 +100,7 @@ def require_grantable(staff: Any, service_user: ServiceUser, permissions: Permis
         )
     if beyond := missing(ceiling, scope_strings(permissions)):
         raise InvalidInput(
-            "permissions",
+            "scopes",
             _("The ceiling of %(name)s does not allow %(beyond)s. It allows: %(scopes)s.")
             % {
                 "name": service_user,

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 from pikku_auth.conf import conf
 from pikku_auth.core.durations import format_duration, require_positive
-from pikku_auth.core.limits import MAX_COUNT, Rate
+from pikku_auth.core.limits import MAX_COUNT, Rate, is_count
 from pikku_auth.core.metadata import check_metadata
 from pikku_auth.core.networks import normalise_networks
 from pikku_auth.core.permissions import Grant, normalise, scope_strings, unknown
@@ -21,15 +21,18 @@ from pikku_auth.core.text import check_line
 from pikku_auth.core.wording import BrokenRule
 from pikku_auth.exceptions import InvalidInput
 
-Lifetime = timedelta | None | Literal["default"]
-"""How long a key lives; ``None`` for ever, ``"default"`` as ``DEFAULT_KEY_LIFETIME`` says."""
+Lifetime = timedelta | float | None | Literal["default"]
+"""How long a key lives, as a ``timedelta`` or in seconds.
+
+``None`` is for ever, and ``"default"`` as ``DEFAULT_KEY_LIFETIME`` says.
+"""
 
 
 def of_key(
     *,
     now: datetime,
     name: str = "",
-    permissions: Grant = (),
+    scopes: Grant = (),
     lifetime: Lifetime = "default",
     metadata: Mapping[str, Any] | None = None,
     networks: Iterable[str] = (),
@@ -47,12 +50,11 @@ def of_key(
         checked_networks = normalise_networks(networks)
     return {
         "name": check_name(name),
-        "permissions": _permissions(permissions),
+        "permissions": _permissions(scopes),
         "metadata": checked_metadata,
         "networks": checked_networks,
         "expires_at": expiry(_lifetime(lifetime), now),
-        "rate_count": rate and rate.count,
-        "rate_period": rate and rate.period,
+        **_rate("rate", rate, "rate_count", "rate_period"),
         **_quota(quota, refill),
     }
 
@@ -112,7 +114,7 @@ def check_text(field: str, text: str, most: int) -> str:
 
 
 def _permissions(grant: Grant) -> dict[str, list[str]]:
-    with named("permissions"):
+    with named("scopes"):
         return known_scopes(normalise(grant))
 
 
@@ -126,7 +128,7 @@ def known_scopes(permissions: dict[str, list[str]]) -> dict[str, list[str]]:
         known = scope_strings(vocabulary)
         nearest = get_close_matches(strange[0], known) or known
         raise InvalidInput(
-            "permissions",
+            "scopes",
             _(
                 "Unknown scope %(scope)r: did you mean %(nearest)s? "
                 "PIKKU_AUTH['SCOPES'] declares them."
@@ -136,12 +138,11 @@ def known_scopes(permissions: dict[str, list[str]]) -> dict[str, list[str]]:
     return permissions
 
 
-def _lifetime(lifetime: Lifetime) -> timedelta | None:
-    if lifetime == "default":
+def _lifetime(given: Lifetime) -> timedelta | None:
+    if given == "default":
         return capped(conf.default_key_lifetime)
-    if lifetime is not None:
-        with named("lifetime"):
-            require_positive(lifetime)
+    with named("lifetime"):
+        lifetime = None if given is None else require_positive(cast("float", given))
     cap = conf.max_key_lifetime
     if cap is not None and (lifetime is None or lifetime > cap):
         raise InvalidInput(
@@ -155,10 +156,17 @@ def _lifetime(lifetime: Lifetime) -> timedelta | None:
 def _quota(quota: int | None, refill: Rate | None) -> dict[str, Any]:
     if quota is None and refill is not None:
         raise InvalidInput("refill", _("A refill needs a quota to fill: give both."))
-    if quota is not None and not 0 < quota <= MAX_COUNT:
+    if quota is not None and not is_count(quota):
         raise InvalidInput("quota", _("A quota must be from 1 to %(most)d.") % {"most": MAX_COUNT})
     return {
         "remaining": quota,
-        "refill_count": refill and refill.count,
-        "refill_period": refill and refill.period,
+        **_rate("refill", refill, "refill_count", "refill_period"),
     }
+
+
+def _rate(field: str, rate: Rate | None, count: str, period: str) -> dict[str, Any]:
+    if rate is None:
+        return {count: None, period: None}
+    if not isinstance(rate, Rate):
+        raise InvalidInput(field, _("Give a Rate, for example Rate(100, timedelta(minutes=1))."))
+    return {count: rate.count, period: rate.period}

@@ -94,11 +94,12 @@ def delete_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = Non
         )
 
 
-def find_key(reference: str) -> APIKey:
+def find_key(reference: str | int) -> APIKey:
     """The key with that numeric id, start or digest.
 
     :raises KeyNotFound: when there is none or more than one, or a secret was given.
     """
+    reference = str(reference)
     if len(reference) > _LONGEST_START and not DIGEST.fullmatch(reference):
         raise KeyNotFound(
             "key",

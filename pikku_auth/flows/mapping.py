@@ -90,8 +90,8 @@ def _applied(principal: Principal, own: Permissions, answer: object) -> Principa
             "pikku_auth.principal.Mapped, or None to reject the caller."
         )
     permissions = principal.permissions
-    if answer.permissions is not None:
-        narrower = normalise(answer.permissions, most=None)
+    if answer.scopes is not None:
+        narrower = normalise(answer.scopes, most=None)
         if wider := missing(own, scope_strings(narrower)):
             raise WidenedPermissions(wider)
         permissions = bind(principal.user, intersect(narrower, permissions))

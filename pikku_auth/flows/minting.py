@@ -40,7 +40,7 @@ def mint_key(
     service_user: ServiceUser | str,
     *,
     name: str = "",
-    permissions: Grant = (),
+    scopes: Grant = (),
     lifetime: Lifetime = "default",
     metadata: Mapping[str, Any] | None = None,
     networks: Iterable[str] = (),
@@ -52,7 +52,7 @@ def mint_key(
 ) -> IssuedKey:
     """Make a key of ``service_user`` (or the one of that name).
 
-    ``permissions`` is a mapping or a list of scope strings; ``rate`` allows so many calls
+    ``scopes`` is a list of scope strings, or a mapping; ``rate`` allows so many calls
     in each fixed window; ``quota`` so many in all, set back to ``refill.count`` every
     ``refill.period``; ``networks`` are CIDR strings.
 
@@ -63,7 +63,7 @@ def mint_key(
     owner = _active_owner(service_user)
     values = fields.of_key(
         name=name,
-        permissions=permissions,
+        scopes=scopes,
         lifetime=lifetime,
         metadata=metadata,
         networks=networks,
@@ -104,10 +104,10 @@ def import_key(
     """
     using, now = primary(), now or timezone.now()
     owner = _active_owner(service_user)
-    if not DIGEST.fullmatch(digest):
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         raise InvalidInput("digest", _("A digest is the SHA-256 in 64 lower-case hex digits."))
-    if not (start.isprintable() and 0 < len(start) <= 32):
-        raise InvalidInput("start", _("A start has 1 to 32 printable characters."))
+    if not fields.check_text("start", start, 32):
+        raise InvalidInput("start", _("A start has 1 to 32 characters."))
     values = fields.of_key(now=now, **options)
     with transaction.atomic(using=using):
         key, made = APIKey.objects.using(using).get_or_create(
@@ -144,7 +144,7 @@ def tell_minted(key: APIKey, origin: Origin, now: datetime, using: str) -> None:
 
 
 def _active_owner(service_user: ServiceUser | str) -> ServiceUser:
-    if isinstance(service_user, str):
+    if not isinstance(service_user, ServiceUser):
         service_user = get_service_user(service_user)
     if not service_user.can_act:
         raise InvalidInput(

@@ -40,7 +40,7 @@ _INHERITED = (
     "refilled_at",
 )
 _COLUMNS = {
-    "permissions": ["permissions"],
+    "scopes": ["permissions"],
     "metadata": ["metadata"],
     "networks": ["networks"],
     "rate": ["rate_count", "rate_period"],
@@ -53,21 +53,22 @@ _LIVE = {KeyState.ACTIVE, KeyState.EXHAUSTED}
 def rotate_key(
     key: APIKey,
     *,
-    overlap: timedelta | None = DEFAULT_OVERLAP,
+    overlap: timedelta | float | None = DEFAULT_OVERLAP,
     origin: Origin = CODE,
     now: datetime | None = None,
 ) -> IssuedKey:
     """Make the successor of ``key``: a new secret, everything else as it was.
 
-    The old key lives on for ``overlap``, never longer than it would have; with ``None``
-    it is revoked at once, as after a leak. The successor gets the lifetime that the old
-    one began with, and what is left of its quota. All or nothing: if this fails, the old
-    key is as before.
+    The old key lives on for ``overlap`` (a ``timedelta``, or seconds), never longer than it would
+    have; with ``None`` it is revoked at once, as after a leak. The successor gets the lifetime
+    that the old one began with, and what is left of its quota. All or nothing: if this fails,
+    the old key is as before.
 
     :raises KeyNotLive: when the key can't authenticate, or has a successor already.
     :raises InvalidInput: when ``overlap`` is not positive.
     """
     using, now = primary(), now or timezone.now()
+    overlap = _checked(overlap)
     ending = _ending(overlap, now)
     old = APIKey.objects.using(using).select_related("service_user__user").get(pk=key.pk)
     if not old.service_user.can_act:
@@ -99,7 +100,7 @@ def mint_or_rotate(
     service_user: ServiceUser | str,
     *,
     name: str = "",
-    overlap: timedelta | None = DEFAULT_OVERLAP,
+    overlap: timedelta | float | None = DEFAULT_OVERLAP,
     origin: Origin = CODE,
     now: datetime | None = None,
     **options: Any,
@@ -113,7 +114,9 @@ def mint_or_rotate(
         have that name, or an option differs.
     """
     now = now or timezone.now()
-    owner = get_service_user(service_user) if isinstance(service_user, str) else service_user
+    owner = (
+        service_user if isinstance(service_user, ServiceUser) else get_service_user(service_user)
+    )
     keys = APIKey.objects.using(primary()).select_related("service_user__user")
     named = keys.filter(service_user=owner, name=name, revoked_at=None, rotated_at=None)
     # Some databases compare without regard to case, or to trailing spaces.
@@ -137,11 +140,15 @@ def mint_or_rotate(
     return rotate_key(live[0], overlap=overlap, origin=origin, now=now)
 
 
+def _checked(overlap: timedelta | float | None) -> timedelta | None:
+    with fields.named("overlap"):
+        return None if overlap is None else require_positive(overlap)
+
+
 def _ending(overlap: timedelta | None, now: datetime) -> dict[str, Any]:
     if overlap is None:
         return {"revoked_at": now, "revoke_reason": "rotated"}
-    with fields.named("overlap"):
-        end = now + require_positive(overlap)
+    end = now + overlap
     outlives = Q(expires_at=None) | Q(expires_at__gt=end)
     return {"expires_at": Case(When(outlives, then=Value(end)), default=F("expires_at"))}
 

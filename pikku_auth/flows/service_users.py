@@ -167,7 +167,10 @@ def get_service_user(name: str) -> ServiceUser:
     """The service user of that name.
 
     :raises UnknownServiceUser: when there is none; it carries the nearest names.
+    :raises InvalidInput: when ``name`` is no text.
     """
+    if not isinstance(name, str):
+        raise InvalidInput("service_user", _("Give a service user, or the name of one."))
     everyone = ServiceUser.objects.using(primary())
     # Some databases compare without regard to case, and one can't compare a NUL.
     found = everyone.filter(name=name).first() if _NAME.fullmatch(name) else None
@@ -207,7 +210,7 @@ def check_new_name(name: str) -> None:
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidInput(
             "name",
             _(

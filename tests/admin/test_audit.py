@@ -145,7 +145,7 @@ class TestHistory:
     """The page of a row tells its story, whichever door each act came through."""
 
     def test_of_a_key(self, superuser: Client, mint: Mint) -> None:
-        key = mint(permissions=["sandbox:read"]).key
+        key = mint(scopes=["sandbox:read"]).key
         rotate_key(key, origin=Origin("command", actor_name="root"))
         html = html_of(superuser.get(f"{KEYS}{key.pk}/history/"))
         assert "Key minted: sandbox:read; expires" in html

@@ -62,7 +62,7 @@ def test_staff_mint_within_a_ceiling_for_whom_they_see(
 def test_a_rotation_hands_over_no_more_than_minting_would(
     staff: Staff, service_user: ServiceUser, mint: Mint, ceiling: Any, rotated: bool
 ) -> None:
-    key = mint(permissions=["*"]).key
+    key = mint(scopes=["*"]).key
     set_service_user_scopes(service_user, ceiling)
     html = html_of(rotate(staff(*MINTER), key))
     assert bool(SECRET.search(html)) is rotated
@@ -110,7 +110,7 @@ def test_a_new_service_user_has_the_ceiling_that_one_may_set(
 
 
 def test_the_pages_show_what_a_key_may_do_now(superuser: Client, mint: Mint) -> None:
-    key = mint(permissions=["sandbox:*"]).key
+    key = mint(scopes=["sandbox:*"]).key
     set_service_user_scopes(key.service_user, ["sandbox:read"])
     assert "sandbox:*" not in html_of(superuser.get(KEYS))
     page = html_of(superuser.get(f"{KEYS}{key.pk}/change/"))
@@ -149,7 +149,7 @@ class TestWhoManagesWhat:
     def _key_of(self, name: str) -> IssuedKey:
         from pikku_auth.flows import mint_key
 
-        return mint_key(create_service_user(name, scopes=["*"]), permissions=["sandbox:read"])
+        return mint_key(create_service_user(name, scopes=["*"]), scopes=["sandbox:read"])
 
     @pytest.fixture
     def client(self, staff: Staff) -> Client:

@@ -125,7 +125,7 @@ class TestRevoking:
     def test_fifty_at_once_are_refused_from_the_next_request_on(
         self, keeper: Client, mint: Mint
     ) -> None:
-        issued = [mint(permissions=READ) for _ in range(50)]
+        issued = [mint(scopes=READ) for _ in range(50)]
         assert {use(one) for one in issued} == {200}
         response = act(keeper, "revoke", *(one.key for one in issued), reason="leaked")
         assert messages_of(response) == ["Revoked 50 keys."]
@@ -179,7 +179,7 @@ class TestDisabling:
     def test_a_disabled_key_is_refused_and_an_enabled_one_works_again(
         self, keeper: Client, mint: Mint
     ) -> None:
-        issued = mint(permissions=READ)
+        issued = mint(scopes=READ)
         act(keeper, "disable", issued.key)
         assert use(issued) == 401
         done = act(keeper, "enable", issued.key)
@@ -189,7 +189,7 @@ class TestDisabling:
         assert [*AuditEvent.objects.order_by("pk").values_list("action", flat=True)][-2:] == done
 
     def test_enabling_does_not_revive_a_revoked_key(self, keeper: Client, mint: Mint) -> None:
-        issued = mint(permissions=READ)
+        issued = mint(scopes=READ)
         disable_key(issued.key)
         revoke_key(issued.key)
         assert messages_of(act(keeper, "enable", issued.key)) == ["Enabled 0 keys."]
@@ -202,20 +202,20 @@ class TestRotating:
     def test_with_an_overlap_both_work_and_then_only_the_new_one(
         self, keeper: Client, mint: Mint
     ) -> None:
-        issued = mint(permissions=READ)
+        issued = mint(scopes=READ)
         (secret,) = secrets_in(rotate(keeper, issued.key, overlap="1h"))
         assert (use(issued), call(Client(), secret)) == (200, 200)
         with freeze_time(timezone.now() + timedelta(hours=1, seconds=1)):
             assert (use(issued), call(Client(), secret)) == (401, 200)
 
     def test_at_once_only_the_new_one_works(self, keeper: Client, mint: Mint) -> None:
-        issued = mint(permissions=READ)
+        issued = mint(scopes=READ)
         (secret,) = secrets_in(rotate(keeper, issued.key, overlap="now"))
         assert (use(issued), call(Client(), secret)) == (401, 200)
 
     def test_at_once_wants_the_permission_to_revoke(self, staff: Staff, mint: Mint) -> None:
         minter = staff("view_apikey", "mint_apikey", "grant_any_scope")
-        issued = mint(permissions=READ)
+        issued = mint(scopes=READ)
         response = rotate(minter, issued.key, overlap="now")
         assert list(response.context["form"].errors) == ["overlap"]
         assert 'value="now"' not in html_of(minter.get(f"{KEYS}act/rotate/?ids={issued.key.pk}"))
@@ -233,7 +233,7 @@ class TestRotating:
         assert 'class="pikku-after" role="status" hidden' in html
 
     def test_many_are_shown_on_one_page(self, keeper: Client, mint: Mint) -> None:
-        keys = [mint(permissions=READ).key for _ in range(3)]
+        keys = [mint(scopes=READ).key for _ in range(3)]
         response = rotate(keeper, *keys)
         secrets = secrets_in(response)
         assert "no-store" in response["Cache-Control"]
@@ -249,7 +249,7 @@ class TestRotating:
         assert APIKey.objects.count() == 2
 
     def test_they_can_be_downloaded_as_a_file(self, keeper: Client, mint: Mint) -> None:
-        keys = [mint(name="ci", permissions=READ).key for _ in range(2)]
+        keys = [mint(name="ci", scopes=READ).key for _ in range(2)]
         response = rotate(keeper, *keys, delivery="file")
         assert response["Content-Type"] == "text/csv; charset=utf-8"
         assert response["Content-Disposition"].startswith('attachment; filename="keys-')
@@ -297,7 +297,7 @@ class TestRotating:
         def fail(*_: Any, **__: Any) -> None:
             raise Broken
 
-        issued = mint(permissions=READ)
+        issued = mint(scopes=READ)
         monkeypatch.setattr("pikku_auth.admin.key_acts.page_with", fail)
         with pytest.raises(Broken):
             rotate(keeper, issued.key, overlap="now")
@@ -394,7 +394,7 @@ class TestNonsense:
         assert act(strict, "revoke", key).status_code == 403
 
     def test_the_keys_of_others_are_not_touched(self, keeper: Client, mint: Mint) -> None:
-        other = mint_key(create_service_user("builder"), permissions=READ)
+        other = mint_key(create_service_user("builder"), scopes=READ)
         act(keeper, "revoke", mint().key)
         assert use(other) == 200
 

@@ -325,7 +325,7 @@ def test_whom_a_key_belongs_to_is_linked_for_who_may_see_them(
 
 def test_of_many_scopes_the_list_shows_some(viewer: Client, mint: Mint) -> None:
     with pikku_settings(SCOPES=None):
-        mint(permissions=["a:1", "b:2", "c:3", "d:4", "e:5"])
+        mint(scopes=["a:1", "b:2", "c:3", "d:4", "e:5"])
     assert '<span title="a:1, b:2, c:3, d:4, e:5">a:1, b:2, c:3 +2</span>' in html_of(
         viewer.get(KEYS)
     )

@@ -290,7 +290,7 @@ class TestTheForm:
         ("field", "value", "says"),
         [
             ("name", "x" * 201, "at most 200"),
-            ("name", "two\u200blines", "printable"),
+            ("name", "two\u200blines", "Leave out U+200B"),
             ("scopes", "sandbox:fly", "not one of the available choices"),
             ("more_scopes", "nonsense", "is not a scope"),
             ("more_scopes", "sandbox:fly", "Unknown scope"),

@@ -135,7 +135,7 @@ class TestOnePage:
     """Of one service user, with its keys and its history."""
 
     def test_lists_its_keys(self, superuser: Client, mint: Mint, service_user: ServiceUser) -> None:
-        mint(name="production", permissions=READ)
+        mint(name="production", scopes=READ)
         html = html_of(superuser.get(page_of(service_user)))
         assert "production (pka_" in html
         assert "Mint a key" in html
@@ -206,8 +206,8 @@ class TestDeactivating:
     def test_refuses_its_keys_and_activating_lets_them_in_again(
         self, keeper: Client, mint: Mint, service_user: ServiceUser
     ) -> None:
-        keys = [mint(permissions=READ) for _ in range(3)]
-        other = mint_key(create_service_user("builder"), permissions=READ)
+        keys = [mint(scopes=READ) for _ in range(3)]
+        other = mint_key(create_service_user("builder"), scopes=READ)
         act(keeper, "deactivate", service_user, base=SERVICE_USERS)
         assert [use(key) for key in keys] == [401, 401, 401]
         assert use(other) == 200

@@ -50,7 +50,7 @@ class Acts:
 
     def __init__(self, client: Client, mint: Mint) -> None:
         self.client, self.mint = client, mint
-        self.key = mint(permissions=["sandbox:read"]).key
+        self.key = mint(scopes=["sandbox:read"]).key
 
     def row(self) -> APIKey:
         return APIKey.objects.get(pk=self.key.pk)

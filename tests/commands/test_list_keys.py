@@ -71,7 +71,7 @@ def listed(capsys: Output, *arguments: str) -> list[str]:
 
 
 def test_it_is_a_table(mint: Callable[..., IssuedKey], capsys: Output) -> None:
-    used = mint(name="ci", permissions=["sandbox:*", "perm:*"], lifetime=3 * DAY)
+    used = mint(name="ci", scopes=["sandbox:*", "perm:*"], lifetime=3 * DAY)
     verify_key(used.secret.reveal(), now=NOW - 2 * HOUR)
     old = mint(name="a longer name", lifetime=None).key
     call_command("list_keys")
@@ -143,7 +143,7 @@ def test_without_keys_there_is_no_table(db: None, capsys: Output) -> None:
 
 
 def test_json_is_an_array_of_objects(mint: Callable[..., IssuedKey], capsys: Output) -> None:
-    key = mint(name="ci", permissions=["sandbox:read"], lifetime=DAY).key
+    key = mint(name="ci", scopes=["sandbox:read"], lifetime=DAY).key
     revoke_key(key, reason="leaked")
     call_command("list_keys", "--format", "json")
     stdout, stderr = capsys.readouterr()

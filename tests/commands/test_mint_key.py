@@ -275,8 +275,8 @@ def test_the_overlap_of_a_rotation_can_be_chosen(service_user: ServiceUser) -> N
 def test_a_rotation_of_another_shape_is_refused(
     mint: Callable[..., IssuedKey], capsys: Output
 ) -> None:
-    key = mint(name="ci", permissions=["sandbox:read"]).key
-    with pytest.raises(CommandError, match=r"^--scope: .* has other permissions, .* option out"):
+    key = mint(name="ci", scopes=["sandbox:read"]).key
+    with pytest.raises(CommandError, match=r"^--scope: .* has other scopes, .* option out"):
         mint_key("--name", "ci", "--rotate", "--scope", "sandbox:write")
     assert capsys.readouterr().out == ""
     assert APIKey.objects.get() == key

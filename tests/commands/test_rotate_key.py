@@ -24,7 +24,7 @@ Output = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def key(mint: Callable[..., IssuedKey]) -> APIKey:
-    return mint(name="ci", permissions=["sandbox:read"], now=NOW).key
+    return mint(name="ci", scopes=["sandbox:read"], now=NOW).key
 
 
 @pytest.mark.parametrize("how", ["pk", "start", "digest"])

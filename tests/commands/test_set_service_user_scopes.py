@@ -53,7 +53,7 @@ def test_a_service_user_is_made_with_a_ceiling() -> None:
 
 
 def test_list_keys_shows_what_a_key_may_do_now(mint: Mint, capsys: Output) -> None:
-    key = mint(permissions=["sandbox:*"]).key
+    key = mint(scopes=["sandbox:*"]).key
     set_service_user_scopes(key.service_user, ["sandbox:read"])
     call_command("list_keys")
     assert "sandbox:read (ceiling cuts sandbox:*)" in capsys.readouterr().out

@@ -52,7 +52,7 @@ def own_middleware(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
 
 @pytest.fixture
 def headers(mint: Mint) -> dict[str, str]:
-    return key_headers(mint(permissions=["sandbox:read"]))
+    return key_headers(mint(scopes=["sandbox:read"]))
 
 
 def test_the_middleware_is_where_the_check_wants_it() -> None:

@@ -69,7 +69,7 @@ class TestVerifying:
 
     @pytest.mark.django_db
     def test_a_good_key_is_its_users(self, caller_of: Callable[..., Any], mint: Mint) -> None:
-        issued = mint(permissions=["sandbox:read"], networks=["192.0.2.0/24"])
+        issued = mint(scopes=["sandbox:read"], networks=["192.0.2.0/24"])
         user: Any = issued.key.service_user.user
         answer = caller_of(issued.secret.reveal(), "192.0.2.7")
         assert answer == (200, "ok", user.get_username())
@@ -80,18 +80,18 @@ class TestVerifying:
         [
             ({"lifetime": timedelta(microseconds=1)}, "invalid_key"),
             ({"networks": ["198.51.100.0/24"]}, "network_not_allowed"),
-            ({"permissions": ["sandbox:write"]}, "insufficient_scope"),
+            ({"scopes": ["sandbox:write"]}, "insufficient_scope"),
         ],
     )
     def test_a_bad_one_is_an_error_with_a_code(
         self, caller_of: Callable[..., Any], mint: Mint, options: dict[str, Any], code: str
     ) -> None:
-        issued = mint(**{"permissions": ["sandbox:read"], **options})
+        issued = mint(**{"scopes": ["sandbox:read"], **options})
         assert caller_of(issued.secret.reveal(), "192.0.2.7")[1] == code
 
     @pytest.mark.django_db
     def test_so_is_one_that_is_used_up(self, caller_of: Callable[..., Any], mint: Mint) -> None:
-        issued = mint(permissions=["sandbox:read"], rate=parse_rate("1/d"))
+        issued = mint(scopes=["sandbox:read"], rate=parse_rate("1/d"))
         codes = [caller_of(issued.secret.reveal(), None)[1] for _ in range(2)]
         assert codes == ["ok", "limit_exceeded"]
 
@@ -119,7 +119,7 @@ def test_trying_a_key_tells_what_it_is(mint: Mint, client: Client) -> None:
     (curl,) = [shlex.split(line) for line in typed if line.startswith("$ curl")]
     name, _, value = curl[curl.index("-H") + 1].partition(": ")
     assert (typed[0], value) == ("$ read -rs PIKKU_API_KEY", "$PIKKU_API_KEY")
-    issued = mint(permissions=["sandbox:read"])
+    issued = mint(scopes=["sandbox:read"])
     answer = client.get(urlsplit(curl[-1]).path, headers={name: issued.secret.reveal()})
     told, written = answer.json(), json.loads(shown)
     assert told.keys() == written.keys()

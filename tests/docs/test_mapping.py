@@ -51,7 +51,7 @@ def caller(issued: IssuedKey) -> Principal:
 
 
 def test_a_key_without_a_sandbox_is_as_it_was_minted(mint: Mint) -> None:
-    principal = caller(mint(permissions=["sandbox:write"]))
+    principal = caller(mint(scopes=["sandbox:write"]))
     assert (principal.claims, principal.scopes) == ({}, ["sandbox:write"])
 
 
@@ -59,7 +59,7 @@ def test_a_key_without_a_sandbox_is_as_it_was_minted(mint: Mint) -> None:
 def test_a_sandboxes_key_says_whose_it_is_and_keeps_its_scopes(
     mint: Mint, sandbox: Sandbox, scopes: list[str]
 ) -> None:
-    principal = caller(mint(permissions=scopes, metadata={"sandbox": sandbox.pk}))
+    principal = caller(mint(scopes=scopes, metadata={"sandbox": sandbox.pk}))
     assert (principal.claims, principal.scopes) == ({"sandbox": sandbox.pk}, scopes)
 
 
@@ -87,4 +87,4 @@ def test_narrowing_leaves_some_of_the_scopes_that_the_key_has(
     mint: Mint, scopes: list[str], left: list[str]
 ) -> None:
     with pikku_settings(MAP_KEY="myproject.mapping.only_read"):
-        assert caller(mint(permissions=scopes)).scopes == left
+        assert caller(mint(scopes=scopes)).scopes == left

@@ -37,7 +37,7 @@ def test_an_operation_knows_its_caller(mint: Mint) -> None:
 
 @pytest.mark.parametrize(("scope", "status"), [("sandbox:read", 403), ("sandbox:write", 200)])
 def test_an_operation_demands_its_scope(mint: Mint, scope: str, status: int) -> None:
-    headers = key_headers(mint(permissions=[scope]))
+    headers = key_headers(mint(scopes=[scope]))
     assert Client().post("/api/sandboxes", headers=headers).status_code == status
 
 
@@ -47,9 +47,7 @@ def test_news_are_for_keys_and_for_who_is_signed_in(
     ada = make_user("ada")
     browser = browser_of(ada)
     assert (
-        Client()
-        .get("/api/news", headers=key_headers(mint(permissions=["sandbox:read"])))
-        .status_code
+        Client().get("/api/news", headers=key_headers(mint(scopes=["sandbox:read"]))).status_code
         == 200
     )
     assert browser.get("/api/news").json() == {"for": ada.get_username()}

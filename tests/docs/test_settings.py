@@ -36,6 +36,6 @@ def test_no_key_lives_longer_than_a_year(mint: Mint) -> None:
 
 
 def test_no_key_has_a_scope_that_is_not_declared(mint: Mint) -> None:
-    mint(permissions=["sandbox:read", "sandbox:write"])
+    mint(scopes=["sandbox:read", "sandbox:write"])
     with pytest.raises(InvalidInput):
-        mint(permissions=["sandbox:operate"])
+        mint(scopes=["sandbox:operate"])

@@ -40,7 +40,7 @@ def first_of(app: Any, path: str, headers: Headers) -> Any:
 
 
 def test_the_application_is_as_it_says(names: dict[str, Any], mint: Mint) -> None:
-    issued = mint(permissions=["sandbox:read"])
+    issued = mint(scopes=["sandbox:read"])
     headers = [("x-api-key", issued.secret.reveal())]
     user: Any = issued.key.service_user.user
     app = names["application"]
@@ -56,7 +56,7 @@ def test_a_program_hears_the_first_event(names: dict[str, Any], key: str) -> Non
 
 
 def test_a_careful_consumer_notices(names: dict[str, Any], mint: Mint) -> None:
-    issued = mint(permissions=["sandbox:write"])
+    issued = mint(scopes=["sandbox:write"])
     app = names["PikkuAuthMiddleware"](names["Careful"].as_asgi())
 
     async def go() -> list[Any]:

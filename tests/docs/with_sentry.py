@@ -80,7 +80,7 @@ def prepare() -> tuple[list[str], dict[str, Call]]:
     from tests.logins import bearer, logged_in, poll_body, started_and_claimed
 
     root = get_user_model()._default_manager.create_superuser("root@example.com")
-    key = mint_key(create_service_user("ci"), permissions=["sandbox:read"]).secret.reveal()
+    key = mint_key(create_service_user("ci"), scopes=["sandbox:read"]).secret.reveal()
     login, started = logged_in(root), started_and_claimed(root)
     token, code = login.token.reveal(), started.user_code.reveal()
     spaced = f"{code[:4]}-{code[4:]}"

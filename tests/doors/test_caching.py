@@ -26,7 +26,7 @@ def test_a_cached_answer_goes_to_its_caller_alone(
         "django.middleware.cache.FetchFromCacheMiddleware",
     ]
     ask = HTTP_DOORS[door]
-    first, second = mint(permissions=["sandbox:read"]), mint(permissions=["sandbox:write"])
+    first, second = mint(scopes=["sandbox:read"]), mint(scopes=["sandbox:write"])
     login = logged_in(make_user("ada"))
     assert ask([key_header(first)]) == key_decision(first)
     assert ask([key_header(second)]) == key_decision(second)

@@ -105,7 +105,7 @@ def world(make_user: Callable[..., Any], service_user: ServiceUser) -> World:
     return World(
         ada=ada,
         machine=service_user,
-        key=mint_key(service_user, permissions=["sandbox:read"]),
+        key=mint_key(service_user, scopes=["sandbox:read"]),
         login=logged_in(ada),
         cookie=("Cookie", "; ".join(f"{name}={c.value}" for name, c in cookies.items())),
     )
@@ -202,7 +202,7 @@ def test_who_the_mapping_rejects_is_refused_whatever_else_is_there(also: str, wo
 @pytest.mark.parametrize("kind", ["", "a"], ids=["sync", "async"])
 def test_who_the_mapping_narrows_is_narrowed(kind: str, world: World) -> None:
     name = f"tests.mappings.{kind}narrow"
-    full = mint_key(world.machine, permissions=["sandbox:*"])
+    full = mint_key(world.machine, scopes=["sandbox:*"])
     with pikku_settings(MAP_KEY=name, MAP_LOGIN=name):
         everywhere([key_header(full)], key_decision(full)._replace(scopes=("sandbox:read",)))
         narrowed = login_decision(world.login)._replace(scopes=("sandbox:read",))
@@ -348,7 +348,7 @@ KEY_STATES: dict[str, tuple[Callable[[World], IssuedKey], Decision | None]] = {
     "active": (lambda w: w.key, GOOD),
     "without end": (lambda w: mint_key(w.machine, lifetime=None), GOOD),
     "with no scope": (lambda w: mint_key(w.machine), GOOD),
-    "with every scope": (lambda w: mint_key(w.machine, permissions=["*"]), GOOD),
+    "with every scope": (lambda w: mint_key(w.machine, scopes=["*"]), GOOD),
     "disabled": (after(lambda issued: disable_key(issued.key)), BAD_KEY),
     "disabled and enabled again": (after(disabled_and_enabled), GOOD),
     "revoked": (after(lambda issued: revoke_key(issued.key)), BAD_KEY),
@@ -455,7 +455,7 @@ HELD: dict[str, tuple[list[str], bool]] = {
 @pytest.mark.parametrize("held", HELD)
 def test_a_scope_that_is_wanted(held: str, world: World) -> None:
     scopes, is_enough = HELD[held]
-    issued = mint_key(world.machine, permissions=scopes)
+    issued = mint_key(world.machine, scopes=scopes)
     expected = key_decision(issued) if is_enough else missing("sandbox:write")
     everywhere([key_header(issued)], expected, SCOPED_DOORS)
 

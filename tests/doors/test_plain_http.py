@@ -43,7 +43,7 @@ def everywhere(headers: Headers, expected: Decision, doors: dict[str, Door] = DO
 @pytest.fixture
 def presented(mint: Mint, make_user: Callable[..., Any]) -> dict[str, tuple[str, str]]:
     """Credentials of every kind, good and bad."""
-    key = mint(permissions=["sandbox:read"]).secret.reveal()
+    key = mint(scopes=["sandbox:read"]).secret.reveal()
     token = logged_in(make_user("ada")).token.reveal()
     return {
         "good key": ("x-api-key", key),

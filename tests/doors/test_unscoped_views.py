@@ -38,7 +38,7 @@ def caller(
         login = logged_in(make_user("ada"), scope="sandbox:read")
         return login_header(login), login_decision(login), False
     scopes = {CALLERS[0]: [], CALLERS[1]: [WANTED], CALLERS[2]: ["*"]}[request.param]
-    issued = mint_key(service_user, permissions=scopes)
+    issued = mint_key(service_user, scopes=scopes)
     return key_header(issued), key_decision(issued), bool(scopes)
 
 

@@ -20,7 +20,7 @@ import json
 from pikku_auth.flows import mint_key
 print(json.dumps([
     [issued.key.pk, issued.secret.reveal()]
-    for issued in (mint_key("sandbox-runtime", name=name, permissions=["sandbox:read"])
+    for issued in (mint_key("sandbox-runtime", name=name, scopes=["sandbox:read"])
                    for name in {names!r})
 ]))
 """

@@ -26,14 +26,14 @@ from pikku_auth.models import APIKey
 who = Origin("admin", get_user_model().objects.get(username="carol"), ip="192.0.2.7")
 now = timezone.now()
 def mint(service, name, days_ago=0, **options):
-    options.setdefault("permissions", ["sandbox:read"])
+    options.setdefault("scopes", ["sandbox:read"])
     minted = now - timedelta(days=days_ago)
     return mint_key(service, name=name, origin=who, now=minted, **options).key
 def used(key, **ago):
     seen = {"last_used_at": now - timedelta(**ago), "last_used_ip": "198.51.100.23"}
     APIKey.objects.filter(pk=key.pk).update(**seen)
 used(mint("builder", "nightly builds", 80), hours=20)
-used(mint("sandbox-runtime", "production", 40, permissions=["sandbox:read", "sandbox:write"],
+used(mint("sandbox-runtime", "production", 40, scopes=["sandbox:read", "sandbox:write"],
           metadata={"sandbox": "b2f7"}), minutes=4)
 revoke_key(mint("sandbox-runtime", "Ada's laptop", 12), reason="found in a log", origin=who)
 disable_key(mint("builder", "trial", 5), origin=who)

@@ -178,7 +178,7 @@ def test_what_is_too_long_is_cut(service_user: ServiceUser) -> None:
 def test_a_row_says_what_was_granted(service_user: ServiceUser) -> None:
     mint_key(
         service_user,
-        permissions=["sandbox:read"],
+        scopes=["sandbox:read"],
         lifetime=DAY,
         rate=Rate(1, DAY),
         now=NOW,

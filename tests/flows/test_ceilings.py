@@ -46,7 +46,7 @@ CUTS: list[tuple[list[str], list[str] | None, list[str]]] = [
 def test_a_key_may_do_what_it_and_the_ceiling_allow(
     service_user: ServiceUser, mint: Mint, minted: list[str], ceiling: Any, allowed: list[str]
 ) -> None:
-    issued = mint(permissions=minted)
+    issued = mint(scopes=minted)
     set_service_user_scopes(service_user, ceiling)
     principal = verify_key(issued.secret.reveal())
     assert principal.scopes == allowed
@@ -58,7 +58,7 @@ def test_a_key_may_do_what_it_and_the_ceiling_allow(
 def test_narrowing_narrows_every_key_at_once_and_widening_brings_it_back(
     service_user: ServiceUser, mint: Mint
 ) -> None:
-    secrets = [mint(permissions=["sandbox:*"]).secret.reveal() for _ in range(2)]
+    secrets = [mint(scopes=["sandbox:*"]).secret.reveal() for _ in range(2)]
     set_service_user_scopes(service_user, ["sandbox:read"])
     for secret in secrets:
         with pytest.raises(InsufficientScope):
@@ -70,7 +70,7 @@ def test_narrowing_narrows_every_key_at_once_and_widening_brings_it_back(
 def test_the_ceiling_costs_no_query(
     service_user: ServiceUser, mint: Mint, django_assert_num_queries: Any
 ) -> None:
-    secret = mint(permissions=["sandbox:*"]).secret.reveal()
+    secret = mint(scopes=["sandbox:*"]).secret.reveal()
     set_service_user_scopes(service_user, ["sandbox:read"])
     verify_key(secret)
     with django_assert_num_queries(1):
@@ -172,7 +172,7 @@ def test_staff_give_what_the_ceiling_allows(
 def test_a_mapping_that_allows_all_of_a_keys_own_is_cut_and_no_error(
     service_user: ServiceUser, mint: Mint
 ) -> None:
-    secret = mint(permissions=["sandbox:*"]).secret.reveal()
+    secret = mint(scopes=["sandbox:*"]).secret.reveal()
     set_service_user_scopes(service_user, ["sandbox:read"])
     request = RequestFactory().get("/", headers={"x-api-key": secret})
     with pikku_settings(MAP_KEY=f"{__name__}.all_of_the_keys_own"):
@@ -182,4 +182,4 @@ def test_a_mapping_that_allows_all_of_a_keys_own_is_cut_and_no_error(
 
 
 def all_of_the_keys_own(key: Any, request: Any) -> Mapped:
-    return Mapped(permissions=key.permissions)
+    return Mapped(scopes=key.permissions)

@@ -87,7 +87,7 @@ def test_a_killed_mint_leaves_nothing(service_user: ServiceUser) -> None:
 def test_a_killed_rotation_leaves_the_old_key_working(
     mint: Mint, overlap: timedelta | None
 ) -> None:
-    issued = mint(permissions=["sandbox:read"])
+    issued = mint(scopes=["sandbox:read"])
     expires_at = APIKey.objects.get().expires_at
 
     def the_old_key_is_as_before() -> None:

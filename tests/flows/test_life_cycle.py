@@ -85,7 +85,7 @@ class LifeCycle(RuleBasedStateMachine):
     def mint(self, lifetime: timedelta, scopes: list[str]) -> Known | None:
         if not self.owner.active:
             return None
-        issued = mint_key(self.owner.row, permissions=scopes, lifetime=lifetime, now=self.now)
+        issued = mint_key(self.owner.row, scopes=scopes, lifetime=lifetime, now=self.now)
         return self.learn(Known(issued, scopes, self.now + lifetime, lifetime))
 
     @rule(target=known, key=known, overlap=st.none() | HOURS)

@@ -277,7 +277,7 @@ class TestMapLogin:
 
         def note(login: LoginSession, _request: Any) -> Mapped:
             seen.append(login.scopes)
-            return Mapped(permissions=[s for s in login.scopes if s.endswith(":read")])
+            return Mapped(scopes=[s for s in login.scopes if s.endswith(":read")])
 
         monkeypatch.setattr(mappings, "note", note)
         issued = logged_in(make_user())

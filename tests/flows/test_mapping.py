@@ -74,7 +74,7 @@ class TestBothWays:
     @ways
     @hooks
     def test_claims_are_the_applications_to_add(self, ask: Resolve, kind: str, mint: Mint) -> None:
-        issued = mint(permissions=["sandbox:read"])
+        issued = mint(scopes=["sandbox:read"])
         with mapping("note", kind):
             principal = certain(ask(with_key(issued, **{"X-Tenant": "acme"})))
         assert principal.claims == {"tenant": "acme", "credential": issued.key.pk}
@@ -83,7 +83,7 @@ class TestBothWays:
     @ways
     @hooks
     def test_permissions_can_be_narrowed(self, ask: Resolve, kind: str, mint: Mint) -> None:
-        issued = mint(permissions=["sandbox:*", "perm:auth.view_group"])
+        issued = mint(scopes=["sandbox:*", "perm:auth.view_group"])
         with mapping("narrow", kind):
             principal = certain(ask(with_key(issued)))
         assert principal.scopes == ["sandbox:read"]
@@ -95,7 +95,7 @@ class TestBothWays:
     @ways
     @hooks
     def test_and_never_widened(self, ask: Resolve, kind: str, mint: Mint) -> None:
-        issued = mint(permissions=["sandbox:read"])
+        issued = mint(scopes=["sandbox:read"])
         with (
             mapping("widen", kind),
             pytest.raises(WidenedPermissions, match=r"sandbox:\*") as error,
@@ -108,7 +108,7 @@ class TestBothWays:
     def test_nor_by_changing_the_row_that_is_given(
         self, ask: Resolve, kind: str, mint: Mint
     ) -> None:
-        issued = mint(permissions=["sandbox:read", "perm:auth.view_group"])
+        issued = mint(scopes=["sandbox:read", "perm:auth.view_group"])
         with mapping("tamper", kind):
             principal = certain(ask(with_key(issued)))
         assert principal.scopes == ["perm:auth.view_group", "sandbox:read"]
@@ -172,7 +172,7 @@ class TestBothWays:
 
 
 def test_what_is_granted_after_all_is_no_wider_than_the_row_said(mint: Mint) -> None:
-    issued = mint(permissions=["sandbox:read"])
+    issued = mint(scopes=["sandbox:read"])
     with mapping("tamper_and_say_so"), pytest.raises(WidenedPermissions) as error:
         resolve(with_key(issued))
     assert error.value.scopes == ["admin:*"]
@@ -309,7 +309,7 @@ class TestAsynchronously:
     """The same rules."""
 
     def test_a_key_is_verified(self, mint: Mint) -> None:
-        issued = mint(permissions=["sandbox:read"], networks=["192.0.2.0/24"])
+        issued = mint(scopes=["sandbox:read"], networks=["192.0.2.0/24"])
         secret, averify = issued.secret.reveal(), async_to_sync(averify_key)
         found = averify(secret, scopes=["sandbox:read"], ip="192.0.2.7")
         assert found.key == verify_key(secret, ip="192.0.2.7").key

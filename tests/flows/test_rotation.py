@@ -85,7 +85,7 @@ def test_a_successor_has_another_secret_and_everything_else_as_it_was(
 ) -> None:
     old = mint(
         name="ci",
-        permissions=["sandbox:read"],
+        scopes=["sandbox:read"],
         lifetime=30 * DAY,
         metadata={"sandbox_id": "sbx_42"},
         networks=["192.0.2.0/24"],
@@ -279,7 +279,7 @@ LIFETIMES = st.none() | st.timedeltas(2 * MICROSECOND, timedelta(days=36_500))
     lifetime=LIFETIMES,
     cap=LIFETIMES,
     overlap=st.none() | st.timedeltas(MICROSECOND, timedelta(days=36_500)),
-    permissions=st.sets(st.sampled_from(["sandbox:read", "sandbox:*", "*", "perm:*"])),
+    scopes=st.sets(st.sampled_from(["sandbox:read", "sandbox:*", "*", "perm:*"])),
     age=st.floats(0, 0.9),
 )
 def test_a_rotation_never_gives_more_rights_nor_a_longer_life(
@@ -287,10 +287,10 @@ def test_a_rotation_never_gives_more_rights_nor_a_longer_life(
     lifetime: timedelta | None,
     cap: timedelta | None,
     overlap: timedelta | None,
-    permissions: set[str],
+    scopes: set[str],
     age: float,
 ) -> None:
-    old = mint(lifetime=lifetime, permissions=permissions, now=NOW).key
+    old = mint(lifetime=lifetime, scopes=scopes, now=NOW).key
     now = NOW + age * (lifetime or DAY)
     with override_settings(PIKKU_AUTH={"MAX_KEY_LIFETIME": cap}):
         new = rotate_key(old, overlap=overlap, now=now).key
@@ -305,8 +305,8 @@ def test_a_rotation_never_gives_more_rights_nor_a_longer_life(
 
 
 def test_a_deployment_mints_first_and_rotates_from_then_on(service_user: ServiceUser) -> None:
-    first = mint_or_rotate("sandbox-runtime", name="ci", overlap=HOUR, permissions=["sandbox:read"])
-    again = mint_or_rotate("sandbox-runtime", name="ci", overlap=HOUR, permissions=["sandbox:read"])
+    first = mint_or_rotate("sandbox-runtime", name="ci", overlap=HOUR, scopes=["sandbox:read"])
+    again = mint_or_rotate("sandbox-runtime", name="ci", overlap=HOUR, scopes=["sandbox:read"])
     third = mint_or_rotate(service_user, name="ci", overlap=None)
     assert first.key.rotated_from is None
     assert again.key.rotated_from == first.key
@@ -349,7 +349,7 @@ def test_among_several_live_keys_of_a_name_the_operator_must_choose(
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("permissions", ["sandbox:write"]),
+        ("scopes", ["sandbox:write"]),
         ("metadata", {"sandbox_id": "sbx_43"}),
         ("networks", ["198.51.100.0/24"]),
         ("rate", Rate(101, HOUR)),
@@ -362,7 +362,7 @@ def test_a_rotation_changes_nothing_of_what_a_key_may_do(
     service_user: ServiceUser, mint: Callable[..., IssuedKey], option: str, value: Any
 ) -> None:
     same: dict[str, Any] = {
-        "permissions": ["sandbox:read"],
+        "scopes": ["sandbox:read"],
         "metadata": {"sandbox_id": "sbx_42"},
         "networks": ["192.0.2.0/24"],
         "rate": Rate(100, HOUR),
@@ -391,8 +391,8 @@ def test_another_refill_is_a_change(service_user: ServiceUser) -> None:
 
 def test_a_first_key_obeys_the_rules_of_minting(service_user: ServiceUser) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        mint_or_rotate(service_user, overlap=HOUR, permissions=["nonsense"])
-    assert refusal.value.field == "permissions"
+        mint_or_rotate(service_user, overlap=HOUR, scopes=["nonsense"])
+    assert refusal.value.field == "scopes"
     with pytest.raises(UnknownServiceUser):
         mint_or_rotate("nobody", overlap=HOUR)
 

@@ -99,7 +99,7 @@ class TestOfAKey:
 
     @pytest.fixture
     def issued(self, mint: Mint) -> IssuedKey:
-        return mint(permissions=["sandbox:read"], networks=["127.0.0.0/8"])
+        return mint(scopes=["sandbox:read"], networks=["127.0.0.0/8"])
 
     @pytest.fixture
     def ticket(self, issued: IssuedKey) -> Secret:

@@ -98,7 +98,7 @@ DEATHS = [
 
 
 def test_a_live_key_gives_a_principal(mint: Mint, service_user: ServiceUser) -> None:
-    issued = mint(permissions=["sandbox:read"], metadata={"sandbox_id": "sbx_42"})
+    issued = mint(scopes=["sandbox:read"], metadata={"sandbox_id": "sbx_42"})
     principal = verify(issued)
     assert principal.user == service_user.user
     assert principal.via == "api_key"
@@ -110,7 +110,7 @@ def test_a_live_key_gives_a_principal(mint: Mint, service_user: ServiceUser) -> 
 
 
 def test_a_principal_has_only_the_scopes_it_was_minted_with(mint: Mint) -> None:
-    principal = verify(mint(permissions=["sandbox:read"]))
+    principal = verify(mint(scopes=["sandbox:read"]))
     assert principal.has_scope("sandbox:read")
     assert not principal.has_scope("sandbox:write")
     assert not principal.has_scope("sandbox:read", "sandbox:write")
@@ -239,7 +239,7 @@ class TestNetworks:
 
 
 def test_missing_scopes_are_named(mint: Mint) -> None:
-    issued = mint(permissions=["sandbox:read"])
+    issued = mint(scopes=["sandbox:read"])
     with pytest.raises(InsufficientScope) as refusal:
         verify(issued, scopes=["sandbox:read", "sandbox:write"])
     assert refusal.value.missing == ["sandbox:write"]
@@ -252,7 +252,7 @@ class TestCost:
     def test_a_good_key_costs_one_select(
         self, mint: Mint, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
-        issued = mint(permissions=["sandbox:read"])
+        issued = mint(scopes=["sandbox:read"])
         verify(issued)
         with django_assert_num_queries(1) as queries:
             verify(issued, scopes=["sandbox:read"])

@@ -25,7 +25,7 @@ BY_DEFAULT = [
 FACTORY = "PIKKU_AUTH = {'SERVICE_USER_FACTORY': 'users.machines.create_machine'}\n"
 KEY = (
     "from pikku_auth.flows import create_service_user as make, mint_key;"
-    "print(mint_key(make('machine'), permissions=['a:b']).secret.reveal())"
+    "print(mint_key(make('machine'), scopes=['a:b']).secret.reveal())"
 )
 
 

@@ -63,7 +63,7 @@ def code_of(socket: ClientConnection) -> int:
 
 @pytest.fixture
 def issued(mint: Mint) -> IssuedKey:
-    return mint(permissions=["sandbox:read"])
+    return mint(scopes=["sandbox:read"])
 
 
 @pytest.fixture

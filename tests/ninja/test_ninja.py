@@ -123,13 +123,13 @@ class TestRefusals:
         assert (answer.status_code, int(answer["Retry-After"]) > 0) == (429, True)
 
     def test_without_the_scope(self, ask: Ask, mint: Mint) -> None:
-        answer = ask("scoped", key_headers(mint(permissions=["sandbox:read"])))
+        answer = ask("scoped", key_headers(mint(scopes=["sandbox:read"])))
         assert (answer.status_code, answer.json()) == (
             403,
             {"detail": "Missing scope: sandbox:write.", "code": "insufficient_scope"},
         )
         assert 'scope="sandbox:write"' in answer["WWW-Authenticate"]
-        assert ask("scoped", key_headers(mint(permissions=["sandbox:write"]))).status_code == 200
+        assert ask("scoped", key_headers(mint(scopes=["sandbox:write"]))).status_code == 200
 
     def test_an_api_of_ninjas_own_has_their_status_and_words(self, ask: Ask) -> None:
         answer = ask("bare", {"x-api-key": "nonsense"})

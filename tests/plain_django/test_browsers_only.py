@@ -49,7 +49,7 @@ def headers(request: pytest.FixtureRequest, mint: Mint, root: Any) -> Headers:
     """The best credential of each kind that there is."""
     if request.param == "login":
         return bearer(logged_in(root))
-    return {"x-api-key": mint(permissions=["*"]).secret.reveal()}
+    return {"x-api-key": mint(scopes=["*"]).secret.reveal()}
 
 
 def answer(ask: Ask, path: str, headers: Headers, **options: Any) -> tuple[int, str]:

@@ -52,7 +52,7 @@ def _middleware(request: pytest.FixtureRequest, settings: Any) -> None:
 
 @every_kind_everywhere
 def test_who_has_the_scope_comes_in(ask: Ask, mint: Mint, path: str) -> None:
-    issued = mint(permissions=WRITE)
+    issued = mint(scopes=WRITE)
     user: Any = issued.key.service_user.user
     answer = ask(path, x_api_key=issued.secret.reveal()).json()
     assert answer == {"user": user.get_username(), "via": "api_key"}
@@ -66,7 +66,7 @@ def test_a_human_with_a_login_comes_in(ask: Ask, make_user: Any, path: str) -> N
 
 @every_kind
 def test_who_lacks_it_is_told_which(ask: Ask, mint: Mint, path: str) -> None:
-    response = ask(path, x_api_key=mint(permissions=["sandbox:read"]).secret.reveal())
+    response = ask(path, x_api_key=mint(scopes=["sandbox:read"]).secret.reveal())
     assert response.status_code == 403
     assert response.json() == {
         "detail": "Missing scope: sandbox:write.",
@@ -94,7 +94,7 @@ def test_nobody_is_asked_for_a_credential(ask: Ask, make_user: Any, path: str) -
 
 @every_kind_everywhere
 def test_a_bad_credential_is_refused(ask: Ask, mint: Mint, path: str) -> None:
-    issued = mint(permissions=WRITE)
+    issued = mint(scopes=WRITE)
     revoke_key(issued.key)
     assert ask(path, x_api_key=issued.secret.reveal()).json()["code"] == "invalid_key"
     bad = ask(path, authorization="Bearer pks_x")
@@ -104,14 +104,14 @@ def test_a_bad_credential_is_refused(ask: Ask, mint: Mint, path: str) -> None:
 
 @every_kind
 def test_from_another_network_it_is_403(ask: Ask, mint: Mint, path: str) -> None:
-    issued = mint(permissions=WRITE, networks=["192.0.2.0/24"])
+    issued = mint(scopes=WRITE, networks=["192.0.2.0/24"])
     response = ask(path, x_api_key=issued.secret.reveal())
     assert (response.status_code, response.json()["code"]) == (403, "network_not_allowed")
 
 
 @every_kind
 def test_over_a_limit_it_is_429_and_says_when_to_come_back(ask: Ask, mint: Mint, path: str) -> None:
-    secret = mint(permissions=WRITE, rate=parse_rate("1/m")).secret.reveal()
+    secret = mint(scopes=WRITE, rate=parse_rate("1/m")).secret.reveal()
     assert ask(path, x_api_key=secret).status_code == 200
     response = ask(path, x_api_key=secret)
     assert response.status_code == 429
@@ -123,7 +123,7 @@ def test_while_the_database_is_down_it_is_503(ask: Ask, mint: Mint, path: str) -
     def down(*_: Any) -> None:
         raise OperationalError
 
-    secret = mint(permissions=WRITE).secret.reveal()
+    secret = mint(scopes=WRITE).secret.reveal()
     with connection.execute_wrapper(down):
         response = ask(path, x_api_key=secret)
     assert (response.status_code, response["Retry-After"]) == (503, "5")
@@ -131,13 +131,13 @@ def test_while_the_database_is_down_it_is_503(ask: Ask, mint: Mint, path: str) -
 
 @every_kind
 def test_no_csrf_token_is_asked_for(ask: Ask, mint: Mint, path: str) -> None:
-    secret = mint(permissions=WRITE).secret.reveal()
+    secret = mint(scopes=WRITE).secret.reveal()
     assert ask(path, method="post", x_api_key=secret).status_code in {200, 405}
 
 
 @every_kind
 def test_no_cache_gives_one_callers_answer_to_another(ask: Ask, mint: Mint, path: str) -> None:
-    for headers in ({}, {"x_api_key": mint(permissions=WRITE).secret.reveal()}):
+    for headers in ({}, {"x_api_key": mint(scopes=WRITE).secret.reveal()}):
         varies = ask(path, **headers)["Vary"]
         assert {"x-api-key", "Authorization"} <= set(varies.split(", "))
 

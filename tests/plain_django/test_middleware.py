@@ -129,7 +129,7 @@ def test_our_own_endpoints_judge_for_themselves(ask: Ask, make_user: Any, mint: 
 
 
 def test_what_follows_finds_the_caller_judged(ask: Ask, mint: Mint) -> None:
-    issued = mint(quota=5, permissions=["sandbox:read"])
+    issued = mint(quota=5, scopes=["sandbox:read"])
     assert ask("/api/sandboxes/", x_api_key=issued.secret.reveal()).status_code == 200
     assert APIKey.objects.get().remaining == 4
 

@@ -407,7 +407,7 @@ class TestCost:
     def test_an_authenticated_request_is_one_select_and_no_write(
         self, api: APIClient, mint: Mint
     ) -> None:
-        secret = mint(permissions=["sandbox:read"]).secret.reveal()
+        secret = mint(scopes=["sandbox:read"]).secret.reveal()
         get(api, secret)
         with CaptureQueriesContext(connection) as queries:
             get(api, secret)

@@ -70,7 +70,7 @@ class TestWhoComesIn:
     """The caller is in the scope."""
 
     def test_a_key_in_its_header(self, mint: Mint) -> None:
-        issued = mint(permissions=["sandbox:read"])
+        issued = mint(scopes=["sandbox:read"])
         call, first = shake([(KEY, secret_of(issued))])
         user: Any = issued.key.service_user.user
         assert call.opened
@@ -216,7 +216,7 @@ class TestScopes:
 
     def test_they_are_all_wanted(self, mint: Mint) -> None:
         app = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=["sandbox:read", "sandbox:write"])
-        lacking, full = mint(permissions=["sandbox:read"]), mint(permissions=["sandbox:*"])
+        lacking, full = mint(scopes=["sandbox:read"]), mint(scopes=["sandbox:*"])
         call, _ = shake([(KEY, secret_of(lacking))], app)
         assert (call.status, call.body["detail"]) == (403, "Missing scope: sandbox:write.")
         assert shake([(KEY, secret_of(full))], app)[0].opened
@@ -224,8 +224,8 @@ class TestScopes:
     def test_an_inner_middleware_asks_for_more_and_judges_nobody_twice(self, mint: Mint) -> None:
         inner = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=["sandbox:write"])
         app = PikkuAuthMiddleware(inner)
-        lacking = mint(permissions=["sandbox:read"])
-        full = mint(permissions=["sandbox:write"], quota=5)
+        lacking = mint(scopes=["sandbox:read"])
+        full = mint(scopes=["sandbox:write"], quota=5)
         assert shake([(KEY, secret_of(lacking))], app)[0].status == 403
         assert shake([(KEY, secret_of(full))], app)[0].opened
         full.key.refresh_from_db()

@@ -150,7 +150,7 @@ class TestItCloses:
     def test_when_a_scope_that_was_wanted_has_gone(
         self, place: str, mint: Mint, settings: Any
     ) -> None:
-        issued = mint(permissions=["sandbox:*"])
+        issued = mint(scopes=["sandbox:*"])
         outer, inner = (["sandbox:write"], []) if place == "outer" else ([], ["sandbox:write"])
         app = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=inner)
         app = PikkuAuthMiddleware(app, scopes=outer)
@@ -170,7 +170,7 @@ class TestItCloses:
     def test_at_once_when_the_ceiling_of_its_service_user_is_narrowed(
         self, ceiling: list[str], code: int | None, way: str, mint: Mint
     ) -> None:
-        issued = mint(permissions=["sandbox:*"])
+        issued = mint(scopes=["sandbox:*"])
         service_user, headers = issued.key.service_user, key_of(issued)
         if way == "ticket of a key":
             ticket = issue_ticket(verify_key(issued.secret.reveal())).reveal()
@@ -405,7 +405,7 @@ class TestTheApplication:
             assert during(key_of(issued), scenario) == ["api_key", "Invalid API key."]
 
     def test_may_ask_for_a_scope_that_may_have_gone(self, mint: Mint, settings: Any) -> None:
-        issued = mint(permissions=["sandbox:*"])
+        issued = mint(scopes=["sandbox:*"])
 
         async def scenario(call: Call) -> list[str]:
             await call.tell("may I write?")
@@ -461,7 +461,7 @@ class TestLooks:
 
     def test_a_mapping_is_asked_for_each(self, mint: Mint, asked: list[Principal]) -> None:
         with pikku_settings(MAP_KEY="tests.mappings.narrow"):
-            self.look_thrice(mint(permissions=["sandbox:*"]).key)
+            self.look_thrice(mint(scopes=["sandbox:*"]).key)
         assert len(asked) == 3
 
     def test_a_look_that_has_begun_is_joined_by_nobody(

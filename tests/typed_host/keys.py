@@ -34,7 +34,7 @@ def a_keys_life(user: User) -> None:
     issued = mint_key(
         owner,
         name="ci",
-        permissions=["sandbox:read"],
+        scopes=["sandbox:read"],
         lifetime=timedelta(days=30),
         metadata={"sandbox_id": "sbx_42"},
     )
@@ -64,7 +64,7 @@ async def callers_of(request: HttpRequest, text: str) -> list[Principal | None]:
 def map_key(key: APIKey, request: HttpRequest) -> Mapped | None:
     if key.service_user.name != "sandbox-runtime":
         return None
-    return Mapped(claims={"sandbox": key.metadata["sandbox_id"]}, permissions=["sandbox:read"])
+    return Mapped(claims={"sandbox": key.metadata["sandbox_id"]}, scopes=["sandbox:read"])
 
 
 def map_login(login: LoginSession, request: HttpRequest) -> Mapped:

@@ -206,7 +206,7 @@ KEYS = ["good", "unknown", "empty", "nonsense", "a login token"]
 def keys(ada: Any) -> dict[str, str]:
     owner = create_service_user("builder")
     return {
-        "good": mint_key(owner, permissions=["*"]).secret.reveal(),
+        "good": mint_key(owner, scopes=["*"]).secret.reveal(),
         "unknown": generate("pka").reveal(),
         "empty": "",
         "nonsense": "nonsense",

@@ -1385,7 +1385,7 @@ class TestSection14RevokeSessions:
 
 def test_14_a_key_is_refused_where_the_reference_takes_it_for_its_owner(client: Client) -> None:
     """The reference can make a key its owner's session, which lists raw tokens and approves."""
-    key = mint_key(create_service_user("builder"), permissions=["*"]).secret.reveal()
+    key = mint_key(create_service_user("builder"), scopes=["*"]).secret.reveal()
     response = client.get("/auth/get-session", headers={"x-api-key": key})
     assert told(response) == (401, UNAUTHORIZED)
 

@@ -810,7 +810,7 @@ def test_an_api_key_decides_nothing(
 ) -> None:
     ticket = ticket_in(look_up(browser, start()))
     caller = browser if has_session else Client()
-    headers = key_headers(mint(permissions=["*"]))
+    headers = key_headers(mint(scopes=["*"]))
     response = caller.post(PAGE, {"step": "approve", "ticket": ticket}, headers=headers)
     assert (response.status_code, response.json()["code"]) == (403, "browser_session_required")
     assert status_of() == "pending"

@@ -27,7 +27,7 @@ def with_key(issued: IssuedKey) -> dict[str, str]:
 
 
 def test_a_key_is_its_service_user(mint: Mint) -> None:
-    issued = mint(permissions=["sandbox:read"])
+    issued = mint(scopes=["sandbox:read"])
     owner = issued.key.service_user
     assert ask(**with_key(issued)).json() == {
         "via": "api_key",

@@ -114,7 +114,7 @@ _OPTIONS = {
     "lifetime": "--expires-in",
     "metadata": "--metadata",
     "networks": "--network",
-    "permissions": "--scope",
+    "scopes": "--scope",
     "quota": "--quota",
     "rate": "--rate",
     "refill": "--refill",
@@ -125,7 +125,7 @@ _OPTIONS = {
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """The options of the verb that were given; it has defaults for the others."""
     values = {
-        "permissions": options["scope"],
+        "scopes": options["scope"],
         "metadata": options["metadata"],
         "networks": options["network"],
         "rate": options["rate"],
