@@ -100,10 +100,18 @@ class _WithCaller:
     async def _auser(self) -> Any:
         return self.user
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class has no name in any module. Django's requests can be pickled.
+        return _without_state, (type(self).__mro__[2],), self.__getstate__()
+
 
 def _caller_of(request: object) -> tuple[Principal | None, Any]:
     caller: tuple[Principal | None, Any] = getattr(request, _CALLER)
     return caller
+
+
+def _without_state(request_class: Any) -> Any:
+    return object.__new__(_with_caller(request_class))
 
 
 @cache

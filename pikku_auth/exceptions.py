@@ -8,7 +8,7 @@ answer to an operator: what is wrong, and what to do next.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -17,9 +17,17 @@ from pikku_auth.conf import conf
 
 
 class PikkuAuthError(Exception):
-    """The root of the tree."""
+    """The root of the tree. All of it can be copied and pickled, for another process to raise."""
 
     code: ClassVar[str]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own would call __init__ with the message alone.
+        return _rebuilt, (type(self), self.args), self.__dict__
+
+
+def _rebuilt(error_class: type[PikkuAuthError], args: tuple[Any, ...]) -> PikkuAuthError:
+    return error_class.__new__(error_class, *args)
 
 
 class Refused(PikkuAuthError):

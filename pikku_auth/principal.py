@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -113,15 +113,16 @@ def bind(user: Any, permissions: Permissions) -> Permissions:
     credential's row afterwards widens nothing.
 
     :class:`pikku_auth.backends.ServiceUserBackend` enforces the bound in ``has_perm``. A
-    superuser's ``has_perm`` asks no backend, so on this object it is replaced.
+    superuser's ``has_perm`` asks no backend, so on this object it is replaced. A copy of the
+    object, pickled or not, has the same bound.
     """
     permissions = frozen(permissions)
     setattr(user, _BOUND, permissions)
     if getattr(user, "is_superuser", False) and not allows(permissions, "perm", "*"):
         user.has_perm = _BoundedPerm(permissions)
         user.has_module_perms = _BoundedModule(permissions)
-        user.ahas_perm = _asynchronous(user.has_perm)
-        user.ahas_module_perms = _asynchronous(user.has_module_perms)
+        user.ahas_perm = _Asynchronous(user.has_perm)
+        user.ahas_module_perms = _Asynchronous(user.has_module_perms)
     return permissions
 
 
@@ -153,11 +154,12 @@ class _BoundedModule:
         return allows_module(self.permissions, app_label)
 
 
-def _asynchronous(ask: Callable[..., bool]) -> Callable[..., Awaitable[bool]]:
-    async def asked(*args: Any, **kwargs: Any) -> bool:
-        return ask(*args, **kwargs)
+@dataclass(frozen=True, slots=True)
+class _Asynchronous:
+    ask: Callable[..., bool]
 
-    return asked
+    async def __call__(self, *args: Any, **kwargs: Any) -> bool:
+        return self.ask(*args, **kwargs)
 
 
 def bound_of(user: object) -> Permissions | None:

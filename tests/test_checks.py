@@ -27,6 +27,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
 from pikku_auth import checks
+from pikku_auth.backends import ServiceUserBackend
 from pikku_auth.checks import versions
 from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.flows import IssuedKey, resolve
@@ -569,7 +570,14 @@ def test_our_backend_must_come_first(settings: Settings, backends: Any) -> None:
     assert BACKEND in str(message.hint)
 
 
-@pytest.mark.parametrize("backends", [[BACKEND], (BACKEND, MODEL_BACKEND)])
+class OwnServiceUserBackend(ServiceUserBackend):
+    """A host's subclass."""
+
+
+@pytest.mark.parametrize(
+    "backends",
+    [[BACKEND], (BACKEND, MODEL_BACKEND), [f"{__name__}.OwnServiceUserBackend", MODEL_BACKEND]],
+)
 def test_our_backend_first_is_taken(settings: Settings, backends: Any) -> None:
     settings.AUTHENTICATION_BACKENDS = backends
     assert checks.check_host() == []

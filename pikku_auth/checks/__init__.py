@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 from django.views.debug import SafeExceptionReporterFilter
 from rest_framework.settings import api_settings
 
+from pikku_auth.backends import ServiceUserBackend
 from pikku_auth.checks.databases import immediate_sqlite, naive_time
 from pikku_auth.checks.device_code import is_device_code
 from pikku_auth.checks.middleware import order_of_middleware
@@ -117,7 +118,7 @@ def _missing_apps() -> Iterator[CheckMessage]:
 
 def _backend_not_first() -> Iterator[CheckMessage]:
     backends = list(settings.AUTHENTICATION_BACKENDS)
-    if backends[:1] != [_BACKEND]:
+    if not (backends and issubclass(import_string(backends[0]), ServiceUserBackend)):
         yield Error(
             "ServiceUserBackend is not the first of AUTHENTICATION_BACKENDS: a backend before "
             "it could log a service user in, and grant a key's caller more than its key.",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 
+from pikku_auth.core.frozen import FrozenDict
 from pikku_auth.core.wording import BrokenRule
 from pikku_auth.core.wording import gettext_noop as _
 
@@ -89,7 +89,7 @@ def normalise(grant: Grant, *, most: int | None = MAX_SCOPES) -> dict[str, list[
 
 def frozen(permissions: Permissions) -> Permissions:
     """A copy of normalised permissions that nobody can change."""
-    return MappingProxyType({resource: tuple(words) for resource, words in permissions.items()})
+    return FrozenDict({resource: tuple(words) for resource, words in permissions.items()})
 
 
 def scope_strings(permissions: Permissions) -> list[str]:

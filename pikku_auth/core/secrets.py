@@ -69,6 +69,12 @@ class Secret:
     def __str__(self) -> str:
         return f"{self.start}…"
 
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Secret:
+        return self
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("A Secret can't be pickled: pass its digest.")
 

@@ -7,13 +7,13 @@ them. They may add claims, narrow permissions, or reject; never widen.
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
 from typing import NoReturn
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 
 from pikku_auth.conf import conf
+from pikku_auth.core.frozen import FrozenDict
 from pikku_auth.core.permissions import (
     Permissions,
     frozen,
@@ -95,7 +95,7 @@ def _applied(principal: Principal, own: Permissions, answer: object) -> Principa
         if wider := missing(own, scope_strings(narrower)):
             raise WidenedPermissions(wider)
         permissions = bind(principal.user, intersect(narrower, permissions))
-    claims = MappingProxyType(dict(answer.claims))
+    claims = FrozenDict(dict(answer.claims))
     return replace(principal, permissions=permissions, claims=claims)
 
 

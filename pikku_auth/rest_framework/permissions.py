@@ -66,12 +66,11 @@ class _Refusal:
     request: Request
     words: str
     lacking: Sequence[str] = ()
+    code: str = InsufficientScope.code
 
 
 class _Telling:
     """Says why it has refused."""
-
-    code = InsufficientScope.code
 
     def refusals(self) -> list[_Refusal]:
         """What has refused, of what it is made of."""
@@ -87,7 +86,13 @@ class _Telling:
         if not refusals:
             return None
         _tell_lacking(refusals)
-        return {"detail": " ".join(refusal.words for refusal in refusals), "code": self.code}
+        words = " ".join(refusal.words for refusal in refusals)
+        return {"detail": words, "code": self.code}
+
+    @property
+    def code(self) -> str:
+        """The code of the first refusal."""
+        return next((refusal.code for refusal in self.refusals()), InsufficientScope.code)
 
 
 def _tell_lacking(refusals: Sequence[_Refusal]) -> None:
@@ -162,10 +167,14 @@ class HasScope(_Telling, permissions.BasePermission, metaclass=_ScopeMeta):
     def _refusal_of(self, request: Request, view: APIView) -> _Refusal | None:
         principal = request.auth
         if not isinstance(principal, Principal):
-            return _Refusal(request, _("This needs an API key or a login."))
+            words = _(
+                "This needs an API key or a login token. The way you are signed in has no scopes."
+            )
+            return _Refusal(request, words, code="credential_required")
         required = self.required_scopes(request.method or "", view)
         if required is None:
-            return _Refusal(request, _("No scope allows this."))
+            is_handled = hasattr(view, (request.method or "").lower())
+            return _Refusal(request, _("No scope allows this.")) if is_handled else None
         lacking = missing(principal.permissions, required)
         return _Refusal(request, str(InsufficientScope(lacking)), lacking) if lacking else None
 

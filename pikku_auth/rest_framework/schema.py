@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from drf_spectacular import authentication
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from rest_framework import permissions
 
 from pikku_auth.conf import conf
-from pikku_auth.rest_framework.permissions import HasScope
+from pikku_auth.rest_framework.permissions import HasScope, declares_scopes
+from pikku_auth.rest_framework.unscoped import demands_scopes, is_declared_any_key
 
 
 class PikkuAuthenticationExtension(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # drf-spectacular's own
@@ -21,6 +24,7 @@ class PikkuAuthenticationExtension(OpenApiAuthenticationExtension):  # type: ign
 
     target_class = "pikku_auth.rest_framework.authentication.PikkuAuthentication"
     name = ["apiKey", "bearer"]
+    match_subclasses = True
 
     def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
         """The two schemes, in the order of ``name``."""
@@ -39,7 +43,10 @@ class PikkuAuthenticationExtension(OpenApiAuthenticationExtension):  # type: ign
         ]
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[str]]]:
-        """Either scheme, with the scopes that this operation's permissions demand."""
+        """Either scheme, with the scopes that this operation's permissions demand.
+
+        A key is not offered where ``UNSCOPED_VIEWS`` closes the operation to keys.
+        """
         view = auto_schema.view
         scopes = sorted(
             {
@@ -49,7 +56,53 @@ class PikkuAuthenticationExtension(OpenApiAuthenticationExtension):  # type: ign
                 for scope in has_scope.required_scopes(auto_schema.method, view) or ()
             }
         )
-        return [{name: scopes} for name in self.name]
+        return [
+            {name: scopes} for name in self.name if name != "apiKey" or _takes_keys(auto_schema)
+        ]
+
+
+def _takes_keys(auto_schema: AutoSchema) -> bool:
+    view, method = auto_schema.view, auto_schema.method
+    return (
+        conf.unscoped_views == "open"
+        or declares_scopes(view)
+        or demands_scopes(view.get_permissions())
+        or is_declared_any_key(type(view), view, method)
+    )
+
+
+class _OnlyWithoutScopes(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # drf-spectacular's own
+    """Describes a way in of REST framework's own, which brings no scopes."""
+
+    priority = 1
+
+    def get_security_requirement(self, auto_schema: AutoSchema) -> Any:
+        """As drf-spectacular has it; nothing where such a caller can't pass ``HasScope``."""
+        if any(map(_wants_scopes, auto_schema.view.get_permissions())):
+            return []
+        return super().get_security_requirement(auto_schema)
+
+
+class SessionExtension(_OnlyWithoutScopes, authentication.SessionScheme):  # type: ignore[no-untyped-call]  # drf-spectacular's own
+    """Describes a session's cookie."""
+
+
+class BasicExtension(_OnlyWithoutScopes, authentication.BasicScheme):  # type: ignore[no-untyped-call]  # drf-spectacular's own
+    """Describes HTTP Basic."""
+
+
+class TokenExtension(_OnlyWithoutScopes, authentication.TokenScheme):  # type: ignore[no-untyped-call]  # drf-spectacular's own
+    """Describes REST framework's tokens."""
+
+
+def _wants_scopes(permission: Any) -> bool:
+    """Whether nobody passes without scopes."""
+    parts = [getattr(permission, name, None) for name in ("op1", "op2")]
+    if isinstance(permission, permissions.AND):
+        return any(map(_wants_scopes, parts))
+    if isinstance(permission, permissions.OR):
+        return all(map(_wants_scopes, parts))
+    return isinstance(permission, HasScope)
 
 
 def _scope_permissions(permission: Any) -> Iterator[HasScope]:

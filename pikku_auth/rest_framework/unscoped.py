@@ -39,7 +39,8 @@ def admitted(request: Request, principal: Principal) -> Admitted:
         # What an override of get_permissions() asks of the request must not lead back here.
         request.user, request.auth = principal.user, principal
         permissions = view.get_permissions()
-        if not demands_scopes(permissions):
+        is_handled = hasattr(view, str(request.method).lower())  # or else it is a 405
+        if is_handled and not demands_scopes(permissions):
             return _admitted_without_demand(request, view, permissions, principal)
     return principal.user, principal
 

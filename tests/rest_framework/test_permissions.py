@@ -93,6 +93,17 @@ def test_a_caller_without_a_credential_is_401() -> None:
     assert "ApiKey" in response["WWW-Authenticate"]
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"required_scopes": {"GET": ["sandbox:read"]}, "permission_classes": [HasScope]},
+        {"permission_classes": [IsAuthenticated]},
+    ],
+)
+def test_method_that_the_view_lacks_is_405(attributes: dict[str, Any]) -> None:
+    assert ask(READ, ["sandbox:read"], "PUT", **attributes).status_code == 405
+
+
 def ask_as_admin(permission: Any, make_user: Any) -> Response:
     view = type("View", (View,), {"permission_classes": [permission]})
     request = APIRequestFactory().get("/")
@@ -103,7 +114,10 @@ def ask_as_admin(permission: Any, make_user: Any) -> Response:
 def test_a_caller_whom_another_class_has_authenticated_does_not_pass(make_user: Any) -> None:
     response = ask_as_admin(READ, make_user)
     assert response.status_code == 403
-    assert response.data["detail"] == "This needs an API key or a login."
+    assert response.data["detail"] == (
+        "This needs an API key or a login token. The way you are signed in has no scopes."
+    )
+    assert response.data["code"] == "credential_required"
 
 
 def test_such_a_caller_passes_where_another_rule_lets_it(make_user: Any) -> None:

@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.urls import path
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
-from rest_framework.permissions import AllowAny, IsAdminUser
+from rest_framework.authentication import (
+    BasicAuthentication,
+    SessionAuthentication,
+    TokenAuthentication,
+)
+from rest_framework.permissions import AllowAny, IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.test import APIClient
@@ -56,22 +62,16 @@ def test_the_schema_and_its_page_are_served(api: APIClient) -> None:
     assert b"swagger-ui" in api.get("/api/docs/").content
 
 
-@pytest.mark.parametrize(
-    ("permission", "scopes"),
-    [
-        (HasScope("a:b") & HasScope("c:d"), ["a:b", "c:d"]),
-        ((HasScope("a:b") | IsAdminUser) & HasScope("c:d"), ["a:b", "c:d"]),
-        (HasScope("a:b") & ~HasScope("c:d"), ["a:b"]),
-        (AllowAny, []),
-    ],
-)
-def test_scopes_are_found_in_compositions(permission: Any, scopes: list[str]) -> None:
-    from django.urls import path
+Security = list[dict[str, list[str]]]
+
+
+def security_of(permission: Any, *authentication: Any) -> Security:
+    """What the document says of a view with that permission."""
 
     class View(APIView):
         """Anything."""
 
-        authentication_classes = [PikkuAuthentication]
+        authentication_classes = authentication
         permission_classes = [permission]
 
         def get(self, request: Request) -> Response:
@@ -80,4 +80,50 @@ def test_scopes_are_found_in_compositions(permission: Any, scopes: list[str]) ->
 
     patterns = [path("anything/", View.as_view())]
     document = SchemaGenerator(patterns=patterns).get_schema(request=None, public=True)
-    assert {"apiKey": scopes} in document["paths"]["/anything/"]["get"]["security"]
+    security: Security = document["paths"]["/anything/"]["get"]["security"]
+    return security
+
+
+READ = HasScope("a:b")
+
+
+@pytest.mark.parametrize(
+    ("permission", "scopes"),
+    [
+        (READ & HasScope("c:d"), ["a:b", "c:d"]),
+        ((READ | IsAdminUser) & HasScope("c:d"), ["a:b", "c:d"]),
+        (READ & ~HasScope("c:d"), ["a:b"]),
+    ],
+)
+def test_scopes_are_found_in_compositions(permission: Any, scopes: list[str]) -> None:
+    assert {"apiKey": scopes} in security_of(permission, PikkuAuthentication)
+
+
+@pytest.mark.parametrize("permission", [IsAuthenticated, AllowAny])
+def test_key_is_offered_only_where_it_comes_in(permission: Any, settings: Any) -> None:
+    assert {"apiKey": []} not in security_of(permission, PikkuAuthentication)
+    assert {"bearer": []} in security_of(permission, PikkuAuthentication)
+    settings.PIKKU_AUTH = {"UNSCOPED_VIEWS": "open"}
+    assert {"apiKey": []} in security_of(permission, PikkuAuthentication)
+
+
+@pytest.mark.parametrize(
+    ("way_in", "name"),
+    [
+        (SessionAuthentication, "cookieAuth"),
+        (BasicAuthentication, "basicAuth"),
+        (TokenAuthentication, "tokenAuth"),
+    ],
+)
+def test_way_in_without_scopes_is_offered_only_where_it_passes(way_in: Any, name: str) -> None:
+    for closed in (READ, READ & IsAdminUser, READ | HasScope("c:d")):
+        assert {name: []} not in security_of(closed, PikkuAuthentication, way_in)
+    for opened in (READ | IsAdminUser, ~READ, IsAuthenticated):
+        assert {name: []} in security_of(opened, PikkuAuthentication, way_in)
+
+
+def test_subclass_of_ours_is_described_as_ours() -> None:
+    class Renamed(PikkuAuthentication):
+        www_authenticate_realm = "ours"
+
+    assert {"apiKey": ["a:b"]} in security_of(READ, Renamed)

@@ -36,6 +36,9 @@ class RefusedByPikkuAuth(HttpError):
         super().__init__(refusal.status, str(refusal))
         self.refusal = refusal
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.refusal,), self.__dict__
+
 
 class PikkuAuth(AuthBase):
     """Admits callers with a key or a login, and only those with every one of ``scopes``.
