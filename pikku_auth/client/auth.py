@@ -22,7 +22,6 @@ from pikku_auth.client.errors import (
     NotLoggedIn,
     StoreError,
 )
-from pikku_auth.client.logins import Login
 from pikku_auth.client.origins import (
     Origin,
     normalise_base_url,
@@ -51,6 +50,18 @@ class Credential:
     header: str
     value: str = field(repr=False)
     source: str
+    over_at: str | None = None
+    """The base URL of a login whose stored expiry has passed. The server may have renewed it."""
+
+    def judge(self, status: int) -> None:
+        """Say what a 401 means for a login whose stored expiry has passed.
+
+        :raises LoginExpired: when it does.
+        """
+        if status == 401 and self.over_at is not None:
+            raise LoginExpired(
+                f"The login at {self.over_at} has expired. {how_to_log_in(self.over_at)}"
+            )
 
 
 class PikkuAuth(AuthBase):
@@ -86,13 +97,22 @@ class PikkuAuth(AuthBase):
 
     def attach(self, request: PreparedRequest) -> PreparedRequest:
         """Add the header, for a caller that sees to it that no proxy reads it."""
-        request.headers.update(self.headers_for(request.url))
+        credential = self.credential_for(request.url)
+        if credential is not None:
+            request.headers[credential.header] = credential.value
+            judge = partial(_judge, credential=credential)
+            request.register_hook("response", judge)  # type: ignore[no-untyped-call]
         forget = partial(forget_on_leaving, key_header=self.key_header)
         request.register_hook("response", forget)  # type: ignore[no-untyped-call]
         return request
 
     def headers_for(self, url: str | None) -> dict[str, str]:
-        """The one header for ``url``, or none.
+        """The one header for ``url``, or none; as :meth:`credential_for`."""
+        credential = self.credential_for(url)
+        return {credential.header: credential.value} if credential else {}
+
+    def credential_for(self, url: str | None) -> Credential | None:
+        """The credential for ``url``, or ``None``.
 
         :raises InsecureUrl: for plain ``http``, except to this machine.
         :raises NotLoggedIn: when there is none and one is required.
@@ -102,11 +122,9 @@ class PikkuAuth(AuthBase):
             raise BadUrl(f"This credential is for {self.url}, and not for {origin}.")
         path = urlsplit(url or "").path
         credential = find_credential(origin, path, self._store, key_header=self.key_header)
-        if credential is not None:
-            return {credential.header: credential.value}
-        if self.required:
+        if credential is None and self.required:
             raise NotLoggedIn(f"Not logged in to {origin}. {how_to_log_in(origin)}")
-        return {}
+        return credential
 
 
 def find_credential(
@@ -114,7 +132,9 @@ def find_credential(
 ) -> Credential | None:
     """The key of the environment, else the login for that origin.
 
-    :raises LoginExpired: when the login is over.
+    Servers renew a login that is used, so one whose stored expiry has passed is sent, too.
+
+    :raises StoreError: when the login can't be the value of a header.
     """
     key = key_from_environment()
     if key is not None:
@@ -123,7 +143,16 @@ def find_credential(
     login = store.find_by_origin(origin, path)
     if login is None:
         return None
-    return Credential(BEARER_HEADER, f"Bearer {live_token_of(login)}", str(store.path))
+    if not is_token(login.access_token):
+        raise StoreError(
+            f"What is stored for {login.base_url} is not a token. {how_to_log_in(login.base_url)}"
+        )
+    over_at = login.base_url if login.is_expired(datetime.now(UTC)) else None
+    return Credential(BEARER_HEADER, f"Bearer {login.access_token}", str(store.path), over_at)
+
+
+def _judge(response: Response, *, credential: Credential, **_: object) -> None:
+    credential.judge(response.status_code)
 
 
 def key_header_of(given: str | None = None) -> str:
@@ -148,29 +177,21 @@ def key_from_environment() -> str | None:
     key = os.environ.get(API_KEY_VARIABLE)
     if not key:
         return None
-    if not _KEY.fullmatch(key):
-        raise BadKey(
-            f"{API_KEY_VARIABLE} is not a key: "
-            "a key has up to 128 printable ASCII characters, and no space or line end."
-        )
+    if (wrong := _what_is_wrong_with(key)) is not None:
+        raise BadKey(f"{API_KEY_VARIABLE} is not a key: {wrong}.")
     return key
 
 
-def live_token_of(login: Login) -> str:
-    """The token, if it can be used.
-
-    :raises LoginExpired: when it is over.
-    :raises StoreError: when it can't be the value of a header.
-    """
-    if login.is_expired(datetime.now(UTC)):
-        raise LoginExpired(
-            f"The login at {login.base_url} has expired. {how_to_log_in(login.base_url)}"
-        )
-    if not is_token(login.access_token):
-        raise StoreError(
-            f"What is stored for {login.base_url} is not a token. {how_to_log_in(login.base_url)}"
-        )
-    return login.access_token
+def _what_is_wrong_with(key: str) -> str | None:
+    if key.strip()[:7].lower() == "bearer ":
+        return "it begins with “Bearer”. Write the key alone"
+    if key[-1] in "\r\n":
+        return "it ends with a line end. Write the key alone"
+    if key[0] in "\"'" or key[-1] in "\"'":
+        return "it is in quotes. Write the key alone"
+    if not _KEY.fullmatch(key):
+        return "a key has up to 128 printable ASCII characters, and no space or line end"
+    return None
 
 
 def is_token(text: str) -> bool:

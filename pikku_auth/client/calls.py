@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from requests import Response
-from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.exceptions import RequestException, SSLError, Timeout
+from requests.exceptions import RequestException, Timeout
 
 from pikku_auth import __version__
 from pikku_auth.client.errors import BadAnswer, Unreachable
+from pikku_auth.client.failures import details_of, what_happened, where_it_leads
 from pikku_auth.client.http import Anonymous, Session
 from pikku_auth.client.origins import normalise_base_url, origin_of_base
 from pikku_auth.client.text import printable
@@ -34,6 +34,7 @@ class Answer:
     status: int
     body: Any = field(repr=False)
     sent: tuple[str, ...] = field(default=(), repr=False)
+    leads: str = ""
 
     @property
     def is_success(self) -> bool:
@@ -67,8 +68,9 @@ class Answer:
         for secret in self.sent:
             reason = reason.replace(secret, "…")
         reason = printable(reason, _LONGEST_REASON)
-        hint = " Is --auth-path right?" if self.status == 404 else ""
-        return BadAnswer(f"{what} failed ({self.status}){': ' if reason else '.'}{reason}{hint}")
+        hint = "Is --auth-path right?" if self.status == 404 else self.leads
+        told = f"{what} failed ({self.status}){': ' if reason else '.'}{reason}"
+        return BadAnswer(f"{told} {hint}".rstrip())
 
 
 class AuthServer:
@@ -100,6 +102,10 @@ class AuthServer:
         """Ask whose token this is; the body is ``None`` when it is nobody's."""
         return self._call("GET", "/get-session", token=token)
 
+    def whoami(self, header: str, key: str) -> Answer:
+        """Ask what an API key is, as the value of ``header``."""
+        return self._call("GET", "/whoami", credential=(header, key))
+
     def sign_out(self, token: str, *, seconds: float = MAX_SECONDS) -> Answer:
         """End the login; give up after ``seconds``."""
         return self._call("POST", "/sign-out", body={}, token=token, seconds=seconds)
@@ -111,31 +117,43 @@ class AuthServer:
         *,
         body: Mapping[str, str] | None = None,
         token: str | None = None,
+        credential: tuple[str, str] | None = None,
         sent: tuple[str, ...] = (),
         seconds: float = MAX_SECONDS,
     ) -> Answer:
+        url = f"{self._auth_url}{path}"
+
         def send() -> Answer:
             with (
                 Session(Anonymous()) as session,
                 session.request(
                     method,
-                    f"{self._auth_url}{path}",
+                    url,
                     json=body,
                     headers=headers,
                     allow_redirects=False,
                     stream=True,
                 ) as response,
             ):
-                return Answer(response.status_code, _body_of(response), sent)
+                location = response.headers.get("Location", "") if response.is_redirect else ""
+                leads = where_it_leads(url, location, self.base_url) if location else ""
+                return Answer(response.status_code, _body_of(response), sent, leads)
 
         headers = {"Accept": "application/json", "User-Agent": f"pikku-auth/{__version__}"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
             sent = (token, *sent)
+        if credential is not None:
+            headers[credential[0]] = credential[1]
+            sent = (credential[1], *sent)
         try:
             return _within(min(seconds, self._seconds), send)
-        except RequestException as error:
-            raise Unreachable(f"Can't reach {self.origin}: {_what_happened(error)}.") from None
+        except (RequestException, OSError) as error:  # OSError: there is no bundle of certificates
+            told = f"Can't reach {self.origin}: {what_happened(error, self.origin)}."
+            unreachable = Unreachable(told)
+            for detail in details_of(error, sent):
+                unreachable.add_note(detail)
+            raise unreachable from None
 
 
 def _within(seconds: float, act: Callable[[], Answer]) -> Answer:
@@ -176,14 +194,3 @@ def _body_of(response: Response) -> object:
 
 def _refused(name: str) -> object:
     raise ValueError("NaN and Infinity are not JSON")
-
-
-def _what_happened(error: RequestException) -> str:
-    """In words of ours: requests' own may repeat what was sent."""
-    if isinstance(error, SSLError):
-        return "its certificate can't be verified"
-    if isinstance(error, Timeout):
-        return "no answer in time"
-    if isinstance(error, RequestsConnectionError):
-        return "the connection failed"
-    return "the answer broke off"

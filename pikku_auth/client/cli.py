@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from pikku_auth import __version__
 from pikku_auth.client.calls import MAX_SECONDS, AuthServer
 from pikku_auth.client.commands import log_out, print_token, who_am_i
-from pikku_auth.client.errors import ClientError
+from pikku_auth.client.errors import BadUrl, ClientError
 from pikku_auth.client.login import Request, log_in
 from pikku_auth.client.origins import normalise_base_url
 from pikku_auth.client.store import Store
 from pikku_auth.client.terminal import Terminal
 
 URL_VARIABLE = "PIKKU_URL"
-LOCAL_URL = "http://localhost:3000"
 
 _EPILOG = """\
 exit status:
@@ -68,19 +67,20 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> None:
         return AuthServer(base_url, options.auth_path, seconds=options.timeout or MAX_SECONDS)
 
     if options.command == "login":
-        server = connect(url or _current_url(store) or LOCAL_URL)
-        log_in(server, _request(options), store, terminal)
+        log_in(connect(url or _current_url(store)), _request(options), store, terminal)
     elif options.command == "whoami":
         who_am_i(url, as_json=options.json, store=store, terminal=terminal, connect=connect)
     elif options.command == "logout":
         log_out(url, store=store, terminal=terminal, connect=connect)
     else:
-        print_token(url, store=store, terminal=terminal)
+        print_token(url, store=store, terminal=terminal, connect=connect)
 
 
-def _current_url(store: Store) -> str | None:
+def _current_url(store: Store) -> str:
     login = store.current()
-    return None if login is None else login.base_url
+    if login is None:
+        raise BadUrl(f"Which server? Write --url https://app.example.com, or set {URL_VARIABLE}.")
+    return login.base_url
 
 
 def _request(options: argparse.Namespace) -> Request:
@@ -104,9 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    login = _add(
-        commands, "login", "log in, and keep the login for other programs", f", else {LOCAL_URL}"
-    )
+    login = _add(commands, "login", "log in, and keep the login for other programs")
     login.add_argument(
         "--client-id", "--clientId", default="pikku-cli", metavar="ID",
         help="what the human is told is asking; default: pikku-cli",
@@ -133,7 +131,6 @@ def _add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
     text: str,
-    last_resort: str = "",
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(
         name,
@@ -146,7 +143,7 @@ def _add(
     command.add_argument(
         "-u",
         "--url",
-        help=f"the server; default: {URL_VARIABLE}, else the last login{last_resort}",
+        help=f"the server; default: {URL_VARIABLE}, else the last login",
     )
     command.add_argument(
         "--auth-path", "--authPath", default="/auth", metavar="PATH", help="default: /auth"

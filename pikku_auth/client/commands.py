@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from pikku_auth.client.auth import (
     API_KEY_VARIABLE,
     how_to_log_in,
     is_token,
     key_from_environment,
-    live_token_of,
+    key_header_of,
 )
 from pikku_auth.client.calls import AuthServer
 from pikku_auth.client.errors import ClientError, NotLoggedIn, StoreError
 from pikku_auth.client.logins import Login
 from pikku_auth.client.store import Store
 from pikku_auth.client.terminal import Terminal
-from pikku_auth.client.whois import Who, until, who_is
+from pikku_auth.client.whois import KnownKey, Who, until, what_is, who_is
 
 Connect = Callable[[str], AuthServer]
 
@@ -30,18 +31,15 @@ def who_am_i(
 
     :raises NotLoggedIn: when there is none, or the server refuses it.
     """
-    if key_from_environment() is not None:
-        _tell_of_the_key(as_json, terminal)
+    key = key_from_environment()
+    if key is not None:
+        known = None if url is None else what_is(connect(url), key_header_of(), key)
+        _tell_of_the_key(url, known, as_json, terminal)
         return
     login = _stored(url, store)
     if login is None:
         raise NotLoggedIn(f"Not logged in. {how_to_log_in(url or 'URL')}")
-    try:
-        who = who_is(connect(login.base_url), _sendable_token(login))
-    except NotLoggedIn as error:
-        raise NotLoggedIn(f"{error} {how_to_log_in(login.base_url)}") from None
-    if who.expires_at not in {None, login.expires_at}:
-        store.renew(login, who.expires_at)  # servers prolong a login that is used
+    who = _who_is(login, store, connect)
     _tell_who(who, login, as_json, store, terminal)
 
 
@@ -63,8 +61,22 @@ def log_out(url: str | None, *, store: Store, terminal: Terminal, connect: Conne
     terminal.say(f"✓ Logged out of {login.base_url}")
 
 
-def print_token(url: str | None, *, store: Store, terminal: Terminal) -> None:
-    """The bare token, for scripts.
+def _who_is(login: Login, store: Store, connect: Connect) -> Who:
+    """Ask the server, and note a new expiry: servers prolong a login that is used.
+
+    :raises NotLoggedIn: when the server refuses it.
+    """
+    try:
+        who = who_is(connect(login.base_url), _sendable_token(login))
+    except NotLoggedIn as error:
+        raise NotLoggedIn(f"{error} {how_to_log_in(login.base_url)}") from None
+    if who.expires_at not in {None, login.expires_at}:
+        store.renew(login, who.expires_at)
+    return who
+
+
+def print_token(url: str | None, *, store: Store, terminal: Terminal, connect: Connect) -> None:
+    """The bare token, for scripts. The server is asked where the stored expiry has passed.
 
     :raises NotLoggedIn: when there is none that is still good.
     """
@@ -73,7 +85,10 @@ def print_token(url: str | None, *, store: Store, terminal: Terminal) -> None:
         raise NotLoggedIn(f"{API_KEY_VARIABLE} is a key, not a login: there is no token to print.")
     if login is None:
         raise NotLoggedIn(f"Not logged in. {how_to_log_in(url or 'URL')}")
-    terminal.answer(live_token_of(login))
+    token = _sendable_token(login)
+    if login.is_expired(datetime.now(UTC)):
+        _who_is(login, store, connect)
+    terminal.answer(token)
 
 
 def _stored(url: str | None, store: Store) -> Login | None:
@@ -83,18 +98,25 @@ def _stored(url: str | None, store: Store) -> Login | None:
 def _sendable_token(login: Login) -> str:
     """The token, expired or not: the server knows best."""
     if not is_token(login.access_token):
-        raise StoreError(f"What is stored for {login.base_url} is not a token.")
+        raise StoreError(
+            f"What is stored for {login.base_url} is not a token. {how_to_log_in(login.base_url)}"
+        )
     return login.access_token
 
 
-def _tell_of_the_key(as_json: bool, terminal: Terminal) -> None:
-    """Without asking: a key doesn't say which server it is for."""
+def _tell_of_the_key(
+    url: str | None, known: KnownKey | None, as_json: bool, terminal: Terminal
+) -> None:
+    """A key doesn't say which server it is for, so without ``url`` nobody was asked."""
     if as_json:
-        terminal.answer(json.dumps({"url": None, "user": None, "source": API_KEY_VARIABLE}))
-    else:
+        told = {"url": url, "user": known and known.user, "source": API_KEY_VARIABLE}
+        terminal.answer(json.dumps({**told, **(known.told if known else {})}))
+    elif known is None:
         terminal.answer(
-            f"an API key from {API_KEY_VARIABLE} (not checked: it is for no server in particular)"
+            f"an API key from {API_KEY_VARIABLE} (not checked: name a server with --url)"
         )
+    else:
+        terminal.answer(f"{known} on {url}, by the API key in {API_KEY_VARIABLE}")
 
 
 def _tell_who(who: Who, login: Login, as_json: bool, store: Store, terminal: Terminal) -> None:

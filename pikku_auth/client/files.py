@@ -71,6 +71,14 @@ def replace_private(path: Path, content: bytes) -> None:
     _sync_directory(path.parent)
 
 
+def try_to_write(path: Path) -> None:
+    """Write beside ``path``, as :func:`replace_private` would, and remove that again."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_prefix(path), suffix=".tmp") as file:
+        file.write(b"{}")
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove what a killed :func:`replace_private` has left. Hold the lock for this."""
     for leftover in path.parent.glob(f"{_prefix(path)}*.tmp"):

@@ -8,8 +8,8 @@ from urllib.request import getproxies
 
 import httpx
 
+from pikku_auth.client.auth import Credential, drop_credentials
 from pikku_auth.client.auth import PikkuAuth as _OfRequests
-from pikku_auth.client.auth import drop_credentials
 from pikku_auth.client.errors import BadUrl, InsecureUrl
 from pikku_auth.client.origins import origin_of, safe_origin_of
 from pikku_auth.client.store import Store
@@ -44,18 +44,23 @@ class PikkuAuth(httpx.Auth):
 
         :raises InsecureUrl: for plain ``http``, except to this machine without a proxy.
         :raises NotLoggedIn: when there is no credential and one is required.
+        :raises LoginExpired: when a login whose stored expiry has passed is refused.
         """
         asked: httpx.Request | None = request
         while asked is not None:
-            self._attach(asked)
+            credential = self._attach(asked)
             response = yield asked
             asked = _to_ask_again(asked, response)
+        if credential is not None:
+            credential.judge(response.status_code)
 
-    def _attach(self, request: httpx.Request) -> None:
+    def _attach(self, request: httpx.Request) -> Credential | None:
         url = str(request.url)
         _refuse_a_proxy_for_loopback(url)
-        credential = self._credentials.headers_for(url)
-        request.headers = _Carrying(request.headers, credential, self._credentials.key_header)
+        credential = self._credentials.credential_for(url)
+        header = {credential.header: credential.value} if credential else {}
+        request.headers = _Carrying(request.headers, header, self._credentials.key_header)
+        return credential
 
 
 class _Carrying(httpx.Headers):

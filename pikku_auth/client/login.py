@@ -42,7 +42,11 @@ def log_in(server: AuthServer, request: Request, store: Store, terminal: Termina
         raise ClientError(
             f"{API_KEY_VARIABLE} is set, and wins over any login: unset it first, then log in."
         )
-    store.current()  # so that a file that can't be used is known before anybody approves
+    if os.environ.get("CI") and not (request.as_json or terminal.is_interactive):
+        raise ClientError(
+            f"There is no human here to approve a login: set {API_KEY_VARIABLE} to a key instead."
+        )
+    store.require_writable()
     codes = request_codes(server, request.client_id, request.scope, clock=terminal.clock)
     token = _token(server, request, codes, terminal)
     try:

@@ -76,10 +76,18 @@ def normalise_base_url(text: str) -> str:
     :raises InsecureUrl: for plain ``http``, except to this machine.
     """
     url = text.strip().rstrip("/")
+    if "://" not in url and "@" not in url and _PLAIN.fullmatch(url):
+        raise BadUrl(f"Write the whole address: {_scheme_for(url)}://{url}")
     safe_origin_of(_as_sent(url))
     if "?" in url or "#" in url:
         raise BadUrl("The address of a server has no ? and no #.")
     return url
+
+
+def _scheme_for(address: str) -> str:
+    """The scheme that an address without one may have: plain http is for this machine."""
+    host = re.split(r"[:/]", address.removeprefix("["), maxsplit=1)[0]
+    return "http" if host in {"localhost", "127.0.0.1", ""} else "https"
 
 
 def origin_of_base(url: str) -> Origin:

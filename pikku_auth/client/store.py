@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,20 +25,42 @@ from pikku_auth.client.logins import (
 from pikku_auth.client.origins import Origin, is_same_server, origin_of_base, path_of_base
 
 Document = dict[str, Any]
+_TIMES_READ = 10
+_SECONDS_BETWEEN = 0.05
 _logger = logging.getLogger("pikku_auth.client")
 
 
 class Store:
     """The file, read anew each time: another program may have changed it.
 
-    ``report`` is told in one line when a damaged file was set aside.
+    ``report`` is told in one line when a file is damaged. Reading leaves it where it is, because
+    another program may be writing it; the next change sets it aside.
     """
 
     def __init__(
         self, path: Path | None = None, report: Callable[[str], object] = _logger.warning
     ) -> None:
-        self.path = default_path() if path is None else path
+        self._path = path
         self._report = report
+
+    @property
+    def path(self) -> Path:
+        """The file.
+
+        :raises StoreError: when the user has no home directory, which a key does not need.
+        """
+        if self._path is None:
+            self._path = default_path()
+        return self._path
+
+    def require_writable(self) -> None:
+        """Find out whether a login could be kept, before a human is asked for one.
+
+        :raises StoreError: when it could not.
+        """
+        self.current()
+        with _told_as_store_error(self.path), self._locked():
+            files.try_to_write(self.path)
 
     def current(self) -> Login | None:
         """The login that was made last, or that is left."""
@@ -114,14 +137,20 @@ class Store:
         """The content; ``sessions`` may be absent or ``None``."""
         if self.path.parent.exists():
             files.make_private_directory(self.path.parent)
-        content = files.read_private(self.path)
-        if content is None:
-            return {}
-        try:
-            return _parsed(content)
-        except ValueError:
-            with self._locked():  # where it may turn out to have been half written
-                return self._parsed_or_set_aside()
+        document = self._parsed()
+        if document is None:
+            self._report(f"{self.path} is damaged, so no login is read from it. Log in again.")
+        return document or {}
+
+    def _parsed(self) -> Document | None:
+        """The content; ``None`` if it is damaged, and not only half written."""
+        for _ in range(_TIMES_READ):
+            content = files.read_private(self.path)
+            try:
+                return {} if content is None else _parsed(content)
+            except ValueError:
+                time.sleep(_SECONDS_BETWEEN)
+        return None
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -130,14 +159,12 @@ class Store:
             yield
 
     def _parsed_or_set_aside(self) -> Document:
-        content = files.read_private(self.path)
-        try:
-            return {} if content is None else _parsed(content)
-        except ValueError:
+        document = self._parsed()
+        if document is None:
             aside = self._free_name()
             self.path.rename(aside)
             self._report(f"{self.path} was damaged, so it is now {aside}")
-            return {}
+        return document or {}
 
     def _free_name(self) -> Path:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import websockets.asyncio.client
 from websockets.datastructures import Headers, HeadersLike
+from websockets.exceptions import InvalidStatus
 
 from pikku_auth.client.auth import BEARER_HEADER, KEY_HEADER, PikkuAuth, http_url_of
 from pikku_auth.client.errors import InsecureUrl
 from pikku_auth.client.origins import safe_origin_of
+from pikku_auth.client.text import printable
+
+_LONGEST = 300
 
 
 class connect(websockets.asyncio.client.connect):  # noqa: N801  # its name there
@@ -56,8 +61,20 @@ class connect(websockets.asyncio.client.connect):  # noqa: N801  # its name ther
         here = safe_origin_of(http_url_of(self.uri))
         target = super().process_redirect(exc)
         if isinstance(target, str) and safe_origin_of(http_url_of(target)) != here:
-            return exc
-        return target
+            target = exc
+        return HandshakeRefused(target.response) if isinstance(target, InvalidStatus) else target
+
+
+class HandshakeRefused(InvalidStatus):
+    """The server's answer to the handshake, with the words of its refusal."""
+
+    def __str__(self) -> str:
+        """Such as ``server rejected WebSocket connection: HTTP 401: Invalid API key.``"""
+        try:
+            detail = json.loads(self.response.body or b"")["detail"]
+        except (ValueError, TypeError, KeyError):
+            return super().__str__()
+        return f"{super().__str__()}: {printable(str(detail), _LONGEST)}"
 
 
 def _refuse_a_proxy(given: object) -> None:

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from pikku_auth.access import USER
 from pikku_auth.exceptions import NotAuthenticated, Refused
 from pikku_auth.flows import resolve
+from pikku_auth.models import APIKey
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import response_to
 from pikku_auth.views.http import endpoint
@@ -34,4 +35,17 @@ def _told(principal: Principal) -> dict[str, object]:
         "scopes": principal.scopes,
         "expires_at": expires_at and expires_at.isoformat(),
         "max_expires_at": latest and latest.isoformat(),
+        "key": principal.key and _key(principal.key),
+    }
+
+
+def _key(key: APIKey) -> dict[str, object]:
+    """What tells keys apart, and what is left of the quota after this call."""
+    if key.remaining is not None:
+        key.refresh_from_db(fields=["remaining"])
+    return {
+        "start": key.start,
+        "name": key.name,
+        "rate": key.rate and str(key.rate),
+        "remaining": key.remaining,
     }

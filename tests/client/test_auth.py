@@ -30,7 +30,8 @@ from pikku_auth.client.http import Anonymous
 from pikku_auth.client.store import Store
 from tests.cases import in_turn
 from tests.client.conftest import KEY, a_login
-from tests.client.servers import TOKEN, Reply, Seen, Server
+from tests.client.servers import TOKEN, DeviceServer, Reply, Seen, Server
+from tests.processes import PATIENCE
 
 BEARER = f"Bearer {TOKEN}"
 APP = "https://app.example.com"
@@ -192,10 +193,30 @@ def test_a_credential_may_be_optional(here: Server) -> None:
     assert credentials(here.seen[0]) == {}
 
 
-def test_an_expired_login_says_what_to_run(store: Store) -> None:
-    store.save(a_login(APP, expires_at="2026-01-01T00:00:00.000Z"))
-    with pytest.raises(LoginExpired, match=r"pikku-auth login --url https://app\.example\.com$"):
-        PikkuAuth(required=False).headers_for(APP)
+OVER = "2026-01-01T00:00:00.000Z"
+
+
+def test_login_whose_stored_expiry_has_passed_is_sent_as_servers_renew_logins(
+    store: Store, server: DeviceServer
+) -> None:
+    store.save(a_login(server.url, expires_at=OVER))
+    server.answer("/", Reply(body={}))
+    with Session() as session:
+        assert session.get(server.url).ok
+    assert requests.get(server.url, auth=PikkuAuth(), timeout=PATIENCE).ok
+    assert {seen.headers["authorization"] for seen in server.seen} == {f"Bearer {TOKEN}"}
+
+
+def test_401_for_it_is_an_expired_login_and_says_what_to_run(
+    store: Store, server: DeviceServer
+) -> None:
+    store.save(a_login(server.url, expires_at=OVER))
+    server.answer("/", Reply(401, {}))
+    with Session() as session, pytest.raises(LoginExpired, match=rf"login --url {server.url}$"):
+        session.get(server.url)
+    store.save(a_login(server.url))
+    with Session() as session:
+        assert session.get(server.url).status_code == 401
 
 
 def test_a_credential_may_be_bound_to_one_server(key: str) -> None:
@@ -203,6 +224,24 @@ def test_a_credential_may_be_bound_to_one_server(key: str) -> None:
     assert auth.headers_for(f"{APP}/y") == {"x-api-key": KEY}
     with pytest.raises(BadUrl):
         auth.headers_for("https://other.example.com")
+
+
+@pytest.mark.parametrize(
+    ("pasted", "words"),
+    [
+        (f"{KEY}\n", "it ends with a line end"),
+        (f"'{KEY}'", "it is in quotes"),
+        (f'"{KEY}', "it is in quotes"),
+        (f"Bearer {KEY}", "it begins with “Bearer”"),
+    ],
+)
+def test_key_that_was_pasted_with_something_around_it_says_what(
+    monkeypatch: pytest.MonkeyPatch, pasted: str, words: str
+) -> None:
+    monkeypatch.setenv("PIKKU_API_KEY", pasted)
+    with pytest.raises(BadKey, match=words) as refused:
+        PikkuAuth().headers_for(APP)
+    assert KEY not in str(refused.value)
 
 
 @pytest.mark.parametrize("bad", ["with space", "line\nend", "trailing\n", "ключ", "k" * 129, " "])

@@ -200,14 +200,50 @@ def test_the_url_is_else_that_of_the_last_login(
     assert run("login").code == 0
 
 
-def test_the_url_is_else_that_of_the_pikku_cli(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = unused_url()
-    monkeypatch.setattr(cli, "LOCAL_URL", url)
-    done = run("login")
+@pytest.mark.parametrize("arguments", [["login"], ["login", "--json"]])
+def test_without_a_url_nobody_is_asked(run: Run, arguments: list[str]) -> None:
+    done = run(*arguments)
     assert (done.code, done.out) == (1, "")
-    assert done.err == f"pikku-auth: Can't reach {url}: the connection failed.\n"
-    monkeypatch.undo()
-    assert cli.LOCAL_URL == "http://localhost:3000"
+    assert "Which server? Write --url https://app.example.com, or set PIKKU_URL." in done.err
+
+
+@pytest.mark.parametrize(
+    ("given", "suggested"),
+    [
+        ("app.example.com", "https://app.example.com"),
+        ("app.example.com:8443/x", "https://app.example.com:8443/x"),
+        ("localhost:8000", "http://localhost:8000"),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+    ],
+)
+def test_url_without_a_scheme_gets_one_suggested(run: Run, given: str, suggested: str) -> None:
+    assert f"Write the whole address: {suggested}\n" in run("login", "--url", given).err
+
+
+def test_login_in_ci_fails_at_once_and_says_what_to_set(
+    run: Run, server: DeviceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    done = run("login", "--url", server.url)
+    assert (done.code, server.seen) == (1, [])
+    assert "set PIKKU_API_KEY to a key instead" in done.err
+    assert run("login", "--url", server.url, "--json").code == 0
+
+
+@pytest.mark.parametrize("where", ["home", "directory", "lock"])
+def test_login_that_could_not_be_kept_asks_nobody(
+    run: Run, server: DeviceServer, store: Store, where: str
+) -> None:
+    directory = store.path.parent
+    if where == "home":
+        directory.write_text("in the way")
+    else:
+        directory.mkdir(mode=0o700)
+        (directory / "session.json.lock").mkdir()
+    done = run("login", "--url", server.url)
+    assert done.code == 1
+    assert str(directory) in done.err
+    assert server.seen == []
 
 
 def test_login_stops_while_a_key_is_set(run: Run, server: DeviceServer, with_key: None) -> None:
@@ -355,10 +391,69 @@ def test_whoami_with_a_key_asks_nobody(
 ) -> None:
     store.save(a_login(server.url))
     assert run("whoami") == Done(
-        0, "an API key from PIKKU_API_KEY (not checked: it is for no server in particular)\n", ""
+        0, "an API key from PIKKU_API_KEY (not checked: name a server with --url)\n", ""
     )
     assert events(run("whoami", "--json"))[0]["source"] == "PIKKU_API_KEY"
     assert server.seen == []
+
+
+KEY_OF_CI = {
+    "via": "api_key",
+    "user": "sandbox-runtime",
+    "service_user": "sandbox-runtime",
+    "scopes": ["sandbox:read", "sandbox:write"],
+    "expires_at": "2100-01-02T03:04:05+00:00",
+    "key": {"start": "pka_KeyOfThe", "name": "ci", "rate": None, "remaining": 41},
+}
+
+
+def test_whoami_with_a_key_and_a_server_asks_what_the_key_is(
+    run: Run, server: DeviceServer, with_key: None
+) -> None:
+    server.answer_auth("/whoami", Reply(body=KEY_OF_CI))
+    done = run("whoami", "--url", server.url)
+    assert done.out == (
+        "sandbox-runtime: key pka_KeyOfThe… “ci”, scopes sandbox:read sandbox:write, "
+        f"expires 2100-01-02 03:04 UTC, 41 calls left on {server.url}, "
+        "by the API key in PIKKU_API_KEY\n"
+    )
+    assert server.seen[-1].headers["x-api-key"] == KEY
+    [told] = events(run("whoami", "--json", "--url", server.url))
+    assert told["scopes"] == KEY_OF_CI["scopes"]
+    assert (told["source"], told["user"]) == ("PIKKU_API_KEY", "sandbox-runtime")
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "words"),
+    [
+        (Reply(401, {"detail": "Invalid API key."}), 4, "refuses this key. Invalid API key."),
+        (Reply(403, {"detail": "Not from this network."}), 4, "Not from this network."),
+        (Reply(401, raw=b""), 4, "It answered 401."),
+        (Reply(404, raw=b""), 1, "Is --auth-path right?"),
+        (Reply(200, {"scopes": []}), 1, "Asking what this key is failed"),
+        (Reply(200, {"via": "api_key", "key": 7, "scopes": 7, "expires_at": 7}), 0, ""),
+    ],
+)
+def test_whoami_with_a_key_says_what_the_server_makes_of_it(
+    run: Run, server: DeviceServer, with_key: None, reply: Reply, code: int, words: str
+) -> None:
+    server.answer_auth("/whoami", reply)
+    done = run("whoami", "--url", server.url)
+    assert done.code == code
+    assert words in done.err
+
+
+def test_key_needs_no_home(
+    run: Run, server: DeviceServer, with_key: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    server.answer_auth("/whoami", Reply(body=KEY_OF_CI))
+    assert run("whoami", "--url", server.url).code == 0
+    monkeypatch.delenv("PIKKU_API_KEY")
+    assert "This user has no home directory: set HOME." in run("whoami").err
 
 
 def test_whoami_with_what_can_not_be_a_key_ends_with_4(
@@ -506,11 +601,30 @@ def test_token_of_a_stored_login_is_printed_whatever_key_is_set(
     assert run("token").out == f"{TOKEN}\n"
 
 
-def test_token_of_an_expired_login_ends_with_4(run: Run, store: Store) -> None:
-    store.save(a_login("https://app.example.com", expires_at="2026-01-01T00:00:00.000Z"))
+OVER = "2026-01-01T00:00:00.000Z"
+
+
+def test_token_of_a_login_that_the_server_has_renewed_is_printed(
+    run: Run, server: DeviceServer, store: Store
+) -> None:
+    store.save(a_login(server.url, expires_at=OVER))
+    assert run("token") == Done(0, f"{TOKEN}\n", "")
+    renewed = store.current()
+    assert renewed
+    assert renewed.expires_at == "2100-01-02T03:04:05.000Z"
+    asked = len(server.seen)
+    assert run("token").code == 0
+    assert len(server.seen) == asked
+
+
+def test_token_of_an_expired_login_ends_with_4(
+    run: Run, server: DeviceServer, store: Store
+) -> None:
+    server.answer_auth("/get-session", Reply(body=None))
+    store.save(a_login(server.url, expires_at=OVER))
     done = run("token")
     assert (done.code, done.out) == (4, "")
-    assert "has expired. Run: pikku-auth login --url https://app.example.com" in done.err
+    assert f"doesn't know this login. Run: pikku-auth login --url {server.url}" in done.err
 
 
 def test_a_damaged_store_is_reported_on_stderr(run: Run, store: Store) -> None:
@@ -518,7 +632,8 @@ def test_a_damaged_store_is_reported_on_stderr(run: Run, store: Store) -> None:
     store.path.write_text("{")
     done = run("token")
     assert (done.code, done.out) == (4, "")
-    assert "was damaged, so it is now" in done.err
+    assert "is damaged, so no login is read from it. Log in again." in done.err
+    assert store.path.read_text() == "{"
 
 
 def test_no_traceback_unless_one_asks_for_it(run: Run) -> None:
@@ -577,7 +692,7 @@ def test_the_help_of_login_has_every_default(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         cli.main(["login", "--help"])
     out = " ".join(capsys.readouterr().out.split())
-    assert "default: PIKKU_URL, else the last login, else http://localhost:3000" in out
+    assert "default: PIKKU_URL, else the last login" in out
     assert "what the human is told is asking; default: pikku-cli" in out
     assert "open no browser, only print the address" in out
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pikku_auth.client import BadUrl, InsecureUrl, NotLoggedIn
+from pikku_auth.client import BadUrl, InsecureUrl, LoginExpired, NotLoggedIn
 from pikku_auth.client.httpx import PikkuAuth
 from pikku_auth.client.store import Store
 from tests.cases import in_turn
@@ -51,6 +51,17 @@ def ask(request: pytest.FixtureRequest) -> Get:
 def here(server: Server) -> Server:
     server.answer("/", Reply(body={}))
     return server
+
+
+def test_login_whose_stored_expiry_has_passed_is_sent_and_401_says_that_it_is_over(
+    ask: Get, here: Server, store: Store
+) -> None:
+    store.save(a_login(here.url, expires_at="2026-01-01T00:00:00.000Z"))
+    assert ask(here.url).status_code == 200
+    assert credentials(here) == {"authorization": BEARER}
+    here.answer("/", Reply(401, {}))
+    with pytest.raises(LoginExpired, match="Run: pikku-auth login"):
+        ask(here.url)
 
 
 def credentials(server: Server, place: int = -1) -> dict[str, str]:

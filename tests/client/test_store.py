@@ -8,7 +8,10 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,10 +25,9 @@ from hypothesis import strategies as st
 from pikku_auth.client import StoreError
 from pikku_auth.client.logins import Login, name_of, parse_time, write_time
 from pikku_auth.client.store import Store, default_path
-from tests.cases import in_turn
 from tests.client.conftest import a_login
 from tests.client.servers import TOKEN
-from tests.processes import running
+from tests.processes import PATIENCE, running
 
 A, B, C = "https://a.example", "https://b.example", "https://c.example"
 
@@ -243,49 +245,65 @@ DAMAGED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("damaged", "act"), in_turn(DAMAGED, ["current", "save"]), ids=range(len(DAMAGED))
-)
-def test_a_damaged_file_is_set_aside_and_reported(home: Path, damaged: bytes, act: str) -> None:
+@pytest.fixture
+def _read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No program is writing the file, so it need not be read again."""
+    monkeypatch.setattr("pikku_auth.client.store._TIMES_READ", 1)
+
+
+@pytest.mark.usefixtures("_read_once")
+@pytest.mark.parametrize("damaged", DAMAGED, ids=range(len(DAMAGED)))
+def test_damaged_file_is_reported_and_set_aside_by_the_next_change_alone(
+    home: Path, damaged: bytes
+) -> None:
     reports: list[str] = []
     store = Store(report=reports.append)
     write(store, damaged)
-    if act == "save":
-        store.save(a_login(A))
-        assert store.find(A) == a_login(A)
-    else:
-        assert store.current() is None
-        assert not store.path.exists()
+    assert store.current() is None
+    assert store.path.read_bytes() == damaged
+    assert reports.pop() == f"{store.path} is damaged, so no login is read from it. Log in again."
+    store.save(a_login(A))
+    assert store.find(A) == a_login(A)
     [aside] = store.path.parent.glob("session.json.corrupt-*")
     assert aside.read_bytes() == damaged
     assert mode(aside) == 0o600
     assert reports == [f"{store.path} was damaged, so it is now {aside}"]
 
 
+@pytest.mark.usefixtures("_read_once")
 def test_two_damaged_files_in_one_second_are_both_kept(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     for text in ("one", "two", "three"):
         write(store, text)
-        assert store.current() is None
+        store.save(a_login(A))
     kept = {path.read_text() for path in store.path.parent.glob("session.json.corrupt-*")}
     assert kept == {"one", "two", "three"}
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
 
 
-def test_a_file_that_was_only_half_written_is_read_again(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_that_another_program_writes_in_place_is_read_whole(store: Store) -> None:
+    """As the Pikku CLI writes it, and never sees it set aside."""
     store.save(a_login(A))
-    whole, locked = store.path.read_bytes(), Store._locked
-    write(store, whole[:40])
+    whole = store.path.read_bytes()
+    over = threading.Event()
 
-    def written_meanwhile(self: Store) -> Any:
-        write(self, whole)
-        return locked(self)
+    def write_in_place() -> None:
+        while not over.is_set():
+            with store.path.open("wb") as file:
+                for start in range(0, len(whole), 40):
+                    file.write(whole[start : start + 40])
+                    file.flush()
+            time.sleep(0.002)
 
-    monkeypatch.setattr(Store, "_locked", written_meanwhile)
-    assert store.current() == a_login(A)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write_in_place)
+        try:
+            assert {store.current() == a_login(A) for _ in range(100)} == {True}
+            store.renew(a_login(A), "2100-02-02T00:00:00.000Z")
+        finally:
+            over.set()
+        writing.result(PATIENCE)
     assert not list(store.path.parent.glob("*corrupt*"))
 
 

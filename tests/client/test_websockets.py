@@ -31,6 +31,7 @@ class SocketServer:
     def __init__(self) -> None:
         self.seen: list[Headers] = []
         self.redirects: dict[str, str] = {}
+        self.refusals: dict[str, str] = {}
 
     def __enter__(self) -> SocketServer:
         self._server = serve(self._hello, "127.0.0.1", 0, process_request=self._answer)
@@ -46,6 +47,8 @@ class SocketServer:
 
     def _answer(self, connection: ServerConnection, request: Any) -> Response | None:
         self.seen.append(request.headers)
+        if request.path in self.refusals:
+            return connection.respond(HTTPStatus.UNAUTHORIZED, self.refusals[request.path])
         if request.path not in self.redirects:
             return None
         headers = Headers({"Location": self.redirects[request.path], "Content-Length": "0"})
@@ -196,3 +199,29 @@ def test_another_failure_of_the_handshake_is_raised_as_it_is(here: SocketServer,
     here.redirects["/nowhere"] = "https://not-a-socket.example.com/"
     with pytest.raises(InvalidURI):
         hello(f"{here.url}/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"detail": "Invalid API key.", "code": "invalid_key"}', "HTTP 401: Invalid API key."),
+        ('{"detail": "a\\u001b[31mb"}', "HTTP 401: a"),
+        ("not JSON", "HTTP 401"),
+        ("[]", "HTTP 401"),
+        ("{}", "HTTP 401"),
+    ],
+)
+def test_refusal_of_a_handshake_is_told_in_its_words(
+    here: SocketServer, store: Store, body: str, words: str
+) -> None:
+    store.save(a_login(here.http_url))
+    here.refusals["/"] = body
+
+    async def go() -> None:
+        async with connect(here.url):
+            pass
+
+    with pytest.raises(InvalidStatus) as refused:
+        asyncio.run(go())
+    assert f"server rejected WebSocket connection: {words}" in str(refused.value)
+    assert "\x1b" not in str(refused.value)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from pikku_auth.core.limits import Rate
 from pikku_auth.flows import IssuedKey, revoke_key
 from tests.conftest import dump_of_tables, pikku_settings
 from tests.logins import bearer, browser_of, logged_in, post
@@ -36,7 +37,14 @@ def test_a_key_is_its_service_user(mint: Mint) -> None:
         "scopes": ["sandbox:read"],
         "expires_at": issued.key.expires_at.isoformat(),  # type: ignore[union-attr]
         "max_expires_at": issued.key.expires_at.isoformat(),  # type: ignore[union-attr]
+        "key": {"start": issued.key.start, "name": "", "rate": None, "remaining": None},
     }
+
+
+def test_a_key_tells_its_limits_and_what_is_left(mint: Mint) -> None:
+    issued = mint(name="ci", rate=Rate(100, 60), quota=5)
+    told = ask(**with_key(issued)).json()["key"]
+    assert (told["name"], told["rate"], told["remaining"]) == ("ci", "100/m", 4)
 
 
 def test_a_key_without_an_end_has_none(mint: Mint) -> None:
@@ -53,6 +61,7 @@ def test_a_login_is_its_human(make_user: Any) -> None:
         "scopes": ["sandbox:read"],
         "expires_at": issued.login.expires_at.isoformat(),
         "max_expires_at": (issued.login.created_at + timedelta(days=90)).isoformat(),
+        "key": None,
     }
 
 
