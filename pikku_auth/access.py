@@ -106,7 +106,8 @@ def _by_method(view: Any, method: str) -> Access:
         return Access(method, declared, takes_keys=not hasattr(view, "judges_callers"))
     if is_view_marked(view, method):
         return Access(method, (frozenset({USER}),))
-    return access(method, [frozenset({UNKNOWN})], keys_come_in=keys_reach_undeclared())
+    keys_come_in = keys_reach_undeclared() and not hasattr(view, "credentials_exempt")
+    return access(method, [frozenset({UNKNOWN})], keys_come_in=keys_come_in)
 
 
 def _methods_of(view: Any) -> list[str]:

@@ -78,8 +78,10 @@ class ServiceUserBackend:
         return self.has_module_perms(user_obj, app_label)
 
 
-def refuse_session(sender: object, request: HttpRequest, user: Any, **_kwargs: Any) -> None:
+def refuse_session(sender: object, user: Any, request: Any = None, **_kwargs: Any) -> None:
     """End a session at its birth if some other backend has let a service user in.
+
+    Packages that issue tokens send the signal, too, without a session or without a request.
 
     Receives ``user_logged_in``.
 
@@ -87,5 +89,7 @@ def refuse_session(sender: object, request: HttpRequest, user: Any, **_kwargs: A
     """
     if not is_service_user(user):
         return
-    request.session.flush()
+    session = getattr(request, "session", None)
+    if session is not None:
+        session.flush()
     raise PermissionDenied("A service user can't log in.")

@@ -20,7 +20,13 @@ from pikku_auth.principal import Principal
 from pikku_auth.refusals import refusal_of_credentials, response_to, vary_by_credential
 from pikku_auth.unscoped import any_key
 
-__all__ = ["PrincipalRequest", "any_key", "browser_session_required", "require_principal"]
+__all__ = [
+    "PrincipalRequest",
+    "any_key",
+    "browser_session_required",
+    "credentials_exempt",
+    "require_principal",
+]
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import _User
@@ -78,6 +84,27 @@ def browser_session_required(view: View) -> View:
     dispatch = _dispatching_for_browsers(of_views.dispatch)
     of_views.dispatch = declare(dispatch, frozenset({HUMAN}))
     return view
+
+
+def credentials_exempt(view: View) -> View:
+    """Have ``PikkuAuthMiddleware`` leave a view alone: it has no principal, whatever was sent.
+
+    For webhooks and health checks, whose callers send an ``x-api-key`` of another system. The
+    user is the session's. For functions, sync and async, and for what ``as_view()`` returns;
+    on a class with ``method_decorator(credentials_exempt, name="dispatch")``.
+    """
+
+    @wraps(view)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return view(*args, **kwargs)
+
+    @wraps(view)
+    async def awrapped(*args: Any, **kwargs: Any) -> Any:
+        return await view(*args, **kwargs)
+
+    exempt: Any = awrapped if iscoroutinefunction(view) else wrapped
+    exempt.credentials_exempt = True
+    return exempt  # type: ignore[no-any-return]
 
 
 def _dispatching_for_browsers(dispatch: Any) -> Any:

@@ -51,7 +51,7 @@ class PikkuAuthMiddleware:
         if self._is_async:
             return self._acall(request)
         try:
-            principal = resolve(request)
+            principal = None if self._leaves_alone(request) else resolve(request)
         except Refused as refusal:
             if not _is_judged_by_its_view(request):
                 return response_to(refusal, request)
@@ -60,12 +60,15 @@ class PikkuAuthMiddleware:
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         try:
-            principal = await aresolve(request)
+            principal = None if self._leaves_alone(request) else await aresolve(request)
         except Refused as refusal:
             if not _is_judged_by_its_view(request):
                 return response_to(refusal, request)
             principal = None
         return vary_by_credential(await self.get_response(_with(request, principal)))
+
+    def _leaves_alone(self, request: HttpRequest) -> bool:
+        return is_presented(request) and self.is_exempt(request)
 
     @property
     def process_view(self) -> Callable[..., Any]:
@@ -87,6 +90,14 @@ class PikkuAuthMiddleware:
         self, request: HttpRequest, view: object, *_: object
     ) -> HttpResponseBase | None:
         return self._process_view(request, view)
+
+    def is_exempt(self, request: HttpRequest) -> bool:
+        """Whether credentials are left alone: by default, for ``@credentials_exempt`` views.
+
+        A webhook's sender or a gateway may use the key header for a key of its own. Asked where
+        a request has a credential. Override it to name paths, such as those of a package.
+        """
+        return bool(getattr(_view_of(request), "credentials_exempt", False))
 
     def is_for_browsers(self, match: ResolverMatch) -> bool:
         """Whether the page takes no API key and no login token, as those of an admin site.

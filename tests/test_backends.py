@@ -16,6 +16,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.forms import AdminPasswordChangeForm, PasswordResetForm
 from django.contrib.auth.hashers import MD5PasswordHasher, make_password
 from django.contrib.auth.models import AnonymousUser, Permission
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core import mail
@@ -23,6 +24,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.management import call_command
 from django.core.serializers import deserialize, serialize
 from django.db import OperationalError, ProgrammingError, connection, transaction
+from django.http import HttpRequest
 from django.test import Client, RequestFactory, override_settings
 from pytest_django import Settings
 from rest_framework.authtoken.models import Token
@@ -174,6 +176,21 @@ class TestLogin:
         with pytest.raises(PermissionDenied):
             login(request, service_user.user, "django.contrib.auth.backends.ModelBackend")
         assert not Session.objects.exists()
+
+    @pytest.mark.parametrize("sent", [{}, {"request": None}, {"request": HttpRequest()}])
+    def test_package_that_signs_in_without_a_session_is_overruled_too(
+        self, service_user: ServiceUser, sent: dict[str, Any]
+    ) -> None:
+        with pytest.raises(PermissionDenied):
+            user_logged_in.send(type(service_user.user), user=service_user.user, **sent)
+
+    @pytest.mark.parametrize("sent", [{}, {"request": None}, {"request": HttpRequest()}])
+    def test_person_may_be_signed_in_without_a_session(
+        self, make_user: Callable[..., Any], sent: dict[str, Any]
+    ) -> None:
+        ada = make_user("ada")
+        user_logged_in.send(type(ada), user=ada, **sent)
+        user_logged_out.send(type(ada), user=ada, **sent)
 
     @pytest.mark.parametrize("other", ["ByColumn", "WithoutPassword"])
     @pytest.mark.parametrize("name", ["email", "username", "first_name"])

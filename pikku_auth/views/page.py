@@ -10,12 +10,13 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import render, resolve_url
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
@@ -79,13 +80,21 @@ def _to_login(request: HttpRequest) -> HttpResponse:
     """To the host's login page, and from there back to the code."""
     code = _code(_typed(request))
     here = reverse("pikku_auth:activate") + (f"?{urlencode({'user_code': code})}" if code else "")
-    redirect = redirect_to_login(here)
+    redirect = redirect_to_login(_from_login_page(here, request))
     if request.method != "POST":
         return redirect
     # Chromium holds `form-action` against redirects, too, and people may sign in elsewhere.
     response = _page(request, "signed_out", {"login_url": redirect.url})
     response["Refresh"] = f"0; url={redirect.url}"
     return response
+
+
+def _from_login_page(here: str, request: HttpRequest) -> str:
+    """``here`` as Django's ``login_required`` names it: in full where people sign in elsewhere."""
+    login_page = urlsplit(resolve_url(settings.LOGIN_URL))
+    own = {"", f"{request.scheme}://{request.get_host()}", f"://{request.get_host()}"}
+    is_own = f"{login_page.scheme}://{login_page.netloc}".removesuffix("://") in own
+    return here if is_own else request.build_absolute_uri(here)
 
 
 def _ask_for_code(request: HttpRequest, problem: str = "", status: int = 200) -> HttpResponse:

@@ -36,6 +36,8 @@ def _served(settings: Any) -> None:
         names["password"],
         path("accounts/email/", lambda request: HttpResponse()),
         path("marked/", names["profile"]),
+        path("webhook/", names["webhook"]),
+        path("webhooks/vendor/", lambda request: HttpResponse()),
     )
 
 
@@ -48,6 +50,26 @@ def own_middleware(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     settings.MIDDLEWARE = [
         f"{__name__}.Credentials" if name == ours else name for name in settings.MIDDLEWARE
     ]
+
+
+def test_webhook_takes_a_key_of_another_system() -> None:
+    foreign = {"x-api-key": "the-vendors-own"}
+    assert Client(enforce_csrf_checks=True).post("/webhook/", headers=foreign).content == b"taken"
+    assert Client().post("/webhooks/vendor/", headers=foreign).status_code == 401
+
+
+def test_subclass_exempts_the_paths_of_a_package(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    names = names_of("django.md", MIDDLEWARE=[*configured.MIDDLEWARE])
+    monkeypatch.setitem(globals(), "NotForWebhooks", names["NotForWebhooks"])
+    ours = "pikku_auth.middleware.PikkuAuthMiddleware"
+    settings.MIDDLEWARE = [
+        f"{__name__}.NotForWebhooks" if name == ours else name for name in settings.MIDDLEWARE
+    ]
+    foreign = {"x-api-key": "the-vendors-own"}
+    assert Client().post("/webhooks/vendor/", headers=foreign).status_code == 200
+    assert Client().post("/webhook/", headers=foreign).status_code == 200
 
 
 @pytest.fixture

@@ -9,9 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth import authenticate, get_user
+from django.contrib.auth.hashers import MD5PasswordHasher, PBKDF2PasswordHasher
 from django.contrib.auth.models import Permission
 from django.core.signals import request_finished
 from django.db import DatabaseError, connection, transaction
+from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
@@ -35,7 +38,7 @@ from pikku_auth.flows.logins import token_digest
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from pikku_auth.principal import Principal
 from tests.conftest import pikku_settings
-from tests.logins import CLIENT, approved, logged_in, row_of, started_and_claimed
+from tests.logins import CLIENT, approved, browser_of, logged_in, row_of, started_and_claimed
 
 pytestmark = pytest.mark.django_db
 
@@ -164,6 +167,21 @@ class TestWhatEndsIt:
     ) -> None:
         ada.set_password(password)
         ada.save()
+        assert reason(issued) == "password_changed"
+
+    def test_rehashing_it_at_sign_in_as_that_ends_djangos_own_sessions(
+        self, ada: Any, settings: Any
+    ) -> None:
+        current, older = MD5PasswordHasher, PBKDF2PasswordHasher
+        settings.PASSWORD_HASHERS = [f"{one.__module__}.{one.__name__}" for one in (current, older)]
+        ada.password = older().encode("correct-horse", "salt", iterations=1)
+        ada.save()
+        issued, browser = logged_in(ada), browser_of(ada)
+        request: Any = HttpRequest()
+        request.session = browser.session
+        assert get_user(request) == ada
+        assert authenticate(username=ada.get_username(), password="correct-horse") == ada
+        assert not get_user(request).is_authenticated
         assert reason(issued) == "password_changed"
 
     def test_becoming_a_machine(self, ada: Any, issued: IssuedLogin) -> None:

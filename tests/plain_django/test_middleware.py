@@ -10,13 +10,19 @@ from asgiref.sync import async_to_sync
 from asgiref.sync import sync_to_async as real
 from django.conf import settings as configured
 from django.contrib.auth import SESSION_KEY
+from django.http import HttpRequest
 from django.test import AsyncClient
 
+from pikku_auth.access import access_to_plain
+from pikku_auth.core.secrets import generate
 from pikku_auth.flows import IssuedKey, resolver, revoke_key, revoke_login
+from pikku_auth.middleware import PikkuAuthMiddleware
 from pikku_auth.models import APIKey
+from pikku_auth.routes import Route
 from tests.cases import in_turn
 from tests.conftest import pikku_settings
 from tests.logins import browser_of, logged_in
+from tests.plain_django import views
 from tests.plain_django.conftest import Ask
 
 pytestmark = pytest.mark.django_db
@@ -176,3 +182,54 @@ def test_only_the_database_and_a_sync_mapping_take_a_thread(
     with pikku_settings(MAP_KEY=hook and f"tests.mappings.{hook}"):
         assert async_to_sync(call)(secret) == 403
     assert len(asked) == hops
+
+
+class NotBelowWebhooks(PikkuAuthMiddleware):
+    """A host's own, which names paths."""
+
+    def is_exempt(self, request: HttpRequest) -> bool:
+        return request.path.startswith("/whoami") or super().is_exempt(request)
+
+
+EXEMPT = ["/webhook/", "/awebhook/", "/webhook-class/"]
+FOREIGN: list[dict[str, str]] = [
+    {"x_api_key": "the-vendors-own-secret"},
+    {"x_api_key": ""},
+    {"authorization": f"Bearer {generate('pks').reveal()}"},
+]
+
+
+@pytest.mark.parametrize("path", EXEMPT)
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_exempt_view_takes_the_keys_of_other_systems(
+    ask: Ask, make_user: Any, path: str, headers: dict[str, str]
+) -> None:
+    assert ask(path, **headers).json() == {"user": None, "via": None}
+    assert ask("/whoami/", **headers).status_code == 401
+    user = make_user("ada")
+    answer = ask(path, **headers, cookies=browser_of(user).cookies).json()
+    assert answer == {"user": user.get_username(), "via": None}
+
+
+@pytest.mark.parametrize("path", EXEMPT)
+def test_exempt_view_has_no_principal_for_a_good_key(ask: Ask, mint: Mint, path: str) -> None:
+    issued = mint(quota=5)
+    assert ask(path, x_api_key=issued.secret.reveal()).json() == {"user": None, "via": None}
+    issued.key.refresh_from_db()
+    assert issued.key.remaining == 5
+
+
+def test_subclass_exempts_paths(ask: Ask, settings: Any) -> None:
+    own = f"{__name__}.NotBelowWebhooks"
+    settings.MIDDLEWARE = [own if name == OURS else name for name in settings.MIDDLEWARE]
+    for path in ("/whoami/", *EXEMPT):
+        assert ask(path, **FOREIGN[0]).status_code == 200
+    assert ask("/awhoami/", **FOREIGN[0]).status_code == 401
+
+
+@pytest.mark.parametrize("mode", ["open", "closed"])
+def test_exempt_view_is_listed_as_closed_to_keys(settings: Any, mode: str) -> None:
+    settings.PIKKU_AUTH = {"UNSCOPED_VIEWS": mode}
+    for view in (views.webhook, views.Webhook.as_view()):
+        route = Route("webhook/", view, "")
+        assert [entry.takes_keys and entry.is_open for entry in access_to_plain(route)] == [False]

@@ -9,6 +9,9 @@ from tests.plain_django import views
 urlpatterns = [
     path("whoami/", views.whoami),
     path("awhoami/", views.awhoami),
+    path("webhook/", views.webhook),
+    path("awebhook/", views.awebhook),
+    path("webhook-class/", views.Webhook.as_view()),
     path("anybody/", views.anybody),
     path("writer/", views.writer),
     path("awriter/", views.awriter),

@@ -6,9 +6,10 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest, JsonResponse
+from django.utils.decorators import method_decorator
 from django.views import View
 
-from pikku_auth.decorators import any_key, require_principal
+from pikku_auth.decorators import any_key, credentials_exempt, require_principal
 
 
 def _told(request: Any) -> JsonResponse:
@@ -28,6 +29,22 @@ async def awhoami(request: HttpRequest) -> JsonResponse:
     name = user.get_username() if user.is_authenticated else None
     principal: Any = getattr(request, "principal", None)
     return JsonResponse({"user": name, "via": principal and principal.via})
+
+
+@credentials_exempt
+def webhook(request: HttpRequest) -> JsonResponse:
+    return _told(request)
+
+
+@credentials_exempt
+async def awebhook(request: HttpRequest) -> JsonResponse:
+    return await awhoami(request)
+
+
+@method_decorator(credentials_exempt, name="dispatch")
+class Webhook(View):
+    def get(self, request: HttpRequest) -> JsonResponse:
+        return _told(request)
 
 
 @require_principal

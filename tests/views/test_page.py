@@ -156,6 +156,29 @@ def test_login_required_middleware_keeps_the_code() -> None:
     assert "user_code" in response.headers["Refresh"]
 
 
+@pytest.mark.parametrize(
+    ("login_url", "next_page"),
+    [
+        ("https://sso.example.com/login/", f"https://testserver{PAGE}"),
+        ("//sso.example.com/login/", f"https://testserver{PAGE}"),
+        ("http://testserver/login/", f"https://testserver{PAGE}"),
+        ("https://testserver/login/", PAGE),
+        ("//testserver/login/", PAGE),
+        ("/login/", PAGE),
+        ("admin:login", PAGE),
+    ],
+)
+def test_code_survives_a_login_page_wherever_that_is(login_url: str, next_page: str) -> None:
+    """Named as Django's ``login_required`` names it."""
+    code = start()
+    with override_settings(LOGIN_URL=login_url):
+        for response in (
+            Client().get(PAGE, {"user_code": code}, secure=True).headers["Location"],
+            Client().post(PAGE, {"user_code": code}, secure=True).headers["Refresh"],
+        ):
+            assert parse_qs(urlsplit(response).query)["next"] == [f"{next_page}?user_code={code}"]
+
+
 # --- Nothing changes by GET ------------------------------------------------------------
 
 
