@@ -97,7 +97,12 @@ def access_to_plain(route: Route) -> list[Access]:
 
 def keys_reach_undeclared() -> bool:
     """Whether a view that declares nothing may see a key: behind our middleware, when it's open."""
-    return conf.unscoped_views == "open" and any(map(_is_ours, settings.MIDDLEWARE))
+    return conf.unscoped_views == "open" and is_behind_our_middleware()
+
+
+def is_behind_our_middleware() -> bool:
+    """Whether ``MIDDLEWARE`` lists :class:`~pikku_auth.middleware.PikkuAuthMiddleware`."""
+    return any(map(_is_ours, settings.MIDDLEWARE))
 
 
 def _by_method(view: Any, method: str) -> Access:

@@ -10,10 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.core.checks import CheckMessage, Error, run_checks
 from django.core.checks import Warning as CheckWarning
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.http import HttpResponse
 from django.test import RequestFactory
 from django.urls import include, path, re_path
 from pytest_django import Settings
@@ -30,6 +32,7 @@ from pikku_auth import checks
 from pikku_auth.backends import ServiceUserBackend
 from pikku_auth.checks import versions
 from pikku_auth.conf import DEFAULTS, conf
+from pikku_auth.decorators import browser_session_required, require_principal
 from pikku_auth.flows import IssuedKey, resolve
 from pikku_auth.rest_framework import PikkuAuthentication
 from pikku_auth.testing import key_headers
@@ -90,8 +93,20 @@ def asking(*classes: str) -> dict[str, Any]:
     }
 
 
+class OursFirst(APIView):
+    authentication_classes = [PikkuAuthentication, SessionAuthentication]
+
+
 class SessionFirst(APIView):
     authentication_classes = [SessionAuthentication, PikkuAuthentication]
+
+
+ONLY_PAGES = (
+    path("", lambda request: HttpResponse()),
+    path("password/", browser_session_required(lambda request: HttpResponse())),
+    path("auth/", include("pikku_auth.urls")),
+    path("admin/", admin.site.urls),
+)
 
 
 # What in a host's settings sets each check off, and it alone.
@@ -107,6 +122,12 @@ SET_OFF: dict[str, dict[str, Any]] = {
     "pikku_auth.E010": {"MIDDLEWARE": [MIDDLEWARE, AUTHENTICATION]},
     "pikku_auth.W013": {"USE_X_FORWARDED_HOST": True},
     "pikku_auth.E015": {"ROOT_URLCONF": (path("", SessionFirst.as_view()),)},
+    "pikku_auth.W021": {
+        "REST_FRAMEWORK": asking(SESSION),
+        "ROOT_URLCONF": ONLY_PAGES,
+        "LOGIN_URL": "admin:login",
+    },
+    "pikku_auth.W022": {"LOGIN_URL": "/nowhere/"},
     "pikku_auth.W016": {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [OURS]}},
 }
 
@@ -250,6 +271,45 @@ def test_requests_with_a_known_hole_is_told(
 ) -> None:
     install(monkeypatch, requests=installed)
     assert [message.id for message in checks.check_versions()] == told
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"REST_FRAMEWORK": asking(OURS, SESSION)},
+        {"MIDDLEWARE": [AUTHENTICATION, MIDDLEWARE]},
+        {"ROOT_URLCONF": (path("", require_principal(lambda request: HttpResponse())),)},
+        {"ROOT_URLCONF": (path("", OursFirst.as_view()),)},
+        {"ROOT_URLCONF": ()},
+        {"ASGI_APPLICATION": "elsewhere.application"},
+    ],
+)
+def test_any_way_in_for_credentials_is_enough(settings: Settings, changes: dict[str, Any]) -> None:
+    set_all(settings, {**SET_OFF["pikku_auth.W021"], "MIDDLEWARE": [], **changes})
+    assert "pikku_auth.W021" not in [message.id for message in checks.check_views()]
+
+
+@pytest.mark.parametrize(
+    ("login_url", "is_found"),
+    [
+        ("admin:login", True),
+        ("/admin/login/", True),
+        ("https://sso.example.com/login", True),
+        ("//sso.example.com/login", True),
+        ("nowhere:login", False),
+        ("/accounts/login/", False),
+        ("login", False),
+    ],
+)
+def test_page_for_signing_in_has_to_be_one(
+    settings: Settings, login_url: str, is_found: bool
+) -> None:
+    settings.ROOT_URLCONF = ONLY_PAGES
+    settings.LOGIN_URL = login_url
+    told = "pikku_auth.W022" in [message.id for message in checks.check_views()]
+    assert told is not is_found
+    settings.ROOT_URLCONF = (path("admin/", admin.site.urls),)
+    assert "pikku_auth.W022" not in [message.id for message in checks.check_views()]
 
 
 @pytest.mark.parametrize("app", ["django.contrib.auth", "django.contrib.contenttypes"])

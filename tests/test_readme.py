@@ -22,27 +22,19 @@ def free_port() -> int:
         return port
 
 
-def paste(project: Path) -> None:
+def paste(project: Path, *, with_login: bool = False) -> None:
     """Append the README's Python blocks to the files that they name."""
-    settings, new, urls = examples("README.md")
-    for name, text in (("settings.py", settings), ("settings.py", new), ("urls.py", urls)):
-        assert text.startswith(f"# {name}")
-        with (project / "site_" / name).open("a") as file:
-            file.write(f"\n{text}")
-
-
-def paste_login(project: Path) -> None:
-    """Do what the README says of the login, too."""
-    mounted, url = re.findall(r'`(path\("auth/".*?\)\)|LOGIN_URL = .*?)`', text_of("README.md"))
-    with (project / "site_" / "settings.py").open("a") as settings:
-        settings.write(f"\n{url}\n")
-    with (project / "site_" / "urls.py").open("a") as urls:
-        urls.write(f"\nfrom django.urls import include\nurlpatterns += [{mounted}]\n")
+    for text in examples("README.md"):
+        place = re.match(r"# (\w+\.py)", text)
+        assert place
+        if with_login or "for the login" not in text:
+            with (project / "site_" / place[1]).open("a") as file:
+                file.write(f"\n{text}")
 
 
 CURL = f"""#!{sys.executable}
 import sys, time, requests
-_, _, header, url = sys.argv
+header, url = sys.argv[-2:]
 for _ in range(300):
     try:
         print(requests.get(url, headers=dict([header.split(": ")]), timeout=30).text)
@@ -94,8 +86,7 @@ def test_the_example_works_as_pasted(tmp_path: Path) -> None:
 
 def test_the_login_can_be_mounted_as_it_says(tmp_path: Path) -> None:
     run("python -m django startproject site_ .", tmp_path)
-    paste(tmp_path)
-    paste_login(tmp_path)
+    paste(tmp_path, with_login=True)
     (tmp_path / "ask.py").write_text(
         """
 from django.test import Client
@@ -128,7 +119,8 @@ def test_what_it_says_of_installing_is_so() -> None:
 
 
 def test_the_example_is_short() -> None:
-    lines = [line for text in examples("README.md") for line in text.splitlines()]
+    shown = [text for text in examples("README.md") if "for the login" not in text]
+    lines = [line for text in shown for line in text.splitlines()]
     assert len([line for line in lines if line and not line.startswith("#")]) <= 24
 
 

@@ -20,6 +20,7 @@ from pikku_auth.backends import ServiceUserBackend
 from pikku_auth.checks.databases import immediate_sqlite, naive_time
 from pikku_auth.checks.device_code import is_device_code
 from pikku_auth.checks.middleware import order_of_middleware
+from pikku_auth.checks.mounting import nothing_asks_for_credentials, nowhere_to_sign_in
 from pikku_auth.checks.proxies import uncounted_proxies
 from pikku_auth.checks.versions import check_versions
 from pikku_auth.checks.views import anybody_comes_in, class_of_view_not_first
@@ -68,8 +69,8 @@ def check_host(**_kwargs: object) -> list[CheckMessage]:
 
 
 def check_views(**_kwargs: object) -> list[CheckMessage]:
-    """Judge the views of REST framework in the URLconf."""
-    return [*class_of_view_not_first()]
+    """Judge the URLconf: who comes in, and what is missing."""
+    return [*class_of_view_not_first(), *nothing_asks_for_credentials(), *nowhere_to_sign_in()]
 
 
 def check_ninja(**_kwargs: object) -> list[CheckMessage]:

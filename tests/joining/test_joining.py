@@ -70,7 +70,7 @@ def joined(before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, joined by the README's lines, those of ``django.md``, and a factory."""
     project = tmp_path_factory.mktemp("joined") / "project"
     shutil.copytree(before, project)
-    settings, _, _ = examples("README.md")
+    settings, *_ = examples("README.md")
     middleware, *_ = examples("django.md")
     _, by_email, *_ = examples("user-models.md")
     append(project / "config" / "settings.py", settings, middleware, FACTORY)
@@ -163,7 +163,7 @@ EXISTING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("name", EXISTING)
 def test_the_readmes_lines_keep_what_is_there(name: str) -> None:
     given, wanted = EXISTING[name]
-    settings, _, _ = examples("README.md")
+    settings, *_ = examples("README.md")
     names = run(settings, dict(given))
     assert {name: value for name, value in names.items() if name.isupper()} == wanted
 
@@ -172,7 +172,7 @@ def test_the_lines_written_by_hand_are_those_of_the_readme() -> None:
     (by_hand,) = examples("joining.md")
     written = run(by_hand, {})
     without = run("\n".join(line for line in by_hand.splitlines() if "# new" not in line), {})
-    settings, _, _ = examples("README.md")
+    settings, *_ = examples("README.md")
     pasted = run(settings, without)
     for name in ("INSTALLED_APPS", "AUTHENTICATION_BACKENDS", "REST_FRAMEWORK"):
         assert pasted[name] == written[name]
