@@ -24,9 +24,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.base import register
-from pikku_auth.admin.finding import FindingAdmin
-from pikku_auth.admin.issuing import plain
-from pikku_auth.admin.stories import told
+from pikku_auth.admin.history import told
+from pikku_auth.admin.leak_search import FindingAdmin
+from pikku_auth.admin.secret_response import plain
 from pikku_auth.models import AuditEvent
 
 _COLUMNS = ["at", "action", "subject", "what", "actor", "door", "ip", "user_agent"]

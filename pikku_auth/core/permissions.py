@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from pikku_auth.core.errors import BrokenRule
+from pikku_auth.core.errors import gettext_noop as _
 from pikku_auth.core.frozen import FrozenDict
-from pikku_auth.core.wording import BrokenRule
-from pikku_auth.core.wording import gettext_noop as _
 
 Permissions = Mapping[str, Sequence[str]]
 """Normalised permissions: resources and actions sorted, none empty, none twice."""
@@ -87,7 +87,7 @@ def normalise(grant: Grant, *, most: int | None = MAX_SCOPES) -> dict[str, list[
     return {resource: sorted(found[resource]) for resource in sorted(found)}
 
 
-def frozen(permissions: Permissions) -> Permissions:
+def freeze(permissions: Permissions) -> Permissions:
     """A copy of normalised permissions that nobody can change."""
     return FrozenDict({resource: tuple(words) for resource, words in permissions.items()})
 

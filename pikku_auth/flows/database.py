@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from django.db import OperationalError, ProgrammingError, connections, router, transaction
+from django.db import (
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+    router,
+    transaction,
+)
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
+from pikku_auth.exceptions import Unavailable
 from pikku_auth.models import APIKey
+
+logger = logging.getLogger("pikku_auth")
 
 _SECOND = "_pikku_auth_second"
 _SCHEMA = "pikku_auth_schema"
@@ -135,6 +146,19 @@ def reading_for_update(using: str) -> Iterator[None]:
     locks_the_file = connections[using].vendor == "sqlite"
     with outside_transaction(using) if locks_the_file else nullcontext():
         yield
+
+
+@contextmanager
+def outage_is_not_a_refusal() -> Iterator[None]:
+    """Turn an outage into :class:`~pikku_auth.exceptions.Unavailable`.
+
+    :raises Unavailable: when the database can't be asked.
+    """
+    try:
+        yield
+    except (OperationalError, InterfaceError):
+        logger.exception("The database could not be asked about a credential")
+        raise Unavailable from None
 
 
 @contextmanager

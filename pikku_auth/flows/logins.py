@@ -15,14 +15,13 @@ from pikku_auth import signals
 from pikku_auth.conf import conf
 from pikku_auth.core.secrets import digest_of
 from pikku_auth.exceptions import InvalidToken, Refused
-from pikku_auth.flows import usage
+from pikku_auth.flows import last_used
 from pikku_auth.flows.audit import CODE, Origin, announce, record
-from pikku_auth.flows.database import Place, in_place, place_of, primary
-from pikku_auth.flows.deciding import withdraw
-from pikku_auth.flows.fields import check_reason
+from pikku_auth.flows.database import Place, in_place, outage_is_not_a_refusal, place_of, primary
+from pikku_auth.flows.device_flow.approve import withdraw
+from pikku_auth.flows.keys.validation import check_reason
 from pikku_auth.flows.login_scopes import LOGIN_NOT_ALLOWED, grant_to
 from pikku_auth.flows.lookup import find_by_digest
-from pikku_auth.flows.outage import outage_is_not_a_refusal
 from pikku_auth.models import AuditEvent, LoginSession
 from pikku_auth.models.logins import is_over
 from pikku_auth.principal import Principal, bind
@@ -47,9 +46,9 @@ def verify_login(
     login, reason = _granted(digest, now, Place(primary()))
     if login is None or reason is not None:
         refuse_login(reason or "unknown", login, ip)
-    usage.note(login, now, ip)
+    last_used.note(login, now, ip)
     if now - login.renewed_at >= conf.login_renewal:
-        usage.note_renewal(login, now)
+        last_used.note_renewal(login, now)
     return _principal_of(login)
 
 
@@ -93,7 +92,7 @@ def _judged(
     using = place.alias
     with outage_is_not_a_refusal(), in_place(place):
         login = find_by_digest(LoginSession, digest, "user", using=using) if digest else None
-    return login, None if login is None else login.why_dead(now)
+    return login, None if login is None else login.invalid_reason(now)
 
 
 def _principal_of(login: LoginSession) -> Principal:
@@ -164,7 +163,7 @@ def end_logins(
 def live_logins(user: Any, *, now: datetime | None = None) -> list[LoginSession]:
     """The logins of ``user`` that are good now, the newest first."""
     now = now or timezone.now()
-    return [login for login in open_logins([user], now=now) if login.why_dead(now) is None]
+    return [login for login in open_logins([user], now=now) if login.invalid_reason(now) is None]
 
 
 def open_logins(users: Iterable[Any], *, now: datetime | None = None) -> QuerySet[LoginSession]:

@@ -25,7 +25,7 @@ from pikku_auth.flows import (
     revoke_login,
     start_login,
 )
-from pikku_auth.flows import starting as device_flow
+from pikku_auth.flows.device_flow import authorize as device_flow
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from tests.cases import in_turn
 from tests.conftest import pikku_settings
@@ -68,8 +68,8 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.fixture(autouse=True)
 def clock() -> Iterator[FrozenDateTimeFactory]:
-    with freeze_time(NOW) as frozen:
-        yield frozen
+    with freeze_time(NOW) as freeze:
+        yield freeze
 
 
 @pytest.fixture
