@@ -91,7 +91,12 @@ TAKEN = (
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("name", "zwei\u200bZeilen", "Ein Name hat höchstens 200 druckbare Zeichen."),
+        (
+            "name",
+            "zwei\u200bZeilen",
+            "Lassen Sie U+200B ZERO WIDTH SPACE weg: "
+            "Man sieht das Zeichen nicht, oder es verschiebt, was daneben steht.",
+        ),
         ("more_scopes", "alles", NO_SCOPE),
         ("more_scopes", "sandbox:fly", UNKNOWN_SCOPE),
         (
@@ -200,7 +205,12 @@ def test_a_key_is_rotated_once(keeper: Client, mint: Mint) -> None:
     [
         ("name", "Builder", MALFORMED),
         ("name", "sandbox-runtime", TAKEN),
-        ("description", "a\u202eb", "Eine Beschreibung hat höchstens 500 druckbare Zeichen."),
+        (
+            "description",
+            "a\u202eb",
+            "Lassen Sie U+202E RIGHT-TO-LEFT OVERRIDE weg: "
+            "Man sieht das Zeichen nicht, oder es verschiebt, was daneben steht.",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_new_service_user(
