@@ -22,6 +22,8 @@ from tests.conftest import pikku_settings
 
 pytestmark = pytest.mark.django_db
 
+HIDDEN = "Lassen Sie {} weg: Man sieht das Zeichen nicht, oder es verschiebt, was daneben steht."
+
 
 @pytest.fixture(autouse=True)
 def _german(settings: Any) -> None:
@@ -94,8 +96,7 @@ TAKEN = (
         (
             "name",
             "zwei\u200bZeilen",
-            "Lassen Sie U+200B ZERO WIDTH SPACE weg: "
-            "Man sieht das Zeichen nicht, oder es verschiebt, was daneben steht.",
+            HIDDEN.format("U+200B ZERO WIDTH SPACE"),
         ),
         ("more_scopes", "alles", NO_SCOPE),
         ("more_scopes", "sandbox:fly", UNKNOWN_SCOPE),
@@ -208,8 +209,7 @@ def test_a_key_is_rotated_once(keeper: Client, mint: Mint) -> None:
         (
             "description",
             "a\u202eb",
-            "Lassen Sie U+202E RIGHT-TO-LEFT OVERRIDE weg: "
-            "Man sieht das Zeichen nicht, oder es verschiebt, was daneben steht.",
+            HIDDEN.format("U+202E RIGHT-TO-LEFT OVERRIDE"),
         ),
     ],
 )
