@@ -12,8 +12,9 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from django.contrib.auth import get_user_model
 from django.core.management.base import (
     BaseCommand,
     CommandError,
@@ -36,10 +37,23 @@ READER_GONE = 141
 """Exit code when whoever read stdout has left, as ``head`` does: 128 + SIGPIPE."""
 
 
+class _Parser(CommandParser):
+    def error(self, message: str) -> NoReturn:
+        if not self.called_from_command_line:
+            raise CommandError(f"Error: {message}")
+        self.exit(2, f"{self.prog}: {message}\n\n{self.format_usage()}")
+
+
 class PikkuCommand(BaseCommand):
     """A verb from the terminal: the answer on stdout, everything for the eye on stderr."""
 
     requires_migrations_checks = True
+
+    def create_parser(self, *args: Any, **kwargs: Any) -> CommandParser:
+        """As Django's, but a wrong value is told in the first line, and the usage after it."""
+        parser = super().create_parser(*args, **kwargs)
+        parser.__class__ = _Parser
+        return parser
 
     @no_translations
     def execute(self, *args: Any, **options: Any) -> str | None:
@@ -216,6 +230,18 @@ def in_words(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def user_named(username: str) -> Any:
+    """The user of that name.
+
+    :raises CommandError: when there is none.
+    """
+    model = get_user_model()
+    try:
+        return model._default_manager.using(primary()).get(**{model.USERNAME_FIELD: username})
+    except model.DoesNotExist:
+        raise CommandError(f"There is no user {username!r}.") from None
+
+
 def as_json(key: APIKey, state: str) -> dict[str, Any]:
     """A key as scripts read it. Neither the secret nor its digest is in it."""
     return {
@@ -232,12 +258,16 @@ def as_json(key: APIKey, state: str) -> dict[str, Any]:
         "rate": key.rate and str(key.rate),
         "remaining": key.remaining,
         "refill": key.refill and str(key.refill),
+        "enabled": key.enabled,
         "created_at": key.created_at.isoformat(),
+        "created_by": key.created_by and key.created_by.get_username(),
         "expires_at": key.expires_at and key.expires_at.isoformat(),
         "last_used_at": key.last_used_at and key.last_used_at.isoformat(),
+        "last_used_ip": key.last_used_ip,
         "revoked_at": key.revoked_at and key.revoked_at.isoformat(),
         "revoke_reason": key.revoke_reason,
         "rotated_from": key.rotated_from_id,
+        "rotated_at": key.rotated_at and key.rotated_at.isoformat(),
     }
 
 

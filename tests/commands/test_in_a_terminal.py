@@ -228,8 +228,8 @@ def test_an_error_is_one_line_and_exit_code_1(shell: Shell) -> None:
 def test_a_wrong_option_is_exit_code_2(shell: Shell) -> None:
     done = shell(f"{MINT} --rate often")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.endswith(
-        "'often' is not a rate: write for example 100/m, 5/s or 1000/12h.\n"
+    assert done.stderr.splitlines()[0].endswith(
+        "'often' is not a rate: write for example 100/m, 5/s or 1000/12h."
     )
 
 

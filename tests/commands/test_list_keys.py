@@ -139,7 +139,11 @@ def test_colour_is_for_whoever_asks_for_it(
 
 def test_without_keys_there_is_no_table(db: None, capsys: Output) -> None:
     call_command("list_keys")
-    assert capsys.readouterr() == ("", "No such keys.\n")
+    out, err = capsys.readouterr()
+    assert (out, err) == (
+        "",
+        "No such keys. Make one: manage.py mint_key --service NAME --create\n",
+    )
 
 
 def test_json_is_an_array_of_objects(mint: Callable[..., IssuedKey], capsys: Output) -> None:
@@ -162,12 +166,16 @@ def test_json_is_an_array_of_objects(mint: Callable[..., IssuedKey], capsys: Out
             "rate": None,
             "remaining": None,
             "refill": None,
+            "enabled": True,
             "created_at": "2026-12-01T12:00:00+00:00",
+            "created_by": None,
             "expires_at": "2026-12-02T12:00:00+00:00",
             "last_used_at": None,
+            "last_used_ip": None,
             "revoked_at": "2026-12-01T12:00:00+00:00",
             "revoke_reason": "leaked",
             "rotated_from": None,
+            "rotated_at": None,
         }
     ]
     assert stderr == ""

@@ -143,12 +143,16 @@ def test_json_is_the_key_and_what_it_is(service_user: ServiceUser, capsys: Outpu
         "rate": "100/m",
         "remaining": None,
         "refill": None,
+        "enabled": True,
         "created_at": "2026-12-01T12:00:00+00:00",
+        "created_by": None,
         "expires_at": "2027-03-01T12:00:00+00:00",
         "last_used_at": None,
+        "last_used_ip": None,
         "revoked_at": None,
         "revoke_reason": "",
         "rotated_from": None,
+        "rotated_at": None,
     }
 
 

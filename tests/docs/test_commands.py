@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from pikku_auth.flows import mint_key
 from pikku_auth.models import APIKey, KeyState, ServiceUser
 from tests.docs.pages import examples, text_of
 
@@ -17,7 +18,7 @@ from tests.docs.pages import examples, text_of
 def test_mint_key_says_what_is_shown(
     service_user: ServiceUser, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    console, _ = examples("commands.md", "console")
+    console, _, _ = examples("commands.md", "console")
     typed, _, shown = console.partition("\n")
     found = re.fullmatch(r"\$ KEY=\$\(python manage\.py (.*)\)", typed)
     assert found
@@ -29,8 +30,24 @@ def test_mint_key_says_what_is_shown(
     assert capsys.readouterr().err == shown
 
 
+@pytest.mark.django_db
+def test_a_leak_is_answered_as_is_shown(
+    service_user: ServiceUser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = mint_key(service_user).key
+    _, console, _ = examples("commands.md", "console")
+    dry, wet = [
+        shlex.split(line.removeprefix("$ python manage.py ")) for line in console.splitlines()
+    ]
+    call_command(*dry)
+    assert key.start in capsys.readouterr().out
+    call_command(*wet, "--no-input")
+    key.refresh_from_db()
+    assert key.revoke_reason == "found in a public log"
+
+
 def test_show_access_lists_what_is_shown(settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    _, console = examples("commands.md", "console")
+    _, _, console = examples("commands.md", "console")
     typed, _, shown = console.partition("\n")
     settings.ROOT_URLCONF = "example_project.sandboxes.urls"
     call_command(*shlex.split(typed.removeprefix("$ python manage.py ")))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from pikku_auth.flows import revoke_logins
-from pikku_auth.flows.database import primary
 from pikku_auth.flows.logins import open_logins
-from pikku_auth.management.base import RevokingCommand, in_words
+from pikku_auth.management.base import RevokingCommand, in_words, user_named
 from pikku_auth.models import LoginSession
 
 
@@ -26,7 +24,7 @@ class Command(RevokingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Ask if somebody is there to answer, then revoke."""
-        user = _user_named(options["username"])
+        user = user_named(options["username"])
         logins = list(open_logins([user]))
         if logins:
             described = "".join(f"{_described(login)}\n" for login in logins)
@@ -38,14 +36,6 @@ class Command(RevokingCommand):
 def _described(login: LoginSession) -> str:
     used = f"last used {in_words(login.last_used_at)}" if login.last_used_at else "not used"
     return f"{login}, from {login.ip or 'somewhere'}, {used}"
-
-
-def _user_named(username: str) -> Any:
-    model = get_user_model()
-    try:
-        return model._default_manager.using(primary()).get(**{model.USERNAME_FIELD: username})
-    except model.DoesNotExist:
-        raise CommandError(f"There is no user {username!r}.") from None
 
 
 def _counted(number: int) -> str:
