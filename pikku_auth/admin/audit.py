@@ -29,7 +29,7 @@ from pikku_auth.admin.issuing import plain
 from pikku_auth.admin.stories import told
 from pikku_auth.models import AuditEvent
 
-_COLUMNS = ["at", "action", "subject", "what", "actor", "door", "ip", "user_agent"]
+_COLUMNS = ["at", "action", "subject", "what", "actor", "source", "ip", "user_agent"]
 _CHUNK = 2_000
 
 
@@ -46,11 +46,11 @@ class AuditEventAdmin(FindingAdmin):
 
     machine = "service_user"
 
-    list_display = ("at", "what", "subject", "actor_name", "door", "ip")
-    list_filter = ("action", "door")
+    list_display = ("at", "what", "subject", "actor_name", "source", "ip")
+    list_filter = ("action", "source")
     search_fields = ("subject", "actor_name", "ip")
     ordering = ("-at", "-pk")
-    fields = ("at", "what", "subject", "actor_name", "door", ("ip", "user_agent"), "details")
+    fields = ("at", "what", "subject", "actor_name", "source", ("ip", "user_agent"), "details")
 
     def managed(self, machines: list[int]) -> Q:
         """Also what is about no machine; what became of a deleted one is its managers' affair."""
@@ -119,7 +119,7 @@ def _cells(event: AuditEvent) -> list[str]:
         event.subject,
         told(event),
         event.actor_name,
-        event.door,
+        event.source,
         event.ip or "",
         event.user_agent,
     ]

@@ -74,7 +74,7 @@ class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The audit trail of a row in words, whichever door each act came through."""
+        """The audit trail of a row in words, from every source."""
         row = self.get_object(request, unquote(object_id))
         context = {
             "story": [(event, told(event)) for event in story_of(row)],

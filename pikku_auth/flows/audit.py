@@ -16,12 +16,14 @@ from pikku_auth.models import APIKey, AuditEvent, LoginSession, ServiceUser
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who acts, through which door, from where. ``actor`` is a user, or ``None``.
+    """Who acts, by which source, from where, for the audit row.
 
-    ``actor_name`` is for doors without a user, such as a command run by ``root``.
+    ``source`` is ``admin``, ``web``, ``command`` or ``code``; a host may give a word of its own,
+    of which 20 characters are kept. ``actor`` is a user or ``None``. ``actor_name`` names an
+    actor that is not a user, such as the ``root`` who runs a command.
     """
 
-    door: str = "code"
+    source: str = "code"
     actor: Any = None
     actor_name: str = ""
     ip: str | None = None
@@ -55,7 +57,7 @@ def record(
         login=login,
         actor=origin.actor,
         actor_name=readable(origin.actor_name or _name_of(origin.actor))[:254],
-        door=origin.door,
+        source=readable(origin.source)[:20],
         ip=origin.ip,
         user_agent=visible_ascii(origin.user_agent)[:200],
         details=details,

@@ -140,7 +140,7 @@ class TestRevoking:
         key, heard = mint().key, []
 
         def hear(**payload: Any) -> None:
-            heard.append((payload["reason"], payload["origin"].door))
+            heard.append((payload["reason"], payload["origin"].source))
 
         signals.key_revoked.connect(hear)
         with django_capture_on_commit_callbacks(execute=True):
@@ -148,7 +148,7 @@ class TestRevoking:
         signals.key_revoked.disconnect(hear)
         assert heard == [("found in a log", "admin")]
         event = AuditEvent.objects.get(action="key_revoked")
-        assert (event.door, event.ip, event.details) == (
+        assert (event.source, event.ip, event.details) == (
             "admin",
             "127.0.0.1",
             {"reason": "found in a log"},
