@@ -12,6 +12,7 @@ from django.dispatch import Signal
 
 from pikku_auth.core.text import readable, visible_ascii
 from pikku_auth.models import APIKey, AuditEvent, LoginSession, ServiceUser
+from pikku_auth.models.usernames import username_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def record(
         key=key,
         login=login,
         actor=origin.actor,
-        actor_name=readable(origin.actor_name or _name_of(origin.actor))[:254],
+        actor_name=readable(origin.actor_name or username_of(origin.actor))[:254],
         source=readable(origin.source)[:20],
         ip=origin.ip,
         user_agent=visible_ascii(origin.user_agent)[:200],
@@ -77,9 +78,5 @@ def _subject(
     if key is not None:
         return f"{key} of {service_user}"
     if login is not None:
-        return f"{login} of {_name_of(login.user)}"
+        return f"{login} of {username_of(login.user)}"
     return str(service_user) if service_user else ""
-
-
-def _name_of(actor: Any) -> str:
-    return "" if actor is None else str(actor.get_username())

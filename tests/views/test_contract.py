@@ -1117,6 +1117,7 @@ class TestSection14GetSession:
         assert user == {
             "id": str(ada.pk),
             "name": ada.get_username(),
+            "username": ada.get_username(),
             "email": "ada@example.com",
             "emailVerified": False,
             "image": None,
