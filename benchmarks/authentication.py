@@ -33,7 +33,7 @@ from benchmarks.harness import (
     throwaway_database,
     timed,
 )
-from pikku_auth.flows import IssuedKey, create_service_user, mint_key, usage
+from pikku_auth.flows import IssuedKey, create_service_user, last_used, mint_key
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.models import APIKey
@@ -136,8 +136,8 @@ def parts_of_ours(issued: IssuedKey) -> dict[str, Call]:
         find_by_digest(APIKey, digest, "service_user", "user", using=using)
 
     def write_last_used() -> None:
-        usage.note(issued.key, timezone.now(), "192.0.2.1")
-        usage.flush()
+        last_used.note(issued.key, timezone.now(), "192.0.2.1")
+        last_used.flush()
 
     return {
         "its SELECT, through a cursor": select,

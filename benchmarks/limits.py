@@ -26,7 +26,7 @@ from benchmarks.harness import (
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.exceptions import InvalidKey
 from pikku_auth.flows import IssuedKey, create_service_user, mint_key, revoke_key
-from pikku_auth.flows.verification import verify_digest
+from pikku_auth.flows.keys.verify import verify_digest
 from pikku_auth.models import APIKey, ServiceUser
 
 UNLIMITED = "no limits"
@@ -132,7 +132,7 @@ def print_prices(title: str, cases: dict[str, Call]) -> None:
 def print_contention(owner: ServiceUser) -> None:
     """One hot key, and a revoke in the middle of it."""
     counting_inside = mock.patch(
-        "pikku_auth.flows.verification.outside_transaction", return_value=nullcontext()
+        "pikku_auth.flows.keys.verify.outside_transaction", return_value=nullcontext()
     )
     cases: list[tuple[str, int | None, AbstractContextManager[Any]]] = [
         ("no limits", None, nullcontext()),

@@ -26,7 +26,7 @@ class PikkuAuthConfig(AppConfig):
         from pikku_auth.backends import refuse_session
         from pikku_auth.checks.privileges import check_privileges
         from pikku_auth.checks.transport import check_transport
-        from pikku_auth.flows import accounts, sign_in, tickets, usage
+        from pikku_auth.flows import accounts, last_used, sign_in, tickets
 
         register(checks.check_settings, Tags.security)
         register(checks.check_host, Tags.security)
@@ -45,12 +45,12 @@ class PikkuAuthConfig(AppConfig):
             pre_save.connect(
                 accounts.refuse_password, sender=model, dispatch_uid="pikku_auth.refuse_password"
             )
-        request_finished.connect(usage.flush, dispatch_uid="pikku_auth.flush_usage")
+        request_finished.connect(last_used.flush, dispatch_uid="pikku_auth.flush_usage")
         if find_spec("drf_spectacular") is not None:
             import pikku_auth.rest_framework.schema  # noqa: F401
         if find_spec("channels") is not None:
-            from pikku_auth.contrib.channels import nudges
+            from pikku_auth.contrib.channels import notifications
 
-            nudges.connect()
+            notifications.connect()
         if find_spec("ninja") is not None:
             register(checks.check_ninja, Tags.urls)

@@ -14,7 +14,7 @@ from django.urls import resolve as resolve_path
 from pikku_auth.admission import admit, withheld, withhold
 from pikku_auth.exceptions import BrowserSessionRequired, Refused
 from pikku_auth.flows import aresolve, resolve
-from pikku_auth.flows.presented import is_presented
+from pikku_auth.flows.credentials import is_presented
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import response_to, vary_by_credential
 from pikku_auth.unscoped import is_closed_to, is_view_marked

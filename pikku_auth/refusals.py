@@ -11,7 +11,7 @@ from django.utils.cache import patch_vary_headers
 
 from pikku_auth.conf import conf
 from pikku_auth.exceptions import BrowserSessionRequired, InsufficientScope, Refused
-from pikku_auth.flows.presented import is_key_presented, is_presented, is_token_presented
+from pikku_auth.flows.credentials import is_key_presented, is_presented, is_token_presented
 
 REALM = "api"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from pikku_auth.views import device, page, sessions, tickets, whoami
+from pikku_auth.views import better_auth, device, page, tickets, whoami
 
 app_name = "pikku_auth"
 
@@ -15,13 +15,13 @@ urlpatterns = [
     path("device", device.device, name="device"),
     path("device/approve", device.device_approve, name="device_approve"),
     path("device/deny", device.device_deny, name="device_deny"),
-    path("get-session", sessions.get_session, name="get_session"),
-    path("sign-out", sessions.sign_out, name="sign_out"),
-    path("list-sessions", sessions.list_sessions, name="list_sessions"),
-    path("revoke-session", sessions.revoke_session, name="revoke_session"),
-    path("revoke-sessions", sessions.revoke_sessions, name="revoke_sessions"),
-    path("revoke-other-sessions", sessions.revoke_other_sessions, name="revoke_other_sessions"),
-    path("ok", sessions.ok, name="ok"),
+    path("get-session", better_auth.get_session, name="get_session"),
+    path("sign-out", better_auth.sign_out, name="sign_out"),
+    path("list-sessions", better_auth.list_sessions, name="list_sessions"),
+    path("revoke-session", better_auth.revoke_session, name="revoke_session"),
+    path("revoke-sessions", better_auth.revoke_sessions, name="revoke_sessions"),
+    path("revoke-other-sessions", better_auth.revoke_other_sessions, name="revoke_other_sessions"),
+    path("ok", better_auth.ok, name="ok"),
     path("whoami", whoami.whoami, name="whoami"),
     path("ws-ticket", tickets.ws_ticket, name="ws_ticket"),
 ]

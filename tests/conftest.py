@@ -21,7 +21,7 @@ from rest_framework.test import APIClient
 
 from pikku_auth.core.secrets import Secret
 from pikku_auth.core.user_codes import LENGTH, format_user_code
-from pikku_auth.flows import IssuedKey, create_service_user, mint_key, usage
+from pikku_auth.flows import IssuedKey, create_service_user, last_used, mint_key
 from pikku_auth.models import ServiceUser
 from tests import flushing, profiles
 
@@ -173,8 +173,8 @@ def dump_of_tables() -> str:
 @pytest.fixture(autouse=True)
 def _a_clean_process() -> Iterator[None]:
     yield
-    usage._noted.clear()
-    usage._renewed.clear()
+    last_used._noted.clear()
+    last_used._renewed.clear()
     cache.clear()
 
 

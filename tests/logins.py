@@ -10,7 +10,7 @@ from django.test import Client
 
 from pikku_auth.flows import IssuedLogin, Origin, approve, claim, exchange, look_up, start_login
 from pikku_auth.flows.audit import CODE
-from pikku_auth.flows.starting import StartedLogin
+from pikku_auth.flows.device_flow.authorize import StartedLogin
 from pikku_auth.models import DeviceCode
 
 CLIENT = "pikku-cli"

@@ -15,9 +15,9 @@ from django.db import models
 from django.utils import timezone
 
 from pikku_auth.flows import create_service_user, mint_key, rotate_key
-from pikku_auth.flows.attempts import claim_once
+from pikku_auth.flows.device_flow.throttling import claim_once
+from pikku_auth.flows.keys.verify import verify_digest
 from pikku_auth.flows.tickets import issue_ticket
-from pikku_auth.flows.verification import verify_digest
 from pikku_auth.models import Attempts, ServiceUser
 from tests.logins import logged_in
 

@@ -24,8 +24,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.base import register
-from pikku_auth.admin.finding import FindingAdmin
-from pikku_auth.admin.stories import told
+from pikku_auth.admin.history import told
+from pikku_auth.admin.leak_search import FindingAdmin
 from pikku_auth.models import AuditEvent
 
 _COLUMNS = ["at", "action", "subject", "what", "actor", "source", "ip", "user_agent"]

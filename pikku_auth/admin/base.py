@@ -14,10 +14,10 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from pikku_auth.admin.stories import MOST_TOLD, link_of, story_of, told
+from pikku_auth.admin.history import MOST_TOLD, link_of, story_of, told
 from pikku_auth.conf import conf
 from pikku_auth.flows import Origin, manageable
-from pikku_auth.flows.presented import address_of
+from pikku_auth.flows.credentials import address_of
 from pikku_auth.models import AuditEvent
 from pikku_auth.models.usernames import username_of
 

@@ -11,13 +11,13 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.acts import ActForm
+from pikku_auth.admin.actions import ActForm
 from pikku_auth.admin.base import may
-from pikku_auth.admin.cells import in_words
+from pikku_auth.admin.display import in_words
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows.ceilings import checked_ceiling, require_narrower
-from pikku_auth.flows.fields import check_name
+from pikku_auth.flows.keys.validation import check_name
 from pikku_auth.flows.service_users import check_description, check_new_name
 from pikku_auth.models import APIKey, ServiceUser
 

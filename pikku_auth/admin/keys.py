@@ -17,10 +17,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin import key_acts, minting
+from pikku_auth.admin import key_actions, minting
 from pikku_auth.admin.base import may, origin_of, register
-from pikku_auth.admin.cells import ago, ahead, key_of, some_of, state_of
-from pikku_auth.admin.deleting import DeletingAdmin
+from pikku_auth.admin.deletion import DeletingAdmin
+from pikku_auth.admin.display import ago, ahead, key_of, some_of, state_of
 from pikku_auth.admin.filters import (
     ExpiryFilter,
     ServiceUserFilter,
@@ -43,7 +43,7 @@ class APIKeyAdmin(DeletingAdmin):
 
     form = KeyForm
     machine = "service_user"
-    acts = key_acts.ACTS
+    acts = key_actions.ACTS
     act_columns = ("key", "coloured_state", "owner", "last_used")
     list_display = ("key", "coloured_state", "owner", "some_scopes", "last_used", "expires")
     linked = {"owner": ServiceUser, "creator": get_user_model()}

@@ -14,9 +14,9 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.acts import Act, ActingAdmin, ReasonForm, each
+from pikku_auth.admin.actions import Act, ActingAdmin, ReasonForm, each
 from pikku_auth.admin.base import origin_of, register
-from pikku_auth.admin.cells import ago, ahead, badge
+from pikku_auth.admin.display import ago, ahead, badge
 from pikku_auth.flows import revoke_login
 from pikku_auth.flows.logins import end_logins, open_logins
 from pikku_auth.models import LoginSession

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.cells import IN_OR_AGO, in_words
+from pikku_auth.admin.display import IN_OR_AGO, in_words
 from pikku_auth.admin.widgets import ServiceUserSelect
 from pikku_auth.conf import conf
 from pikku_auth.core.durations import format_duration, parse_duration
@@ -21,7 +21,7 @@ from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.metadata import parse_metadata
 from pikku_auth.core.permissions import scope_strings
 from pikku_auth.exceptions import InvalidInput
-from pikku_auth.flows.fields import capped, of_key, told
+from pikku_auth.flows.keys.validation import capped, of_key, told
 from pikku_auth.models import APIKey, ServiceUser
 
 T = TypeVar("T")

@@ -14,16 +14,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from pikku_auth.admin.base import WatchingAdmin, may, origin_of
-from pikku_auth.admin.issuing import page_with
+from pikku_auth.admin.form_ids import form_of, new_form_id
 from pikku_auth.admin.mint_form import MintForm
-from pikku_auth.admin.once import form_of, new_form_id
+from pikku_auth.admin.secret_response import page_with
 from pikku_auth.core.permissions import normalise
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import mint_key
-from pikku_auth.flows.attempts import claim_once
 from pikku_auth.flows.ceilings import require_grantable
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.delegation import manageable, require_covers
+from pikku_auth.flows.device_flow.throttling import claim_once
+from pikku_auth.flows.privileges import manageable, require_covers
 from pikku_auth.models import ServiceUser
 
 

@@ -14,10 +14,10 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.acts import Act, each
+from pikku_auth.admin.actions import Act, each
 from pikku_auth.admin.base import may, may_see, origin_of, register
-from pikku_auth.admin.cells import ago, badge, state_of
-from pikku_auth.admin.deleting import DeletingAdmin
+from pikku_auth.admin.deletion import DeletingAdmin
+from pikku_auth.admin.display import ago, badge, state_of
 from pikku_auth.admin.forms import CEILING_FIELDS, ServiceUserForm, ceiling_fields
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import (

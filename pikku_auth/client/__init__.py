@@ -6,7 +6,7 @@ Needs ``requests`` and the standard library, and never Django.
 from __future__ import annotations
 
 from pikku_auth.client.auth import PikkuAuth, websocket_headers
-from pikku_auth.client.errors import (
+from pikku_auth.client.exceptions import (
     BadAnswer,
     BadKey,
     BadUrl,

@@ -14,7 +14,7 @@ from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 from requests.utils import get_environ_proxies, requote_uri, select_proxy
 
-from pikku_auth.client.errors import (
+from pikku_auth.client.exceptions import (
     BadKey,
     BadUrl,
     InsecureUrl,
@@ -214,7 +214,7 @@ def websocket_headers(
     """The header for the handshake of a WebSocket client with ``ws://`` or ``wss://``.
 
     A WebSocket client that follows redirects must be told not to;
-    :class:`pikku_auth.client.websockets.connect` is.
+    :class:`pikku_auth.client.ext.websockets.connect` is.
     """
     auth = PikkuAuth(required=required, key_header=key_header, store=store)
     return auth.headers_for(http_url_of(url))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from pikku_auth.client.errors import BadUrl
+from pikku_auth.client.exceptions import BadUrl
 from pikku_auth.client.origins import Origin, origin_of
 
 # In a process of its own, because a browser may block, and may write to the terminal.

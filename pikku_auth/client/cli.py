@@ -10,9 +10,9 @@ import traceback
 from collections.abc import Sequence
 
 from pikku_auth import __version__
-from pikku_auth.client.calls import MAX_SECONDS, AuthServer
+from pikku_auth.client.api import MAX_SECONDS, AuthServer
 from pikku_auth.client.commands import log_out, print_token, who_am_i
-from pikku_auth.client.errors import BadUrl, ClientError
+from pikku_auth.client.exceptions import BadUrl, ClientError
 from pikku_auth.client.login import Request, log_in
 from pikku_auth.client.origins import normalise_base_url
 from pikku_auth.client.store import Store

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from pikku_auth.client.api import AuthServer
 from pikku_auth.client.auth import (
     API_KEY_VARIABLE,
     how_to_log_in,
@@ -14,12 +15,11 @@ from pikku_auth.client.auth import (
     key_from_environment,
     key_header_of,
 )
-from pikku_auth.client.calls import AuthServer
-from pikku_auth.client.errors import ClientError, NotLoggedIn, StoreError
-from pikku_auth.client.logins import Login
+from pikku_auth.client.exceptions import ClientError, NotLoggedIn, StoreError
+from pikku_auth.client.models import Login
+from pikku_auth.client.session_info import KnownKey, Who, until, what_is, who_is
 from pikku_auth.client.store import Store
 from pikku_auth.client.terminal import Terminal
-from pikku_auth.client.whois import KnownKey, Who, until, what_is, who_is
 
 Connect = Callable[[str], AuthServer]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pikku_auth.client.errors import StoreError
+from pikku_auth.client.exceptions import StoreError
 
 if sys.platform == "win32":  # pragma: no cover  # there, the profile's ACL keeps others out
     import msvcrt

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from pikku_auth.client import browser, clipboard
+from pikku_auth.client.api import AuthServer
 from pikku_auth.client.auth import API_KEY_VARIABLE
-from pikku_auth.client.calls import AuthServer
-from pikku_auth.client.device import Codes, Token, request_codes, wait_for_approval
-from pikku_auth.client.errors import ClientError, LoginTimedOut
-from pikku_auth.client.logins import Login, name_of, write_time
+from pikku_auth.client.device_flow import Codes, Token, request_codes, wait_for_approval
+from pikku_auth.client.exceptions import ClientError, LoginTimedOut
+from pikku_auth.client.models import Login, name_of, write_time
+from pikku_auth.client.session_info import until, who_is
 from pikku_auth.client.store import Store
 from pikku_auth.client.terminal import Terminal, Waiting
-from pikku_auth.client.whois import until, who_is
 
 _LAST_CALL = 5.0  # seconds, for somebody who has pressed Ctrl-C
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from requests import PreparedRequest
 
-from pikku_auth.client.errors import BadUrl, InsecureUrl
+from pikku_auth.client.exceptions import BadUrl, InsecureUrl
 
 _PORTS = {"http": 80, "https": 443}
 # Parsers disagree about a backslash and about what is not printable ASCII.

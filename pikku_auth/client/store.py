@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pikku_auth.client import files
-from pikku_auth.client.errors import BadUrl, StoreError
-from pikku_auth.client.logins import (
+from pikku_auth.client.exceptions import BadUrl, StoreError
+from pikku_auth.client.models import (
     ENTRY_FIELDS,
     Login,
     entry_from_login,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from pikku_auth.client.errors import ClientError
+from pikku_auth.client.exceptions import ClientError
 from pikku_auth.client.text import printable
 
 if sys.platform == "win32":  # pragma: no cover  # where select knows sockets only

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pikku_auth.core.durations import format_duration, parse_duration, require_positive
-from pikku_auth.core.wording import BrokenRule
-from pikku_auth.core.wording import gettext_noop as _
+from pikku_auth.core.errors import BrokenRule
+from pikku_auth.core.errors import gettext_noop as _
 
 MAX_COUNT = 2_147_483_647
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from pikku_auth.core.wording import BrokenRule
-from pikku_auth.core.wording import gettext_noop as _
+from pikku_auth.core.errors import BrokenRule
+from pikku_auth.core.errors import gettext_noop as _
 
 MAX_BYTES = 4096
 MAX_DEPTH = 5

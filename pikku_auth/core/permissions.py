@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from pikku_auth.core.errors import BrokenRule
+from pikku_auth.core.errors import gettext_noop as _
 from pikku_auth.core.frozen import FrozenDict
-from pikku_auth.core.wording import BrokenRule
-from pikku_auth.core.wording import gettext_noop as _
 
 Permissions = Mapping[str, Sequence[str]]
 """Normalised permissions: resources and actions sorted, none empty, none twice."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from pikku_auth.core.wording import BrokenRule
-from pikku_auth.core.wording import gettext_noop as _
+from pikku_auth.core.errors import BrokenRule
+from pikku_auth.core.errors import gettext_noop as _
 
 MAX_CLIENT_ID = 191
 

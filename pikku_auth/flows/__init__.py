@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.audit import Origin
+from pikku_auth.flows.authentication import aresolve, resolve
 from pikku_auth.flows.ceilings import set_service_user_scopes
-from pikku_auth.flows.deciding import approve, claim, deny, look_up, release
-from pikku_auth.flows.delegation import manageable, may_manage
-from pikku_auth.flows.exchange import IssuedLogin, exchange
-from pikku_auth.flows.keys import (
+from pikku_auth.flows.device_flow.approve import approve, claim, deny, look_up, release
+from pikku_auth.flows.device_flow.authorize import start_login
+from pikku_auth.flows.device_flow.token import IssuedLogin, exchange
+from pikku_auth.flows.keys.mint import IssuedKey, import_key, mint_key
+from pikku_auth.flows.keys.revoke import (
     delete_key,
     disable_key,
     enable_key,
@@ -21,12 +23,12 @@ from pikku_auth.flows.keys import (
     rename_key,
     revoke_key,
 )
+from pikku_auth.flows.keys.rotate import mint_or_rotate, rotate_key
+from pikku_auth.flows.keys.verify import averify_key, verify_key
 from pikku_auth.flows.logins import live_logins, revoke_login, revoke_logins, verify_login
-from pikku_auth.flows.minting import IssuedKey, import_key, mint_key
+from pikku_auth.flows.privileges import manageable, may_manage
 from pikku_auth.flows.pruning import prune
 from pikku_auth.flows.recheck import arecheck, recheck
-from pikku_auth.flows.resolver import aresolve, resolve
-from pikku_auth.flows.rotation import mint_or_rotate, rotate_key
 from pikku_auth.flows.service_users import (
     activate_service_user,
     create_service_user,
@@ -35,9 +37,7 @@ from pikku_auth.flows.service_users import (
     describe_service_user,
     get_service_user,
 )
-from pikku_auth.flows.starting import start_login
 from pikku_auth.flows.tickets import issue_session_ticket, issue_ticket, redeem_ticket
-from pikku_auth.flows.verification import averify_key, verify_key
 
 __all__ = [
     "IssuedKey",

@@ -14,7 +14,7 @@ from pikku_auth.core.permissions import Grant, Permissions, missing, normalise, 
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.fields import known_scopes, named
+from pikku_auth.flows.keys.validation import known_scopes, named
 from pikku_auth.models import AuditEvent, ServiceUser
 
 GRANT_ANY_SCOPE = "pikku_auth.grant_any_scope"

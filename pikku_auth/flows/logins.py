@@ -15,11 +15,11 @@ from pikku_auth import signals
 from pikku_auth.conf import conf
 from pikku_auth.core.secrets import digest_of
 from pikku_auth.exceptions import InvalidToken, Refused
-from pikku_auth.flows import usage
+from pikku_auth.flows import last_used
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.database import Place, in_place, place_of, primary
-from pikku_auth.flows.deciding import withdraw
-from pikku_auth.flows.fields import check_reason
+from pikku_auth.flows.device_flow.approve import withdraw
+from pikku_auth.flows.keys.validation import check_reason
 from pikku_auth.flows.login_scopes import LOGIN_NOT_ALLOWED, grant_to
 from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.flows.outage import outage_is_not_a_refusal
@@ -47,9 +47,9 @@ def verify_login(
     login, reason = _granted(digest, now, Place(primary()))
     if login is None or reason is not None:
         refuse_login(reason or "unknown", login, ip)
-    usage.note(login, now, ip)
+    last_used.note(login, now, ip)
     if now - login.renewed_at >= conf.login_renewal:
-        usage.note_renewal(login, now)
+        last_used.note_renewal(login, now)
     return _principal_of(login)
 
 

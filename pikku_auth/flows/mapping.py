@@ -27,11 +27,11 @@ from pikku_auth.exceptions import (
     InvalidTicket,
     WidenedPermissions,
 )
+from pikku_auth.flows.credentials import address_of
 from pikku_auth.flows.hooks import Hook, call, errors_surface, is_async
+from pikku_auth.flows.keys.verify import refuse_key
 from pikku_auth.flows.logins import refuse_login
-from pikku_auth.flows.presented import address_of
 from pikku_auth.flows.tickets import refuse_ticket
-from pikku_auth.flows.verification import refuse_key
 from pikku_auth.models import APIKey, LoginSession
 from pikku_auth.principal import Mapped, Principal, bind
 

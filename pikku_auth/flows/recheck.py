@@ -8,11 +8,11 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.utils import timezone
 
+from pikku_auth.flows.credentials import address_of
+from pikku_auth.flows.keys.verify import reverify_key
 from pikku_auth.flows.logins import reverify_login
 from pikku_auth.flows.mapping import amapped, mapped
-from pikku_auth.flows.presented import address_of
 from pikku_auth.flows.tickets import principal_of, reread
-from pikku_auth.flows.verification import reverify_key
 from pikku_auth.models import APIKey, LoginSession
 from pikku_auth.principal import Principal
 

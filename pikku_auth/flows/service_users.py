@@ -26,7 +26,7 @@ from pikku_auth.flows.accounts import (
 from pikku_auth.flows.audit import CODE, Origin, announce, record
 from pikku_auth.flows.ceilings import checked_ceiling
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.fields import check_text
+from pikku_auth.flows.keys.validation import check_text
 from pikku_auth.models import AuditEvent, ServiceUser
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")

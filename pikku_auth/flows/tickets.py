@@ -20,7 +20,6 @@ from django.utils import timezone
 from pikku_auth.core.limits import Rate
 from pikku_auth.core.secrets import Secret, digest_of, generate
 from pikku_auth.exceptions import InvalidTicket, Refused
-from pikku_auth.flows.attempts import spend_attempt
 from pikku_auth.flows.audit import announce
 from pikku_auth.flows.database import (
     in_place,
@@ -30,11 +29,12 @@ from pikku_auth.flows.database import (
     schema_of,
     unless_missing,
 )
+from pikku_auth.flows.device_flow.throttling import spend_attempt
+from pikku_auth.flows.keys.verify import reverify_key
 from pikku_auth.flows.login_scopes import scopes_given_to
 from pikku_auth.flows.logins import reverify_login
 from pikku_auth.flows.outage import outage_is_not_a_refusal
 from pikku_auth.flows.sweeping import sweep_tickets
-from pikku_auth.flows.verification import reverify_key
 from pikku_auth.models import SocketTicket
 from pikku_auth.models.logins import auth_hashes
 from pikku_auth.principal import Principal, bind

@@ -19,7 +19,7 @@ from pikku_auth.exceptions import (
 from pikku_auth.flows import resolve
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import REALM, body_of, challenge_of
-from pikku_auth.rest_framework.answers import tell, tell_why, vary_by_credential
+from pikku_auth.rest_framework.headers import tell, tell_why, vary_by_credential
 from pikku_auth.rest_framework.unscoped import admitted
 
 

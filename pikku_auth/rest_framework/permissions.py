@@ -16,7 +16,7 @@ from pikku_auth.core.permissions import check_scopes, missing
 from pikku_auth.exceptions import InsufficientScope
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import REALM
-from pikku_auth.rest_framework.answers import tell_why
+from pikku_auth.rest_framework.headers import tell_why
 
 if TYPE_CHECKING:  # REST framework's views import the authentication classes
     from rest_framework.permissions import _PermissionClass

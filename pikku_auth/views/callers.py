@@ -9,12 +9,12 @@ from django.http import HttpRequest
 
 from pikku_auth.exceptions import InvalidKey, InvalidToken
 from pikku_auth.flows import resolve
-from pikku_auth.flows.logins import find_live_login, token_digest
-from pikku_auth.flows.presented import (
+from pikku_auth.flows.credentials import (
     bearer_of,
     is_key_presented,
     is_token_presented,
 )
+from pikku_auth.flows.logins import find_live_login, token_digest
 from pikku_auth.models import LoginSession
 from pikku_auth.principal import Principal
 

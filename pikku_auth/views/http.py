@@ -22,8 +22,8 @@ from pikku_auth.exceptions import (
     Refused,
 )
 from pikku_auth.flows import Origin, resolve
+from pikku_auth.flows.credentials import address_of, is_exposed, is_presented
 from pikku_auth.flows.outage import outage_is_not_a_refusal
-from pikku_auth.flows.presented import address_of, is_exposed, is_presented
 from pikku_auth.origins import is_trusted, scheme_and_host
 
 View = Callable[[HttpRequest], HttpResponse]

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from pikku_auth.access import USER
 from pikku_auth.core.secrets import Secret
-from pikku_auth.core.subprotocols import offer
+from pikku_auth.core.websocket_protocol import offer
 from pikku_auth.exceptions import NotAuthenticated, Refused
 from pikku_auth.flows import resolve
 from pikku_auth.flows.tickets import LIFETIME, issue_session_ticket, issue_ticket

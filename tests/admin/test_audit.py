@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from pikku_auth.admin.stories import told
+from pikku_auth.admin.history import told
 from pikku_auth.flows import (
     IssuedKey,
     Origin,

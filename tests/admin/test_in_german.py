@@ -11,13 +11,13 @@ from django.test import Client
 from django.utils import timezone
 from freezegun import freeze_time
 
-from pikku_auth.admin.cells import ago, ahead
-from pikku_auth.admin.stories import told
+from pikku_auth.admin.display import ago, ahead
+from pikku_auth.admin.history import told
 from pikku_auth.flows import deactivate_service_user, revoke_key
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 from tests.admin.conftest import Staff
 from tests.admin.pages import KEYS, MINT, SERVICE_USERS, mint, rotate
-from tests.admin.test_key_acts import Mint
+from tests.admin.test_key_actions import Mint
 from tests.conftest import pikku_settings
 
 pytestmark = pytest.mark.django_db

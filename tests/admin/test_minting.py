@@ -21,7 +21,7 @@ from freezegun import freeze_time
 
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import create_service_user, deactivate_service_user
-from pikku_auth.flows.delegation import require_covers
+from pikku_auth.flows.privileges import require_covers
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 from tests.admin.conftest import Staff
 from tests.admin.pages import (

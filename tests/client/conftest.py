@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pikku_auth.client.logins import Login
+from pikku_auth.client.models import Login
 from pikku_auth.client.store import Store
 from tests.client.servers import TOKEN, DeviceServer, Server
 

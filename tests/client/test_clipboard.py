@@ -68,7 +68,7 @@ def test_login_copies_if_asked_and_goes_on_either_way(
     script: str,
     said: str,
 ) -> None:
-    monkeypatch.setattr("pikku_auth.client.device.MARGIN", 0.0)
+    monkeypatch.setattr("pikku_auth.client.device_flow.MARGIN", 0.0)
     install(programs, "wl-copy", script)
     assert cli.main(["login", "--url", server.url, "--no-browser", "--copy"]) == 0
     told = capsys.readouterr().err.splitlines()

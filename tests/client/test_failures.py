@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pikku_auth.client import BadAnswer, Unreachable
-from pikku_auth.client.calls import AuthServer
+from pikku_auth.client.api import AuthServer
 from pikku_auth.client.failures import what_happened, where_it_leads
 from pikku_auth.client.origins import origin_of
 from tests.client.servers import RESET, TOKEN, DeviceServer, Reply, unused_url

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from pikku_auth.client import BadUrl, InsecureUrl, LoginExpired, NotLoggedIn
-from pikku_auth.client.httpx import PikkuAuth
+from pikku_auth.client.ext.httpx import PikkuAuth
 from pikku_auth.client.store import Store
 from tests.cases import in_turn
 from tests.client.conftest import a_login

@@ -33,7 +33,7 @@ def by_session_with_auth(url: str, header: str | None) -> None:
 
 def by_httpx(url: str, header: str | None) -> None:
     httpx = pytest.importorskip("httpx")
-    from pikku_auth.client.httpx import PikkuAuth as OfHttpx
+    from pikku_auth.client.ext.httpx import PikkuAuth as OfHttpx
 
     httpx.get(url, auth=OfHttpx(key_header=header), follow_redirects=True)
 
@@ -99,7 +99,7 @@ def test_the_handshake_of_a_websocket_has_it(key: str, monkeypatch: pytest.Monke
 
 def test_a_websocket_connection_sends_it_in_place_of_theirs(key: str) -> None:
     pytest.importorskip("websockets")
-    from pikku_auth.client.websockets import connect
+    from pikku_auth.client.ext.websockets import connect
 
     async def headers() -> list[tuple[str, str]]:
         theirs = {NAME.lower(): "theirs", "x-trace": "1"}

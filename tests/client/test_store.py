@@ -23,7 +23,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pikku_auth.client import StoreError
-from pikku_auth.client.logins import Login, name_of, parse_time, write_time
+from pikku_auth.client.models import Login, name_of, parse_time, write_time
 from pikku_auth.client.store import Store, default_path
 from tests.client.conftest import a_login
 from tests.client.servers import TOKEN
@@ -412,7 +412,7 @@ def test_without_a_home_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 MANY_LOGINS = """
 import sys
-from pikku_auth.client.logins import Login
+from pikku_auth.client.models import Login
 from pikku_auth.client.store import Store
 store, worker = Store(), sys.argv[1]
 for number in range(int(sys.argv[2])):

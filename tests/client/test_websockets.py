@@ -17,8 +17,8 @@ from websockets.http11 import Response
 from websockets.sync.server import ServerConnection, serve
 
 from pikku_auth.client import InsecureUrl, NotLoggedIn, websocket_headers
+from pikku_auth.client.ext.websockets import connect
 from pikku_auth.client.store import Store
-from pikku_auth.client.websockets import connect
 from tests.cases import in_turn
 from tests.client.conftest import a_login
 from tests.client.servers import TOKEN

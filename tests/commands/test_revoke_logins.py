@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from freezegun import freeze_time
 
-from pikku_auth.flows import live_logins, usage, verify_login
+from pikku_auth.flows import last_used, live_logins, verify_login
 from pikku_auth.models import AuditEvent, LoginSession
 from tests.logins import logged_in
 
@@ -50,7 +50,7 @@ def test_it_shows_the_logins_and_asks_on_a_terminal(ada: Any, capsys: Output) ->
         used, fresh = logged_in(ada), logged_in(ada, client_id="another")
         LoginSession.objects.filter(pk=used.login.pk).update(ip="192.0.2.7")
         verify_login(used.token.digest)
-        usage.flush()
+        last_used.flush()
         revoke(ada, stdin=Terminal("y\n"))
     assert live_logins(ada, now=NOW) == []
     stdout, stderr = capsys.readouterr()

@@ -8,8 +8,8 @@ import unicodedata
 import pytest
 
 from pikku_auth.client.text import is_user_code, printable
+from pikku_auth.core.errors import BrokenRule
 from pikku_auth.core.text import check_line, is_client_id, readable, visible_ascii
-from pikku_auth.core.wording import BrokenRule
 
 INVISIBLE = [
     "\0", "\n", "\x1b", "\x7f", "\x9b", "\xad", "\u034f", "\u061c", "\u115f", "\u17b5", "\u180e",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from pikku_auth.core.subprotocols import offer
+from pikku_auth.core.websocket_protocol import offer
 from pikku_auth.flows import IssuedKey, issue_ticket, verify_key
 from pikku_auth.models import SocketTicket
 from tests.conftest import pikku_settings

@@ -20,8 +20,8 @@ from pikku_auth.flows import (
     look_up,
     start_login,
 )
-from pikku_auth.flows import starting as module
-from pikku_auth.flows.starting import StartedLogin
+from pikku_auth.flows.device_flow import authorize as module
+from pikku_auth.flows.device_flow.authorize import StartedLogin
 from pikku_auth.models import AuditEvent, DeviceCode
 from tests.conftest import pikku_settings
 from tests.logins import CLIENT, logged_in, row_of, started_and_claimed

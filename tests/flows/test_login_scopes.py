@@ -258,12 +258,12 @@ def test_setting_that_is_none_lets_nobody_in(make_user: MakeUser) -> None:
 
 
 def test_login_that_is_refused_is_not_used(make_user: MakeUser) -> None:
-    from pikku_auth.flows import usage
+    from pikku_auth.flows import last_used
 
     issued = logged_in(make_user())
     with function("nobody"), pytest.raises(InvalidToken):
         verify_login(issued.token.digest)
-    usage.flush()
+    last_used.flush()
     assert LoginSession.objects.get().last_used_at is None
 
 

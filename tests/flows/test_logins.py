@@ -28,10 +28,10 @@ from pikku_auth.flows import (
     create_service_user,
     deny,
     exchange,
+    last_used,
     live_logins,
     revoke_login,
     revoke_logins,
-    usage,
     verify_login,
 )
 from pikku_auth.flows.logins import token_digest
@@ -280,7 +280,7 @@ class TestRenewal:
 
     def use(self, issued: IssuedLogin, at: datetime) -> LoginSession:
         verify(issued, at)
-        usage.flush()
+        last_used.flush()
         return row(issued)
 
     def test_within_a_day_it_does_not_move(self, issued: IssuedLogin) -> None:
@@ -348,19 +348,19 @@ class TestRenewal:
     def test_it_never_moves_past_revoking(self, issued: IssuedLogin) -> None:
         verify(issued, NOW + 2 * DAY)
         revoke_login(issued.login, now=NOW + 2 * DAY)
-        usage.flush()
+        last_used.flush()
         assert row(issued).expires_at == NOW + WEEK
         assert row(issued).revoked_at == NOW + 2 * DAY
 
     def test_nor_past_its_end(self, issued: IssuedLogin) -> None:
-        usage.note_renewal(issued.login, NOW + WEEK)
-        usage.flush()
+        last_used.note_renewal(issued.login, NOW + WEEK)
+        last_used.flush()
         assert row(issued).expires_at == NOW + WEEK
 
     def test_nor_backwards(self, issued: IssuedLogin) -> None:
         self.use(issued, NOW + 2 * DAY)
-        usage.note_renewal(issued.login, NOW + DAY)
-        usage.flush()
+        last_used.note_renewal(issued.login, NOW + DAY)
+        last_used.flush()
         assert row(issued).expires_at == NOW + 2 * DAY + WEEK
 
     def test_when_it_was_last_used_is_kept_to_the_minute(self, issued: IssuedLogin) -> None:
@@ -376,18 +376,18 @@ class TestWriting:
 
     def test_outside_a_transaction_it_writes(self, issued: IssuedLogin) -> None:
         verify(issued, NOW + DAY)
-        usage.flush_outside_transaction()
+        last_used.flush_outside_transaction()
         assert row(issued).expires_at == NOW + DAY + WEEK
 
     def test_inside_one_it_waits(self, issued: IssuedLogin) -> None:
         verify(issued, NOW + DAY)
         with transaction.atomic():
-            usage.flush_outside_transaction()
+            last_used.flush_outside_transaction()
         assert row(issued).expires_at == NOW + WEEK
 
     def test_with_nothing_noted_it_asks_nothing(self, issued: IssuedLogin) -> None:
         with CaptureQueriesContext(connection) as queries:
-            usage.flush_outside_transaction()
+            last_used.flush_outside_transaction()
         assert not queries.captured_queries
 
     def test_it_waits_for_the_end_of_the_request(self, issued: IssuedLogin) -> None:
@@ -404,7 +404,7 @@ class TestWriting:
 
         verify(issued, NOW + DAY)
         with connection.execute_wrapper(refuse):
-            usage.flush()
+            last_used.flush()
         assert "was not written: read-only" in caplog.text
         assert row(issued).expires_at == NOW + WEEK
 

@@ -20,7 +20,7 @@ from pikku_auth.flows import (
     start_login,
 )
 from pikku_auth.flows import pruning as module
-from pikku_auth.flows.attempts import WRONG_CODES, spend_attempt
+from pikku_auth.flows.device_flow.throttling import WRONG_CODES, spend_attempt
 from pikku_auth.flows.pruning import Pruned
 from pikku_auth.models import APIKey, Attempts, AuditEvent, DeviceCode, LoginSession
 from tests.logins import logged_in

@@ -25,7 +25,7 @@ from pikku_auth.flows import (
     verify_key,
     verify_login,
 )
-from pikku_auth.flows.attempts import CLAIMS, spend_attempt
+from pikku_auth.flows.device_flow.throttling import CLAIMS, spend_attempt
 from pikku_auth.flows.tickets import LIFETIME, issue_session_ticket
 from pikku_auth.models import Attempts, DeviceCode, SocketTicket
 from tests.logins import CLIENT, approved, browser_of, logged_in, row_of, started_and_claimed
@@ -108,7 +108,7 @@ class TestCodes:
     def test_human_claims_so_many_and_looks_again_as_often_as_they_like(
         self, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pikku_auth.flows.deciding.CLAIMS", Rate(2, CLAIMS.period))
+        monkeypatch.setattr("pikku_auth.flows.device_flow.approve.CLAIMS", Rate(2, CLAIMS.period))
         ada = make_user("ada")
         rows = [row_of(start(number)) for number in range(3)]
         for row in rows[:2] * 3:

@@ -17,9 +17,9 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from pikku_auth.core.limits import Rate
-from pikku_auth.flows import IssuedKey, create_service_user, mint_key, usage, verify_login
+from pikku_auth.flows import IssuedKey, create_service_user, last_used, mint_key, verify_login
 from pikku_auth.flows.database import place_of
-from pikku_auth.flows.verification import reverify_key, verify_digest
+from pikku_auth.flows.keys.verify import reverify_key, verify_digest
 from pikku_auth.models import APIKey, LoginSession
 from tests.logins import logged_in
 
@@ -148,7 +148,7 @@ def test_use_of_a_key_is_written_where_the_key_was_read(use: Use) -> None:
     use("acme")
     verify_digest(issued["acme"].key.digest, ip="192.0.2.66")
     use("globex")
-    usage.flush()
+    last_used.flush()
     assert in_each(use, "last_used_ip") == ["192.0.2.66", None]
 
 
@@ -157,7 +157,7 @@ def test_writing_what_was_noted_leaves_the_current_tenant_in_use(use: Use) -> No
     use("acme")
     verify_digest(issued["acme"].key.digest)
     use("globex")
-    usage.flush()
+    last_used.flush()
     assert APIKey.objects.get().digest == issued["globex"].key.digest
 
 
@@ -171,7 +171,7 @@ def test_renewal_of_a_login_is_written_where_the_login_was_read(use: Use) -> Non
     use("globex")
     verify_login(issued.token.digest)
     use("acme")
-    usage.flush()
+    last_used.flush()
     after = in_each(use, "renewed_at", LoginSession)
     assert after[0] == before[0]
     assert after[1] > before[1]

@@ -26,9 +26,9 @@ from pikku_auth.flows import (
     disable_key,
     enable_key,
     import_key,
+    last_used,
     revoke_key,
     rotate_key,
-    usage,
     verify_key,
 )
 from pikku_auth.models import APIKey, ServiceUser
@@ -406,28 +406,28 @@ class TestLastUsed:
         issued = mint(now=NOON)
         stale = APIKey.objects.get(pk=issued.key.pk)
         verify(issued, now=NOON + timedelta(minutes=5))
-        usage.note(stale, NOON, None)
-        usage.flush()
+        last_used.note(stale, NOON, None)
+        last_used.flush()
         assert self.last_used(issued) == NOON + timedelta(minutes=5)
 
     def test_a_refused_key_was_not_used(self, mint: Mint) -> None:
         issued = mint(networks=["192.0.2.0/24"])
         with pytest.raises(NetworkNotAllowed):
             verify(issued, ip="198.51.100.1")
-        usage.flush()
+        last_used.flush()
         assert self.last_used(issued) is None
 
     def test_what_is_noted_is_bounded(self, mint: Mint, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(usage, "_MOST_NOTED", 1)
+        monkeypatch.setattr(last_used, "_MOST_NOTED", 1)
         first, second = mint(), mint()
-        usage.note(first.key, NOON, None)
-        usage.note(second.key, NOON, None)
-        usage.flush()
+        last_used.note(first.key, NOON, None)
+        last_used.note(second.key, NOON, None)
+        last_used.flush()
         assert self.last_used(first) == NOON
         assert self.last_used(second) is None
 
     def test_where_it_was_used_from_is_written_with_it(self, mint: Mint) -> None:
         issued = mint(now=NOON)
         verify(issued, now=NOON, ip="192.0.2.7")
-        usage.flush()
+        last_used.flush()
         assert APIKey.objects.get().last_used_ip == "192.0.2.7"

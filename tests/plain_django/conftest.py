@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync
 from django.core.signals import request_finished
 from django.test import AsyncClient, Client
 
-from pikku_auth.flows import usage
+from pikku_auth.flows import last_used
 
 Ask = Callable[..., Any]
 
@@ -21,7 +21,7 @@ def _nothing_is_written_afterwards() -> Iterator[None]:
     uid = "pikku_auth.flush_usage"
     request_finished.disconnect(dispatch_uid=uid)
     yield
-    request_finished.connect(usage.flush, dispatch_uid=uid)
+    request_finished.connect(last_used.flush, dispatch_uid=uid)
 
 
 @pytest.fixture(params=["wsgi", "asgi"])

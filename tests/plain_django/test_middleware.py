@@ -15,7 +15,7 @@ from django.test import AsyncClient
 
 from pikku_auth.access import access_to_plain
 from pikku_auth.core.secrets import generate
-from pikku_auth.flows import IssuedKey, resolver, revoke_key, revoke_login
+from pikku_auth.flows import IssuedKey, authentication, revoke_key, revoke_login
 from pikku_auth.middleware import PikkuAuthMiddleware
 from pikku_auth.models import APIKey
 from pikku_auth.routes import Route
@@ -171,7 +171,7 @@ def test_only_the_database_and_a_sync_mapping_take_a_thread(
         asked.append(function)
         return real(function)
 
-    for module in (resolver, resolver.amapped.__globals__["__name__"]):
+    for module in (resolver, authentication.amapped.__globals__["__name__"]):
         monkeypatch.setattr(f"{getattr(module, '__name__', module)}.sync_to_async", counted)
     secret = mint().secret.reveal()
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from channels.layers import get_channel_layer
 
-from pikku_auth.contrib.channels import nudges
+from pikku_auth.contrib.channels import notifications
 from tests.sockets.consumers import WhoAmI
 
 
 @pytest.fixture(autouse=True)
 def _nothing_has_happened(monkeypatch: pytest.MonkeyPatch) -> None:
     WhoAmI.ended.clear()
-    monkeypatch.setattr(nudges._Silence, "until", 0.0)
+    monkeypatch.setattr(notifications._Silence, "until", 0.0)
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from pikku_auth.contrib.channels import PikkuAuthMiddleware
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.secrets import generate
-from pikku_auth.core.subprotocols import offer
+from pikku_auth.core.websocket_protocol import offer
 from pikku_auth.flows import (
     IssuedKey,
     issue_session_ticket,
     issue_ticket,
+    last_used,
     revoke_key,
-    usage,
     verify_key,
 )
 from pikku_auth.models import APIKey, SocketTicket
@@ -128,7 +128,7 @@ class TestWhoComesIn:
     def test_a_use_is_noted(self, mint: Mint) -> None:
         shake([(KEY, secret_of(mint()))])
         assert APIKey.objects.get().last_used_at is not None
-        assert not usage._noted
+        assert not last_used._noted
 
     def test_a_call_is_counted_once(self, mint: Mint) -> None:
         secret = secret_of(mint(quota=2))

@@ -21,7 +21,7 @@ from pikku_auth.core.secrets import generate
 from pikku_auth.flows import create_service_user, mint_key, start_login, verify_login
 from pikku_auth.flows.sign_in import signed_in_at
 from pikku_auth.models import DeviceCode, LoginSession
-from pikku_auth.views.sessions import sign_out
+from pikku_auth.views.better_auth import sign_out
 from tests.cases import in_turn
 from tests.conftest import pikku_settings
 from tests.logins import (

@@ -22,13 +22,13 @@ from pikku_auth.flows import (
     claim,
     deny,
     exchange,
+    last_used,
     look_up,
     revoke_login,
     start_login,
-    usage,
     verify_login,
 )
-from pikku_auth.flows.attempts import spend_attempt
+from pikku_auth.flows.device_flow.throttling import spend_attempt
 from pikku_auth.models import Attempts, AuditEvent, DeviceCode, LoginSession
 from tests.flows.test_killed import kill_everywhere
 from tests.logins import (
@@ -239,7 +239,7 @@ def test_a_renewal_at_the_moment_of_revoking_revives_nothing(ada: Any, round_: i
     verify_login(issued.token.digest)
 
     def flush() -> str:
-        usage.flush()
+        last_used.flush()
         return "flushed"
 
     all_at_once([flush, lambda: str(revoke_login(issued.login))])

@@ -25,7 +25,7 @@ from pikku_auth.flows import (
     revoke_login,
     start_login,
 )
-from pikku_auth.flows import starting as device_flow
+from pikku_auth.flows.device_flow import authorize as device_flow
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from tests.cases import in_turn
 from tests.conftest import pikku_settings

@@ -20,8 +20,8 @@ from freezegun import freeze_time
 
 from pikku_auth.flows import IssuedKey, approve, claim, deny, start_login
 from pikku_auth.flows.audit import Origin
+from pikku_auth.flows.device_flow.authorize import StartedLogin
 from pikku_auth.flows.sign_in import SIGNED_IN_AT
-from pikku_auth.flows.starting import StartedLogin
 from pikku_auth.models import Attempts, AuditEvent, DeviceCode, LoginSession
 from pikku_auth.testing import key_headers
 from tests.conftest import pikku_settings

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from pikku_auth.contrib.channels.middleware import PikkuAuthMiddleware
-from pikku_auth.contrib.channels.watch import recheck
+from pikku_auth.contrib.channels.open_sockets import recheck
 
 __all__ = ["PikkuAuthMiddleware", "recheck"]

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from channels.db import aclose_old_connections, database_sync_to_async
 
-from pikku_auth.flows import usage
+from pikku_auth.flows import last_used
 
 
 @asynccontextmanager
@@ -20,4 +20,4 @@ async def as_in_a_request() -> AsyncIterator[None]:
         await _finish()
 
 
-_finish = database_sync_to_async(usage.flush_outside_transaction)
+_finish = database_sync_to_async(last_used.flush_outside_transaction)

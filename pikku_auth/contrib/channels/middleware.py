@@ -11,11 +11,11 @@ from django.http import HttpRequest, HttpResponse
 
 from pikku_auth.admission import require
 from pikku_auth.contrib.channels.handshake import decide, request_of
+from pikku_auth.contrib.channels.open_sockets import until_refused
 from pikku_auth.contrib.channels.scope import REQUEST, WANTED, Scope
 from pikku_auth.contrib.channels.socket import CLOSE_CODES, Gate, Receive, Send, Socket
-from pikku_auth.contrib.channels.watch import until_refused
 from pikku_auth.core.permissions import check_scopes
-from pikku_auth.core.subprotocols import without_ours
+from pikku_auth.core.websocket_protocol import without_ours
 from pikku_auth.exceptions import Refused, UnscopedView
 from pikku_auth.origins import scheme_and_host
 from pikku_auth.principal import Principal

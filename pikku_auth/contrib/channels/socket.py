@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from pikku_auth.contrib.channels.scope import Scope
-from pikku_auth.core.subprotocols import NAME
+from pikku_auth.core.websocket_protocol import NAME
 from pikku_auth.unscoped import MARK, is_closed_to
 
 Message = dict[str, Any]

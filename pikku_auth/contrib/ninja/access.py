@@ -19,7 +19,7 @@ from pikku_auth.access import (
 )
 from pikku_auth.conf import conf
 from pikku_auth.contrib.ninja.auth import PikkuAuth
-from pikku_auth.contrib.ninja.served import operations_of
+from pikku_auth.contrib.ninja.operations import operations_of
 from pikku_auth.routes import Route
 from pikku_auth.unscoped import is_marked
 

@@ -9,10 +9,10 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError
 from ninja.openapi.schema import OpenAPISchema
 
-from pikku_auth.contrib.ninja.answers import varying, was_asked
 from pikku_auth.contrib.ninja.auth import RefusedByPikkuAuth, guards_of
+from pikku_auth.contrib.ninja.caching import varying, was_asked
 from pikku_auth.contrib.ninja.openapi import Document
-from pikku_auth.contrib.ninja.served import operations_of
+from pikku_auth.contrib.ninja.operations import operations_of
 from pikku_auth.exceptions import NotAuthenticated, Refused
 from pikku_auth.refusals import body_of, headers_of, undo
 

@@ -13,8 +13,8 @@ from ninja.security.base import AuthBase
 
 from pikku_auth.admission import admit, require
 from pikku_auth.conf import conf
-from pikku_auth.contrib.ninja.answers import note_asked
-from pikku_auth.contrib.ninja.served import is_any_key
+from pikku_auth.contrib.ninja.caching import note_asked
+from pikku_auth.contrib.ninja.operations import is_any_key
 from pikku_auth.core.permissions import check_scopes
 from pikku_auth.decorators import PrincipalRequest as PlainRequest
 from pikku_auth.exceptions import Refused

@@ -10,7 +10,7 @@ from ninja.operation import Operation
 
 from pikku_auth.contrib.ninja.api import PikkuNinjaAPI
 from pikku_auth.contrib.ninja.auth import PikkuAuth, guards_of
-from pikku_auth.contrib.ninja.served import operations_of
+from pikku_auth.contrib.ninja.operations import operations_of
 from pikku_auth.routes import routes
 
 

@@ -19,7 +19,7 @@ from pikku_auth.flows import (
     mint_key,
     mint_or_rotate,
 )
-from pikku_auth.flows.rotation import DEFAULT_OVERLAP
+from pikku_auth.flows.keys.rotate import DEFAULT_OVERLAP
 from pikku_auth.management.base import IssuingCommand, argument
 
 

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import find_key, rotate_key
-from pikku_auth.flows.rotation import DEFAULT_OVERLAP
+from pikku_auth.flows.keys.rotate import DEFAULT_OVERLAP
 from pikku_auth.management.base import IssuingCommand, argument
 
 

@@ -1,0 +1,247 @@
+"""Acts: what staff do to one row or to many, after a page that says what it means.
+
+An act is a button on the page of a row and an action of the list; both lead to the same
+page, and that page to the same verb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin import AdminSite
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.urls import URLPattern, path
+from django.utils.formats import number_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from pikku_auth.admin.base import may, origin_of
+from pikku_auth.admin.leak_search import FindingAdmin
+from pikku_auth.exceptions import InvalidInput
+
+MOST = 1_000
+"""Rows that one act takes at most."""
+
+Text = str | Promise
+
+
+class ActForm(forms.Form):
+    """What an act asks for; nothing, by default."""
+
+    def __init__(self, request: HttpRequest, data: Any = None) -> None:
+        self.request = request
+        super().__init__(data)
+
+
+class ReasonForm(ActForm):
+    """Why, for the record."""
+
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "vTextField", "autofocus": True}),
+    )
+
+
+@dataclass(frozen=True)
+class Act:
+    """``run`` gets the request, the rows and what the form asked; it answers with how many
+    it changed, or with a page. ``question`` and ``done`` are ``ngettext_lazy`` of ``n``.
+    ``widen`` makes of the rows that were chosen those that will change."""
+
+    name: str
+    label: Text
+    question: Any
+    done: Any
+    permission: str
+    run: Callable[[Any, HttpRequest, Sequence[Any], dict[str, Any]], int | HttpResponse]
+    meaning: Text = ""
+    form: type[ActForm] = ActForm
+    is_for: Callable[[Any], bool] = field(default=lambda row: True)
+    widen: Callable[[Sequence[Any]], Sequence[Any]] | None = None
+    is_dangerous: bool = False
+
+    def concerned(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """Those that will change."""
+        if self.widen is not None:
+            return self.widen(rows)
+        return [row for row in rows if self.is_for(row)]
+
+
+def each(verb: Callable[..., bool], told: Text) -> Callable[..., int]:
+    """What runs ``verb`` on each row with what the form asked, and logs those it changed."""
+
+    def run(
+        modeladmin: Any, request: HttpRequest, rows: Sequence[Any], given: dict[str, Any]
+    ) -> int:
+        origin = origin_of(request)
+        changed = [row for row in rows if verb(row, origin=origin, **given)]
+        modeladmin.log_acts(request, changed, str(told))
+        return len(changed)
+
+    return run
+
+
+class ActingAdmin(FindingAdmin):
+    """Offers ``acts`` to whom they are permitted."""
+
+    acts: Sequence[Act] = ()
+    act_columns: Sequence[str] = ()
+
+    def __init__(self, model: type[Model], admin_site: AdminSite) -> None:
+        super().__init__(model, admin_site)
+        self.actions = [*(self.actions or ()), *map(_action_of, self.acts)]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.act_view)
+        name = f"{self.opts.app_label}_{self.opts.model_name}_act"
+        return [path("act/<slug:name>/", view, name=name), *super().get_urls()]
+
+    def permitted_acts(self, request: HttpRequest) -> list[Act]:
+        """The acts that this member of staff may do."""
+        visible = self.has_view_permission(request)
+        return [act for act in self.acts if visible and may(request, act.permission)]
+
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        """Without the acts that are not permitted. ``action_location`` is Django 6.1's."""
+        where = {} if action_location is None else {"action_location": action_location}
+        hidden = {act.name for act in self.acts} - {
+            act.name for act in self.permitted_acts(request)
+        }
+        found = super().get_actions(request, **where)
+        return {name: action for name, action in found.items() if name not in hidden}
+
+    def act_view(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Ask, or do what was asked. ``ids`` are the primary keys, comma-separated."""
+        act = next((act for act in self.acts if act.name == name), None)
+        if act is None:
+            raise Http404
+        if act not in self.permitted_acts(request):
+            raise PermissionDenied
+        return self.go_on(request, act, self.get_queryset(request).filter(pk__in=_ids(request)))
+
+    def go_on(self, request: HttpRequest, act: Act, chosen: QuerySet[Any]) -> HttpResponse:
+        """Ask about the rows, or do it to them if that was confirmed."""
+        related: Any = self.list_select_related
+        rows = list(chosen.select_related(*related).order_by("pk")[: MOST + 1])
+        if not 0 < len(rows) <= MOST:
+            return self._turn_back(request, _too_many(chosen) if rows else _("Choose a row."))
+        if request.method == "POST" and "confirm" in request.POST:
+            return self._do(request, act, rows)
+        if act.widen is None and not act.concerned(rows):
+            told = _("That can't be done to any of the rows that you chose.")
+            return self._turn_back(request, told)
+        return self._ask(request, act, rows, act.form(request))
+
+    def _ask(
+        self, request: HttpRequest, act: Act, rows: Sequence[Any], form: ActForm
+    ) -> HttpResponse:
+        """The page that says what the act means, for which rows."""
+        concerned = act.concerned(rows)
+        shown = concerned if concerned or act.widen else rows
+        columns = self.permitted(request, self.act_columns)
+        return self.page(
+            request,
+            "act.html",
+            title=act.question % {"n": len(shown)},
+            act=act,
+            form=form,
+            ids=",".join(str(row.pk) for row in (rows if act.widen else shown)),
+            left_out=0 if act.widen else len(rows) - len(shown),
+            back=_query_of_list(request),
+            action_url=self.url_of(self.model, "act", act.name),
+            headings=[getattr(self, column).short_description for column in columns],
+            table=[[getattr(self, column)(row) for column in columns] for row in shown],
+        )
+
+    def log_acts(self, request: HttpRequest, rows: Sequence[Any], told: str) -> None:
+        """Django's own log of what staff do, an entry for each row."""
+        who: Any = request.user.pk
+        LogEntry.objects.log_actions(who, rows, CHANGE, told)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The page of a row, with a button for each act that it and the viewer permit."""
+        row = self.get_object(request, unquote(object_id)) if object_id else None
+        acts = [act for act in self.permitted_acts(request) if row is not None and act.is_for(row)]
+        links = [(act, self.url_of(self.model, "act", act.name)) for act in acts]
+        context = {"acts": links, "show_save_and_add_another": False, **(extra_context or {})}
+        response: HttpResponse = super().changeform_view(request, object_id, form_url, context)
+        return response
+
+    def _do(self, request: HttpRequest, act: Act, rows: Sequence[Any]) -> HttpResponse:
+        form = act.form(request, request.POST)
+        if not form.is_valid():
+            return self._ask(request, act, rows, form)
+        try:
+            outcome = act.run(self, request, rows, form.cleaned_data)
+        except InvalidInput as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+            return self._ask(request, act, rows, form)
+        if isinstance(outcome, HttpResponse):
+            return outcome
+        self.message_user(request, act.done % {"n": outcome}, messages.SUCCESS)
+        return self._back_to_list(request)
+
+    def _turn_back(self, request: HttpRequest, problem: str) -> HttpResponse:
+        self.message_user(request, problem, messages.ERROR)
+        return self._back_to_list(request)
+
+    def _back_to_list(self, request: HttpRequest) -> HttpResponse:
+        """To the list as it was filtered."""
+        query = _query_of_list(request)
+        path = self.url_of(self.model, "changelist")
+        return HttpResponseRedirect(f"{path}?{query}" if query else path)
+
+
+def _ids(request: HttpRequest) -> list[int]:
+    words = (request.POST.get("ids") or request.GET.get("ids", "")).split(",")
+    given = [word for word in words if word]
+    if not all(word.isdecimal() and len(word) < 19 for word in given):
+        raise Http404
+    return [int(word) for word in given[: MOST + 1]]
+
+
+def _query_of_list(request: HttpRequest) -> str:
+    """How the list was filtered where the rows were chosen."""
+    if "action" in request.POST:
+        return request.GET.urlencode()
+    return QueryDict(request.POST.get("back", "")).urlencode()
+
+
+def _too_many(chosen: QuerySet[Any]) -> str:
+    count = chosen.count()
+    return ngettext(
+        "You chose %(count)s row, and at most %(most)s go at once: narrow the list by its "
+        "filters, or choose page by page.",
+        "You chose %(count)s rows, and at most %(most)s go at once: narrow the list by its "
+        "filters, or choose page by page.",
+        count,
+    ) % {
+        name: number_format(n, force_grouping=True)
+        for name, n in {"count": count, "most": MOST}.items()
+    }
+
+
+def _action_of(act: Act) -> Callable[[ActingAdmin, HttpRequest, QuerySet[Any]], HttpResponse]:
+    def action(modeladmin: ActingAdmin, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+        return modeladmin.go_on(request, act, rows)
+
+    action.__name__ = act.name
+    action.short_description = act.label  # type: ignore[attr-defined]  # as Django has it
+    return action

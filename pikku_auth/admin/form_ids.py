@@ -1,0 +1,37 @@
+"""A form that mints at most one key, however often and however fast it is sent.
+
+Its id is signed, so that nothing is kept of a form that is never sent, and it is claimed in
+the transaction that mints: a claim whose minting fails never was.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+from django.core import signing
+from django.http import HttpRequest
+
+_GOOD_FOR = timedelta(hours=12)  # less than a claim is remembered for
+_LONGEST = 500
+
+
+def new_form_id(request: HttpRequest) -> str:
+    """What tells one filled-in form of this member of staff from another."""
+    return signing.dumps(uuid4().hex, salt=_salt(request))
+
+
+def form_of(request: HttpRequest) -> str | None:
+    """Which form was sent, or ``None`` if it is none of theirs, or too old."""
+    sent = request.POST.get("form_id", "")
+    if len(sent) > _LONGEST:
+        return None
+    try:
+        number: str = signing.loads(sent, salt=_salt(request), max_age=_GOOD_FOR)
+    except signing.BadSignature:
+        return None
+    return f"form:{number}"
+
+
+def _salt(request: HttpRequest) -> str:
+    return f"pikku_auth.admin.form_ids:{request.user.pk}"

@@ -1,0 +1,100 @@
+"""Audit events in words, for people who need to know what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from pikku_auth.admin.display import in_words
+from pikku_auth.models import APIKey, AuditEvent, LoginSession, ServiceUser
+
+MOST_TOLD = 200
+"""How many events the history of one row shows, the newest ones."""
+
+_LINKS: dict[type, str] = {APIKey: "key", LoginSession: "login", ServiceUser: "service_user"}
+
+Details = Mapping[str, Any]
+
+
+def link_of(row: object) -> str:
+    """Which link of an event leads to ``row``, or an empty one."""
+    return _LINKS.get(type(row), "")
+
+
+def story_of(row: object) -> list[AuditEvent]:
+    """What happened to a key, a login, or a service user with its keys, the newest first."""
+    link = link_of(row)
+    if not link:
+        return []
+    return list(AuditEvent.objects.filter(**{link: row}).order_by("-at", "-pk")[:MOST_TOLD])
+
+
+def told(event: AuditEvent) -> str:
+    """One event as a sentence, without who and when."""
+    tell = _TOLD.get(AuditEvent.Action(event.action))
+    what = str(event.get_action_display()).capitalize()
+    more = tell(event.details) if tell else ""
+    return f"{what}: {more}" if more else what
+
+
+def _minted(details: Details) -> str:
+    scopes = ", ".join(details.get("scopes") or []) or _("no scopes")
+    expires_at = details.get("expires_at")
+    if not expires_at:
+        return f"{scopes}; {_('never expires')}"
+    when = f"{datetime.fromisoformat(expires_at):%Y-%m-%d %H:%M} UTC"
+    return f"{scopes}; {_('expires %(when)s') % {'when': when}}"
+
+
+def _rotated(details: Details) -> str:
+    overlap, successor = details.get("overlap_seconds"), details.get("successor")
+    if not overlap:
+        return _("at once, by key %(pk)s") % {"pk": successor}
+    lasts = in_words(timedelta(seconds=overlap))
+    return _("by key %(pk)s; it lives on for %(time)s") % {"pk": successor, "time": lasts}
+
+
+def _reason(details: Details) -> str:
+    return str(details.get("reason", ""))
+
+
+def _renamed(details: Details) -> str:
+    return _("it was called “%(name)s”") % {"name": details.get("before", "")}
+
+
+def _adopted(details: Details) -> str:
+    return _("of an existing user") if details.get("adopted") else ""
+
+
+def _ceiling(details: Details) -> str:
+    texts = [
+        _("none") if scopes is None else ", ".join(scopes) or _("nothing")
+        for scopes in (details.get("before"), details.get("scopes"))
+    ]
+    return _("from %(before)s to %(after)s") % {"before": texts[0], "after": texts[1]}
+
+
+def _scope(details: Details) -> str:
+    return str(details.get("scope", ""))
+
+
+def _pruned(details: Details) -> str:
+    return _("%(keys)s keys, %(logins)s logins, %(events)s events") % {
+        name: details.get(name, 0) for name in ("keys", "logins", "events")
+    }
+
+
+_TOLD: dict[AuditEvent.Action, Callable[[Details], str]] = {
+    AuditEvent.Action.KEY_MINTED: _minted,
+    AuditEvent.Action.KEY_ROTATED: _rotated,
+    AuditEvent.Action.KEY_REVOKED: _reason,
+    AuditEvent.Action.KEY_RENAMED: _renamed,
+    AuditEvent.Action.LOGIN_STARTED: _scope,
+    AuditEvent.Action.LOGIN_REVOKED: _reason,
+    AuditEvent.Action.SERVICE_USER_CREATED: _adopted,
+    AuditEvent.Action.SERVICE_USER_SCOPES_SET: _ceiling,
+    AuditEvent.Action.PRUNED: _pruned,
+}

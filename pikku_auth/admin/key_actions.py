@@ -1,0 +1,93 @@
+"""What staff do to keys: rotate, revoke, disable, enable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext, ngettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+from pikku_auth.admin.actions import Act, ReasonForm, each
+from pikku_auth.admin.base import origin_of
+from pikku_auth.admin.forms import RotateForm
+from pikku_auth.admin.secret_response import page_with
+from pikku_auth.exceptions import InvalidInput
+from pikku_auth.flows import IssuedKey, disable_key, enable_key, revoke_key, rotate_key
+from pikku_auth.flows.ceilings import require_grantable
+from pikku_auth.flows.database import primary
+from pikku_auth.flows.privileges import require_covers
+from pikku_auth.models import APIKey, KeyState
+
+_LIVE = {KeyState.ACTIVE, KeyState.EXHAUSTED}
+
+
+def rotate(
+    modeladmin: Any, request: HttpRequest, keys: Sequence[APIKey], given: dict[str, Any]
+) -> HttpResponse:
+    """Give each a successor, all in one transaction: either the secrets arrive, or nothing was."""
+    issued: list[IssuedKey] = []
+    problems: list[str] = []
+    with transaction.atomic(using=primary()):
+        for key in keys:
+            try:
+                require_covers(request.user, key.service_user)
+                require_grantable(request.user, key.service_user, key.allowed)
+                issued.append(rotate_key(key, overlap=given["overlap"], origin=origin_of(request)))
+            except InvalidInput as error:
+                problems.append(str(error))
+            else:
+                modeladmin.log_change(request, key, gettext("Rotated."))
+        if not issued:
+            raise InvalidInput("key", " ".join(problems))
+        return page_with(modeladmin, request, gettext("The new secrets"), issued, problems)
+
+
+ACTS = [
+    Act(
+        name="rotate",
+        label=_("Rotate"),
+        question=ngettext_lazy("Rotate %(n)d API key?", "Rotate %(n)d API keys?", "n"),
+        done=ngettext_lazy("Rotated %(n)d key.", "Rotated %(n)d keys.", "n"),
+        meaning=_("Each gets a successor with a new secret and everything else as it was."),
+        permission="mint_apikey",
+        run=rotate,
+        form=RotateForm,
+        is_for=lambda key: key.state(timezone.now()) in _LIVE and key.rotated_at is None,
+    ),
+    Act(
+        name="revoke",
+        label=_("Revoke"),
+        question=ngettext_lazy("Revoke %(n)d API key?", "Revoke %(n)d API keys?", "n"),
+        done=ngettext_lazy("Revoked %(n)d key.", "Revoked %(n)d keys.", "n"),
+        meaning=_("Refused from the next request on, for good. This can't be undone."),
+        permission="revoke_apikey",
+        run=each(revoke_key, _("Revoked.")),
+        form=ReasonForm,
+        is_for=lambda key: key.revoked_at is None,
+        is_dangerous=True,
+    ),
+    Act(
+        name="disable",
+        label=_("Disable"),
+        question=ngettext_lazy("Disable %(n)d API key?", "Disable %(n)d API keys?", "n"),
+        done=ngettext_lazy("Disabled %(n)d key.", "Disabled %(n)d keys.", "n"),
+        meaning=_("Refused from the next request on, until somebody enables it again."),
+        permission="revoke_apikey",
+        run=each(disable_key, _("Disabled.")),
+        is_for=lambda key: key.enabled and key.revoked_at is None,
+    ),
+    Act(
+        name="enable",
+        label=_("Enable"),
+        question=ngettext_lazy("Enable %(n)d API key?", "Enable %(n)d API keys?", "n"),
+        done=ngettext_lazy("Enabled %(n)d key.", "Enabled %(n)d keys.", "n"),
+        meaning=_("Let in again, unless revoked or expired."),
+        permission="mint_apikey",
+        run=each(enable_key, _("Enabled.")),
+        is_for=lambda key: not key.enabled and key.revoked_at is None,
+    ),
+]

@@ -1,0 +1,1 @@
+"""The same credential for other HTTP and WebSocket libraries, for those who have them."""

@@ -1,0 +1,120 @@
+"""Who is calling? Every integration asks :func:`resolve` and does as it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest
+
+from pikku_auth.exceptions import HTTPSRequired, KeyInAuthorization, LoginInKeyHeader, Refused
+from pikku_auth.flows.credentials import Presented, presented_by
+from pikku_auth.flows.keys.verify import refuse_key, verify_digest
+from pikku_auth.flows.leak_lookup import find_leaked
+from pikku_auth.flows.logins import refuse_login, verify_login
+from pikku_auth.flows.mapping import amapped, mapped
+from pikku_auth.flows.outage import outage_is_not_a_refusal
+from pikku_auth.models import LoginSession
+from pikku_auth.principal import Principal
+
+_DECISION = "_pikku_auth_decision"
+
+
+@dataclass(slots=True)
+class _Decision:
+    """What was decided of a credential, kept on its request."""
+
+    presented: Presented
+    principal: Principal | None = None
+    refusal: Refused | None = None
+
+
+def resolve(request: HttpRequest, *, now: datetime | None = None) -> Principal | None:
+    """The principal of ``request``, or ``None`` if it carries no credential of ours.
+
+    A present key header decides alone, even an empty one: exactly one live key, or the
+    caller is refused and nothing else is tried. A bearer of our format goes the same
+    way; any other bearer is somebody else's to judge. ``MAP_KEY`` and ``MAP_LOGIN``
+    have the last word. A request is judged once, however many integrations it passes.
+
+    :raises Refused: when a credential is there and not good.
+    """
+    presented = presented_by(request)
+    if presented is None:
+        return None
+    with _judged_once(request, presented) as decision:
+        if decision.principal is None:
+            decision.principal = mapped(_verify(presented, now), request)
+    return decision.principal
+
+
+async def aresolve(request: HttpRequest, *, now: datetime | None = None) -> Principal | None:
+    """As :func:`resolve`. Only the database's part, and a sync mapping, run in a thread.
+
+    :raises Refused: when a credential is there and not good.
+    """
+    presented = presented_by(request)
+    if presented is None:
+        return None
+    with _judged_once(request, presented) as decision:
+        if decision.principal is None:
+            principal = await sync_to_async(_verify)(presented, now)
+            decision.principal = await amapped(principal, request)
+    return decision.principal
+
+
+def _verify(presented: Presented, now: datetime | None) -> Principal:
+    if presented.is_exposed:
+        _refuse_exposed(presented)
+    if presented.is_misplaced:
+        _refuse_misplaced(presented)
+    verify = verify_digest if presented.kind == "key" else verify_login
+    return verify(presented.digest, ip=presented.ip, now=now)
+
+
+def _refuse_exposed(presented: Presented) -> NoReturn:
+    """Refuse a credential that came over plain HTTP, and name it in the log: it must be replaced.
+
+    :raises HTTPSRequired: always, unless the database can't be asked.
+    """
+    refusal, digest, ip = HTTPSRequired("plain_http"), presented.digest, presented.ip
+    with outage_is_not_a_refusal():
+        found = find_leaked([digest]) if digest else None
+    if isinstance(found, LoginSession):
+        refuse_login(refusal.reason, found, ip, refusal)
+    refuse_key(refusal, found, ip)
+
+
+def _refuse_misplaced(presented: Presented) -> NoReturn:
+    """Refuse a credential that is in the other one's header, and say where it belongs.
+
+    :raises KeyInAuthorization: when it is a key.
+    :raises LoginInKeyHeader: when it is a login token.
+    """
+    if presented.kind == "key":
+        refuse_key(LoginInKeyHeader("login_in_key_header"), None, presented.ip)
+    refusal = KeyInAuthorization("key_in_authorization")
+    refuse_login(refusal.reason, None, presented.ip, refusal)
+
+
+@contextmanager
+def _judged_once(request: HttpRequest, presented: Presented) -> Iterator[_Decision]:
+    """What was decided of this credential of this request before; a refusal is raised again.
+
+    Otherwise a middleware and DRF would count a call twice, and ask the host's mapping twice.
+    """
+    decision: _Decision | None = getattr(request, _DECISION, None)
+    if decision is None or decision.presented != presented:
+        decision = _Decision(presented)
+        setattr(request, _DECISION, decision)
+    if decision.refusal is not None:
+        raise decision.refusal
+    try:
+        yield decision
+    except Refused as refusal:
+        decision.refusal = refusal
+        raise

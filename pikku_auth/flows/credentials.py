@@ -1,0 +1,139 @@
+"""What a request presents: at most one credential, without its text."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Literal, NamedTuple
+from urllib.parse import unquote
+
+from django.http import HttpRequest
+from django.http.request import split_domain_port
+
+from pikku_auth.conf import conf
+from pikku_auth.core.networks import client_address, is_loopback
+from pikku_auth.core.secrets import has_prefix
+from pikku_auth.flows.keys.verify import key_digest
+from pikku_auth.flows.logins import token_digest
+
+_LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
+_BEARER = re.compile(r"bearer +([^\s,]+)", re.IGNORECASE)
+_NO_TOKEN = re.compile(r"[^0-9A-Za-z._~+/-]+")
+"""What no token has in it (RFC 6750, 2.1), so that the tokens of others are words, too."""
+
+_NO_BEGINNING = "._~+/-"
+"""What a token may begin with, and none of ours does."""
+
+
+class Presented(NamedTuple):
+    """The credential of a request; ``digest`` is ``None`` if it is malformed.
+
+    ``is_exposed`` says that it came over plain HTTP, where ``REQUIRE_HTTPS`` forbids that, and
+    ``is_misplaced`` that it is a key in ``Authorization`` or a login token in the key header.
+    """
+
+    kind: Literal["key", "token"]
+    digest: str | None
+    ip: str | None
+    is_exposed: bool = False
+    is_misplaced: bool = False
+
+
+def presented_by(request: HttpRequest) -> Presented | None:
+    """The credential in the headers of ``request``, or ``None`` if there is none of ours."""
+    if is_key_presented(request):
+        return _in_key_header(request)
+    if is_token_presented(request):
+        return _in_authorization(request)
+    return None
+
+
+def _in_key_header(request: HttpRequest) -> Presented:
+    value = request.META[conf.key_header_meta]
+    # A login token is none of another system's keys, which ACCEPT_FOREIGN_KEYS would look up.
+    digest = None if token_digest(value) else key_digest(value)
+    is_misplaced = digest is None and _names(value, [conf.login_prefix])
+    return Presented("key", digest, address_of(request), is_exposed(request), is_misplaced)
+
+
+def _in_authorization(request: HttpRequest) -> Presented:
+    # A key in this header has no digest of a token, and is refused:
+    # one kind of credential per header.
+    digest = token_digest(bearer_of(request))
+    readings = _readings(_authorization(request))
+    is_misplaced = digest is None and any(_names(one, [conf.key_prefix]) for one in readings)
+    return Presented("token", digest, address_of(request), is_exposed(request), is_misplaced)
+
+
+def is_exposed(request: HttpRequest) -> bool:
+    """Whether others may have read the request on its way, which ``REQUIRE_HTTPS`` forbids.
+
+    A program that calls ``http://localhost`` on the same machine sends nothing over a network. A
+    proxy on the same machine does, and passes on the name that its caller asked for.
+    """
+    if not conf.require_https or request.is_secure():
+        return False
+    host, _ = split_domain_port(request.META.get("HTTP_HOST", ""))
+    return not (host in _LOOPBACK and is_loopback(request.META.get("REMOTE_ADDR")))
+
+
+def is_presented(request: HttpRequest) -> bool:
+    """Whether the headers have a credential of ours, good or bad."""
+    return is_key_presented(request) or is_token_presented(request)
+
+
+def is_key_presented(request: HttpRequest) -> bool:
+    """Whether the key header is there, empty or not."""
+    return request.META.get(conf.key_header_meta) is not None
+
+
+def is_token_presented(request: HttpRequest) -> bool:
+    """Whether ``Authorization`` has a credential of ours in it, in whatever form.
+
+    Only a lone bearer is good (RFC 6750, 2.1). A credential of ours in any other form is refused:
+    quoted, named, encoded, in another case, in HTTP Basic, or beside another one. It must not be
+    passed over to a cookie.
+    """
+    header = _authorization(request)
+    ours = (conf.login_prefix, conf.key_prefix)
+    return bool(header) and any(_names(reading, ours) for reading in _readings(header))
+
+
+def _readings(header: str) -> Iterator[str]:
+    """The header as it is, without percent-encoding, and what HTTP Basic encodes."""
+    yield header
+    decoded = unquote(unquote(header)).strip()
+    yield decoded
+    scheme, _, rest = decoded.replace("\t", " ").partition(" ")
+    if scheme.lower() == "basic":
+        with suppress(ValueError):  # it is no Base64, and so no HTTP Basic
+            yield unquote(unquote(b64decode(rest.strip() + "==").decode("latin-1")))
+
+
+def _names(text: str, prefixes: Iterable[str]) -> bool:
+    """Whether a word of ``text`` begins as a secret with one of these prefixes does."""
+    words = [word.lstrip(_NO_BEGINNING) for word in _NO_TOKEN.split(text.lower())]
+    words += [word.removeprefix("bearer").lstrip(_NO_BEGINNING) for word in words]
+    return any(has_prefix(word, prefix) for word in words for prefix in prefixes)
+
+
+def bearer_of(request: HttpRequest) -> str:
+    """The one token after ``Bearer`` in ``Authorization``; empty for anything else."""
+    bearer = _BEARER.fullmatch(_authorization(request).strip())
+    return bearer[1] if bearer else ""
+
+
+def address_of(request: HttpRequest) -> str | None:
+    """The caller's address, as far as ``NUM_PROXIES`` lets it be trusted."""
+    return client_address(
+        request.META.get("REMOTE_ADDR"),
+        request.META.get("HTTP_X_FORWARDED_FOR"),
+        num_proxies=conf.num_proxies,
+    )
+
+
+def _authorization(request: HttpRequest) -> str:
+    value: str = request.META.get("HTTP_AUTHORIZATION", "")
+    return value

@@ -1,0 +1,159 @@
+"""Making keys: new ones, and those of another system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from pikku_auth import signals
+from pikku_auth.conf import conf
+from pikku_auth.core.limits import Rate
+from pikku_auth.core.permissions import Grant
+from pikku_auth.core.secrets import DIGEST, Secret, generate
+from pikku_auth.exceptions import InvalidInput
+from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.database import primary
+from pikku_auth.flows.keys import validation
+from pikku_auth.flows.keys.validation import Lifetime
+from pikku_auth.flows.service_users import get_service_user
+from pikku_auth.models import APIKey, AuditEvent, ServiceUser
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new key with its secret, which exists here and nowhere else.
+
+    ``secret.reveal()`` hands it over; ``repr`` and ``str`` don't show it.
+    """
+
+    key: APIKey
+    secret: Secret
+
+
+def mint_key(
+    service_user: ServiceUser | str,
+    *,
+    name: str = "",
+    scopes: Grant = (),
+    lifetime: Lifetime = "default",
+    metadata: Mapping[str, Any] | None = None,
+    networks: Iterable[str] = (),
+    rate: Rate | None = None,
+    quota: int | None = None,
+    refill: Rate | None = None,
+    origin: Origin = CODE,
+    now: datetime | None = None,
+) -> IssuedKey:
+    """Make a key of ``service_user`` (or the one of that name).
+
+    ``scopes`` is a list of scope strings, or a mapping; ``rate`` allows so many calls
+    in each fixed window; ``quota`` so many in all, set back to ``refill.count`` every
+    ``refill.period``; ``networks`` are CIDR strings.
+
+    :raises UnknownServiceUser: when there is no service user of that name.
+    :raises InvalidInput: when a value breaks its rule. Nothing is made then.
+    """
+    using, now = primary(), now or timezone.now()
+    owner = _active_owner(service_user)
+    values = validation.of_key(
+        name=name,
+        scopes=scopes,
+        lifetime=lifetime,
+        metadata=metadata,
+        networks=networks,
+        rate=rate,
+        quota=quota,
+        refill=refill,
+        now=now,
+    )
+    secret = generate(conf.key_prefix)
+    with transaction.atomic(using=using):
+        key = APIKey.objects.using(using).create(
+            service_user=owner,
+            start=secret.start,
+            digest=secret.digest,
+            created_at=now,
+            created_by=origin.actor,
+            **values,
+        )
+        tell_minted(key, origin, now, using)
+    return IssuedKey(key, secret)
+
+
+def import_key(
+    service_user: ServiceUser | str,
+    *,
+    digest: str,
+    start: str,
+    origin: Origin = CODE,
+    now: datetime | None = None,
+    **options: Any,
+) -> APIKey:
+    """Take over a key of another system by the SHA-256 of its secret, in hex.
+
+    ``start`` is what people know it by. ``options`` are those of :func:`mint_key`. The
+    key works while ``ACCEPT_FOREIGN_KEYS`` is on.
+
+    :raises InvalidInput: as :func:`mint_key`, or when the digest is malformed or known.
+    """
+    using, now = primary(), now or timezone.now()
+    owner = _active_owner(service_user)
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+        raise InvalidInput("digest", _("A digest is the SHA-256 in 64 lower-case hex digits."))
+    if not validation.check_text("start", start, 32):
+        raise InvalidInput("start", _("A start has 1 to 32 characters."))
+    values = validation.of_key(now=now, **options)
+    with transaction.atomic(using=using):
+        key, made = APIKey.objects.using(using).get_or_create(
+            digest=digest,
+            defaults={
+                "service_user": owner,
+                "start": start,
+                "created_at": now,
+                "created_by": origin.actor,
+                **values,
+            },
+        )
+        if not made:
+            known = _("That key is here already, with the id %(pk)s.") % {"pk": key.pk}
+            raise InvalidInput("digest", known)
+        record(AuditEvent.Action.KEY_IMPORTED, origin=origin, now=now, using=using, key=key)
+        announce(signals.key_minted, APIKey, using, key=key, origin=origin)
+    return key
+
+
+def tell_minted(key: APIKey, origin: Origin, now: datetime, using: str) -> None:
+    """Record and announce a new key. Call it inside its transaction."""
+    record(
+        AuditEvent.Action.KEY_MINTED,
+        origin=origin,
+        now=now,
+        using=using,
+        key=key,
+        scopes=key.scopes,
+        expires_at=key.expires_at and key.expires_at.isoformat(),
+        rotated_from=key.rotated_from_id,
+    )
+    announce(signals.key_minted, APIKey, using, key=key, origin=origin)
+
+
+def _active_owner(service_user: ServiceUser | str) -> ServiceUser:
+    if not isinstance(service_user, ServiceUser):
+        service_user = get_service_user(service_user)
+    if not service_user.can_act:
+        raise InvalidInput(
+            "service_user",
+            _(
+                "The service user %(name)s is inactive, so its key would not work: activate "
+                "it first, and make sure that its Django user is active, and neither staff "
+                "nor a superuser."
+            )
+            % {"name": service_user},
+        )
+    return service_user

@@ -1,0 +1,156 @@
+"""Ending, pausing and finding keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from pikku_auth import signals
+from pikku_auth.core.secrets import DIGEST
+from pikku_auth.exceptions import InvalidInput, KeyNotFound
+from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.database import primary
+from pikku_auth.flows.keys.validation import check_name, check_reason
+from pikku_auth.models import APIKey, AuditEvent
+
+_LONGEST_START = 32
+
+
+def revoke_key(
+    key: APIKey, *, reason: str = "", origin: Origin = CODE, now: datetime | None = None
+) -> bool:
+    """End ``key`` for good, from the next request on. ``False`` if it had been before.
+
+    :raises InvalidInput: when the reason is too long or not readable.
+    """
+    using, now = primary(), now or timezone.now()
+    check_reason(reason)
+    with transaction.atomic(using=using):
+        rows = APIKey.objects.using(using).filter(pk=key.pk, revoked_at=None)
+        revoked = bool(rows.update(revoked_at=now, revoke_reason=reason))
+        if revoked:
+            tell_revoked(key, reason, origin, now, using)
+    if revoked:
+        key.revoked_at, key.revoke_reason = now, reason
+    else:
+        key.refresh_from_db(using=using, fields=["revoked_at", "revoke_reason"])
+    return revoked
+
+
+def enable_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = None) -> bool:
+    """Let a disabled key work again. ``False`` if it wasn't disabled, or is revoked."""
+    return _switch(key, origin, now, enabled=True)
+
+
+def disable_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = None) -> bool:
+    """Stop ``key`` until it is enabled. ``False`` if it was disabled, or is revoked."""
+    return _switch(key, origin, now, enabled=False)
+
+
+def rename_key(
+    key: APIKey, name: str, *, origin: Origin = CODE, now: datetime | None = None
+) -> bool:
+    """Call ``key`` something else. ``False`` if that is its name already.
+
+    :raises InvalidInput: when the name is too long or not readable.
+    """
+    using, now, before = primary(), now or timezone.now(), key.name
+    check_name(name)
+    with transaction.atomic(using=using):
+        renamed = bool(
+            APIKey.objects.using(using).filter(pk=key.pk).exclude(name=name).update(name=name)
+        )
+        key.name = name
+        if renamed:
+            action = AuditEvent.Action.KEY_RENAMED
+            record(action, origin=origin, now=now, using=using, key=key, before=before)
+    return renamed
+
+
+def delete_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = None) -> None:
+    """Forget ``key``. Its audit trail stays.
+
+    :raises InvalidInput: while it is neither revoked nor expired.
+    """
+    using, now = primary(), now or timezone.now()
+    subject, service_user = f"{key} of {key.service_user}", key.service_user
+    with transaction.atomic(using=using):
+        over = Q(revoked_at__isnull=False) | Q(expires_at__lte=now)
+        deleted, _rows = APIKey.objects.using(using).filter(over, pk=key.pk).delete()
+        if not deleted:
+            alive = _("The key %(key)s is still alive: revoke it first.") % {"key": key}
+            raise InvalidInput("key", alive)
+        record(
+            AuditEvent.Action.KEY_DELETED,
+            origin=origin,
+            now=now,
+            using=using,
+            service_user=service_user,
+            subject=subject,
+        )
+
+
+def find_key(reference: str | int) -> APIKey:
+    """The key with that numeric id, start or digest.
+
+    :raises KeyNotFound: when there is none or more than one, or a secret was given.
+    """
+    reference = str(reference)
+    if len(reference) > _LONGEST_START and not DIGEST.fullmatch(reference):
+        raise KeyNotFound(
+            "key",
+            _(
+                "That is neither an id, nor a start, nor a digest. If it is a secret, it may now "
+                "be in your shell's history: name the key by its start, as list_keys shows it, and "
+                "consider rotating it."
+            ),
+        )
+    if not reference.isprintable():
+        raise KeyNotFound("key", _no_key(reference))
+    match = Q(start=reference) | Q(digest=reference)
+    if reference.isascii() and reference.isdigit() and len(reference) < 19:
+        match |= Q(pk=int(reference))
+    rows = APIKey.objects.using(primary()).select_related("service_user__user").filter(match)
+    # Some databases compare without regard to case, or to trailing spaces.
+    first = rows.order_by("pk")[:20]
+    found = [key for key in first if reference in (str(key.pk), key.start, key.digest)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise KeyNotFound("key", _no_key(reference))
+    ids = ", ".join(str(key.pk) for key in found)
+    ambiguous = _("%(reference)r is ambiguous: name one by its id (%(ids)s).")
+    raise KeyNotFound("key", ambiguous % {"reference": reference, "ids": ids})
+
+
+def _no_key(reference: str) -> str:
+    return _("There is no key %(reference)r: list_keys shows them all.") % {"reference": reference}
+
+
+def tell_revoked(key: APIKey, reason: str, origin: Origin, now: datetime, using: str) -> None:
+    """Record and announce a key's end. Call it inside its transaction."""
+    record(
+        AuditEvent.Action.KEY_REVOKED, origin=origin, now=now, using=using, key=key, reason=reason
+    )
+    announce(signals.key_revoked, APIKey, using, key=key, reason=reason, origin=origin)
+
+
+def _switch(key: APIKey, origin: Origin, now: datetime | None, *, enabled: bool) -> bool:
+    using, now = primary(), now or timezone.now()
+    action, signal = (
+        (AuditEvent.Action.KEY_ENABLED, signals.key_enabled)
+        if enabled
+        else (AuditEvent.Action.KEY_DISABLED, signals.key_disabled)
+    )
+    with transaction.atomic(using=using):
+        rows = APIKey.objects.using(using).filter(pk=key.pk, revoked_at=None, enabled=not enabled)
+        changed = bool(rows.update(enabled=enabled))
+        if changed:
+            record(action, origin=origin, now=now, using=using, key=key)
+            announce(signal, APIKey, using, key=key, origin=origin)
+    key.refresh_from_db(using=using, fields=["enabled"])
+    return changed

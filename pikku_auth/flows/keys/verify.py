@@ -1,0 +1,172 @@
+"""Deciding whether a key is good: one SELECT, and no write unless it has limits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NoReturn
+
+from asgiref.sync import sync_to_async
+from django.utils import timezone
+
+from pikku_auth import signals
+from pikku_auth.conf import conf
+from pikku_auth.core.networks import is_allowed
+from pikku_auth.core.permissions import missing
+from pikku_auth.core.secrets import digest_of
+from pikku_auth.exceptions import (
+    InsufficientScope,
+    InvalidKey,
+    NetworkNotAllowed,
+    Refused,
+    Unavailable,
+)
+from pikku_auth.flows import last_used
+from pikku_auth.flows.database import (
+    in_place,
+    outside_transaction,
+    place_of,
+    primary,
+    reading_for_update,
+)
+from pikku_auth.flows.keys import limits
+from pikku_auth.flows.lookup import find_by_digest
+from pikku_auth.flows.outage import outage_is_not_a_refusal
+from pikku_auth.models import APIKey, KeyState
+from pikku_auth.principal import Principal, bind
+
+logger = logging.getLogger("pikku_auth")
+
+_COUNTED_BY_LIMITS = {KeyState.ACTIVE, KeyState.EXHAUSTED}
+_ATTEMPTS = 10
+
+
+def verify_key(
+    secret: str,
+    *,
+    scopes: Iterable[str] = (),
+    ip: str | None = None,
+    now: datetime | None = None,
+) -> Principal:
+    """Verify the plaintext of a key, outside of any HTTP request.
+
+    ``scopes`` must all be allowed; ``ip`` is the caller's address, for keys with allowed
+    networks. One call is counted if the key has limits; a refused one never is.
+
+    :raises InvalidKey: when there is no such live key.
+    :raises NetworkNotAllowed: when the key may not be used from ``ip``.
+    :raises InsufficientScope: when one of ``scopes`` is missing; it names them.
+    :raises LimitExceeded: when the rate limit or the quota is used up.
+    :raises Unavailable: when the database can't be asked.
+    """
+    digest = key_digest(secret)
+    del secret  # or a traceback from the database would show it
+    return _verify_outside_request(digest, scopes, ip, now)
+
+
+async def averify_key(
+    secret: str,
+    *,
+    scopes: Iterable[str] = (),
+    ip: str | None = None,
+    now: datetime | None = None,
+) -> Principal:
+    """As :func:`verify_key`. Only the database's part runs in a thread."""
+    digest = key_digest(secret)
+    del secret
+    return await sync_to_async(_verify_outside_request)(digest, scopes, ip, now)
+
+
+def key_digest(text: str) -> str | None:
+    """The digest of a presented key, or ``None`` if it can't be one of ours."""
+    return digest_of(text, prefix=conf.key_prefix, accept_foreign=conf.accept_foreign_keys)
+
+
+def verify_digest(
+    digest: str | None,
+    *,
+    scopes: Iterable[str] = (),
+    ip: str | None = None,
+    now: datetime | None = None,
+) -> Principal:
+    """As :func:`verify_key`, for callers that have the digest; ``None`` is malformed."""
+    now = now or timezone.now()
+    if digest is None:
+        refuse_key(InvalidKey("malformed"), None, ip)
+    using = primary()
+    with outage_is_not_a_refusal(), reading_for_update(using):
+        key = find_by_digest(APIKey, digest, "service_user", "user", using=using)
+        if key is None:
+            refuse_key(InvalidKey("unknown"), None, ip)
+        try:
+            _judge(key, list(scopes), ip, now)
+            if limits.has_limits(key):
+                _spend(key, ip, now, using)
+        except Refused as refusal:
+            refuse_key(refusal, key, ip)
+    last_used.note(key, now, ip)
+    return _principal_of(key)
+
+
+def reverify_key(key: APIKey, *, ip: str | None, now: datetime) -> Principal:
+    """The principal of a key that was verified before, by its row as it is now.
+
+    Nothing is counted, and a quota that is used up is no reason to end what was begun.
+
+    :raises InvalidKey: when the key is not live any more.
+    :raises NetworkNotAllowed: when it may not be used from ``ip``.
+    :raises Unavailable: when the database can't be asked.
+    """
+    place = place_of(key)
+    with outage_is_not_a_refusal(), in_place(place):
+        row = find_by_digest(APIKey, key.digest, "service_user", "user", using=place.alias)
+    if row is None:
+        raise InvalidKey("unknown")
+    _judge(row, [], ip, now)
+    return _principal_of(row)
+
+
+def _principal_of(key: APIKey) -> Principal:
+    user: Any = key.service_user.user  # a key whose owner has none is refused before
+    permissions = bind(user, key.allowed)
+    return Principal(user=user, via="api_key", key=key, permissions=permissions)
+
+
+def _verify_outside_request(
+    digest: str | None, scopes: Iterable[str], ip: str | None, now: datetime | None
+) -> Principal:
+    principal = verify_digest(digest, scopes=scopes, ip=ip, now=now)
+    last_used.flush_outside_transaction()
+    return principal
+
+
+def _judge(key: APIKey, scopes: list[str], ip: str | None, now: datetime) -> None:
+    state = key.state(now)
+    if state not in _COUNTED_BY_LIMITS:
+        raise InvalidKey(state.value)
+    if key.networks and not is_allowed(ip, key.networks):
+        raise NetworkNotAllowed
+    if lacking := missing(key.allowed, scopes):
+        raise InsufficientScope(lacking)
+
+
+def _spend(key: APIKey, ip: str | None, now: datetime, using: str) -> None:
+    with outside_transaction(using):
+        for _ in range(_ATTEMPTS):
+            if limits.spend_call(key, now, using):
+                return
+            key.refresh_from_db(using=using, fields=[*limits.COUNTERS, "revoked_at", "enabled"])
+            _judge(key, [], ip, now)
+    raise Unavailable("contended")
+
+
+def refuse_key(refusal: Refused, key: APIKey | None, ip: str | None) -> NoReturn:
+    """Tell the log and the signal why, and the caller what it may know.
+
+    :raises Refused: ``refusal``.
+    """
+    level = logging.INFO if key is None else logging.WARNING
+    logger.log(level, "API key refused: %s (%s, from %s)", refusal.reason, key or "no such key", ip)
+    signals.key_refused.send_robust(sender=APIKey, key=key, reason=refusal.reason, ip=ip)
+    raise refusal from None
