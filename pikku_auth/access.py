@@ -103,7 +103,7 @@ def keys_reach_undeclared() -> bool:
 def _by_method(view: Any, method: str) -> Access:
     declared: tuple[Way, ...] | None = getattr(view, DECLARED, None)
     if declared is not None:
-        return Access(method, declared, takes_keys=not hasattr(view, "judges_callers"))
+        return Access(method, declared, takes_keys=not hasattr(view, "handles_own_auth_errors"))
     if is_view_marked(view, method):
         return Access(method, (frozenset({USER}),))
     keys_come_in = keys_reach_undeclared() and not hasattr(view, "credentials_exempt")

@@ -51,7 +51,7 @@ def withhold(request: HttpRequest, principal: Principal) -> None:
     setattr(request, _WITHHELD, principal)
 
 
-def withheld(request: HttpRequest) -> Principal | None:
+def withheld_principal(request: HttpRequest) -> Principal | None:
     """The principal that :func:`withhold` was given."""
     principal: Principal | None = getattr(request, _WITHHELD, None)
     return principal

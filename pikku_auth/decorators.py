@@ -15,7 +15,7 @@ from pikku_auth.access import HUMAN, USER, declare
 from pikku_auth.admission import admit, require
 from pikku_auth.core.permissions import check_scopes
 from pikku_auth.exceptions import Refused
-from pikku_auth.flows import aresolve, resolve
+from pikku_auth.flows import aauthenticate, authenticate
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import refusal_of_credentials, response_to, vary_by_credential
 from pikku_auth.unscoped import any_key
@@ -162,7 +162,7 @@ def _wrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         request = args[place]
         try:
-            admit(request, require(resolve(request), scopes))
+            admit(request, require(authenticate(request), scopes))
         except Refused as refusal:
             return response_to(refusal, request)
         return vary_by_credential(view(*args, **kwargs))
@@ -175,7 +175,7 @@ def _awrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
     async def wrapped(*args: Any, **kwargs: Any) -> Any:
         request = args[place]
         try:
-            admit(request, require(await aresolve(request), scopes))
+            admit(request, require(await aauthenticate(request), scopes))
         except Refused as refusal:
             return response_to(refusal, request)
         return vary_by_credential(await view(*args, **kwargs))

@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, ResolverMatch
 from django.urls import resolve as resolve_path
 
-from pikku_auth.admission import admit, withheld, withhold
+from pikku_auth.admission import admit, withheld_principal, withhold
 from pikku_auth.exceptions import BrowserSessionRequired, Refused
-from pikku_auth.flows import aresolve, resolve
-from pikku_auth.flows.credentials import is_presented
+from pikku_auth.flows import aauthenticate, authenticate
+from pikku_auth.flows.credentials import has_credential
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import response_to, vary_by_credential
 from pikku_auth.unscoped import is_closed_to, is_view_marked
@@ -51,7 +51,7 @@ class PikkuAuthMiddleware:
         if self._is_async:
             return self._acall(request)
         try:
-            principal = None if self._leaves_alone(request) else resolve(request)
+            principal = None if self._leaves_alone(request) else authenticate(request)
         except Refused as refusal:
             if not _is_judged_by_its_view(request):
                 return response_to(refusal, request)
@@ -60,7 +60,7 @@ class PikkuAuthMiddleware:
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         try:
-            principal = None if self._leaves_alone(request) else await aresolve(request)
+            principal = None if self._leaves_alone(request) else await aauthenticate(request)
         except Refused as refusal:
             if not _is_judged_by_its_view(request):
                 return response_to(refusal, request)
@@ -68,7 +68,7 @@ class PikkuAuthMiddleware:
         return vary_by_credential(await self.get_response(_with(request, principal)))
 
     def _leaves_alone(self, request: HttpRequest) -> bool:
-        return is_presented(request) and self.is_exempt(request)
+        return has_credential(request) and self.is_exempt(request)
 
     @property
     def process_view(self) -> Callable[..., Any]:
@@ -79,9 +79,9 @@ class PikkuAuthMiddleware:
         self, request: HttpRequest, view: object, *_: object
     ) -> HttpResponseBase | None:
         match = request.resolver_match
-        if match is not None and is_presented(request) and self.is_for_browsers(match):
+        if match is not None and has_credential(request) and self.is_for_browsers(match):
             return response_to(BrowserSessionRequired(), request)
-        principal = withheld(request)
+        principal = withheld_principal(request)
         if principal is not None and is_view_marked(view, request.method):
             admit(request, principal)
         return None
@@ -148,7 +148,7 @@ def _is_judged_by_its_view(request: HttpRequest) -> bool:
 
     ``sign-out`` answers 200 for a token that is over (RFC 7009, 2.2). Asked on a refusal only.
     """
-    return getattr(_view_of(request), "judges_callers", False)
+    return getattr(_view_of(request), "handles_own_auth_errors", False)
 
 
 def _view_of(request: HttpRequest) -> object:

@@ -11,7 +11,7 @@ from pikku_auth.core.permissions import (
     Grant,
     Permissions,
     allows,
-    frozen,
+    freeze,
     missing,
     scope_strings,
 )
@@ -116,7 +116,7 @@ def bind(user: Any, permissions: Permissions) -> Permissions:
     superuser's ``has_perm`` asks no backend, so on this object it is replaced. A copy of the
     object, pickled or not, has the same bound.
     """
-    permissions = frozen(permissions)
+    permissions = freeze(permissions)
     setattr(user, _BOUND, permissions)
     if getattr(user, "is_superuser", False) and not allows(permissions, "perm", "*"):
         user.has_perm = _BoundedPerm(permissions)

@@ -11,7 +11,7 @@ from django.utils.cache import patch_vary_headers
 
 from pikku_auth.conf import conf
 from pikku_auth.exceptions import BrowserSessionRequired, InsufficientScope, Refused
-from pikku_auth.flows.credentials import is_key_presented, is_presented, is_token_presented
+from pikku_auth.flows.credentials import has_credential, has_key, has_token
 
 REALM = "api"
 
@@ -24,9 +24,9 @@ def challenge_of(request: HttpRequest, realm: str = REALM) -> str:
     No error code where no credential was sent; and for a bad one the same words
     whatever was wrong with it.
     """
-    if is_key_presented(request):
+    if has_key(request):
         return f'ApiKey realm="{realm}"'
-    if is_token_presented(request):
+    if has_token(request):
         return f'Bearer realm="{realm}", error="invalid_token"'
     return f'ApiKey realm="{realm}", Bearer realm="{realm}"'
 
@@ -37,7 +37,7 @@ def headers_of(refusal: Refused, request: HttpRequest, realm: str = REALM) -> di
     if refusal.status == 401:
         headers["WWW-Authenticate"] = challenge_of(request, realm)
     if isinstance(refusal, InsufficientScope):
-        scheme = "ApiKey" if is_key_presented(request) else "Bearer"
+        scheme = "ApiKey" if has_key(request) else "Bearer"
         headers["WWW-Authenticate"] = (
             f'{scheme} realm="{realm}", error="insufficient_scope", '
             f'scope="{" ".join(refusal.missing)}"'
@@ -74,7 +74,7 @@ def response_to(refusal: Refused, request: HttpRequest) -> HttpResponse:
 
 def refusal_of_credentials(request: HttpRequest) -> HttpResponse | None:
     """The 403 of a page for browsers, if the headers have a credential of ours, good or bad."""
-    if is_presented(request):
+    if has_credential(request):
         return response_to(BrowserSessionRequired(), request)
     return None
 

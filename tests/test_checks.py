@@ -30,7 +30,7 @@ from pikku_auth import checks
 from pikku_auth.backends import ServiceUserBackend
 from pikku_auth.checks import versions
 from pikku_auth.conf import DEFAULTS, conf
-from pikku_auth.flows import IssuedKey, resolve
+from pikku_auth.flows import IssuedKey, authenticate
 from pikku_auth.rest_framework import PikkuAuthentication
 from pikku_auth.testing import key_headers
 
@@ -185,7 +185,7 @@ def test_settings_that_are_no_dict_let_nobody_in(
     headers = key_headers(mint())
     settings.PIKKU_AUTH = []
     with pytest.raises(AttributeError):
-        resolve(RequestFactory().get("/", headers=headers))
+        authenticate(RequestFactory().get("/", headers=headers))
 
 
 @pytest.mark.django_db

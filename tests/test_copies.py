@@ -23,7 +23,7 @@ import pikku_auth
 from pikku_auth.admission import admit
 from pikku_auth.core.frozen import FrozenDict
 from pikku_auth.exceptions import InvalidInput, InvalidKey, LimitExceeded, Refused
-from pikku_auth.flows import IssuedKey, resolve
+from pikku_auth.flows import IssuedKey, authenticate
 from pikku_auth.principal import Mapped, Principal, bound_of
 from pikku_auth.testing import key_headers, mint_test_key
 from pikku_auth.views.http import Answer
@@ -49,7 +49,7 @@ def with_claims(*_: object) -> Mapped:
 
 
 def caller_of(request: HttpRequest) -> Principal:
-    principal = resolve(request)
+    principal = authenticate(request)
     assert principal
     return principal
 

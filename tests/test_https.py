@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from pikku_auth import signals
 from pikku_auth.exceptions import HTTPSRequired
-from pikku_auth.flows import IssuedKey, resolve
+from pikku_auth.flows import IssuedKey, authenticate
 from pikku_auth.testing import key_headers
 from tests.conftest import pikku_settings
 from tests.logins import bearer, logged_in, post
@@ -46,7 +46,7 @@ def test_key_over_plain_http_is_refused_and_named(
 
     signals.key_refused.connect(receive)
     with pytest.raises(HTTPSRequired):
-        resolve(request_of(key_headers(issued)))
+        authenticate(request_of(key_headers(issued)))
     signals.key_refused.disconnect(receive)
     assert told == [(issued.key, "plain_http")]
     assert f"plain_http ({issued.key}, from 203.0.113.7)" in caplog.text
@@ -57,18 +57,18 @@ def test_login_over_plain_http_is_refused_and_named(
 ) -> None:
     issued = logged_in(make_user("ada"))
     with pytest.raises(HTTPSRequired):
-        resolve(request_of(bearer(issued)))
+        authenticate(request_of(bearer(issued)))
     assert f"plain_http ({issued.login}, from 203.0.113.7)" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "pka_bad"])
 def test_malformed_key_over_plain_http_is_refused_in_the_same_words(text: str) -> None:
     with pytest.raises(HTTPSRequired):
-        resolve(request_of({"x-api-key": text}))
+        authenticate(request_of({"x-api-key": text}))
 
 
 def test_key_over_https_is_good(mint: Mint) -> None:
-    assert resolve(request_of(key_headers(mint()), secure=True)) is not None
+    assert authenticate(request_of(key_headers(mint()), secure=True)) is not None
 
 
 @pytest.mark.parametrize(
@@ -87,15 +87,15 @@ def test_plain_http_is_good_within_one_machine_only(
 ) -> None:
     request = request_of(key_headers(mint()), HTTP_HOST=host, REMOTE_ADDR=peer)
     if is_good:
-        assert resolve(request) is not None
+        assert authenticate(request) is not None
     else:
         with pytest.raises(HTTPSRequired):
-            resolve(request)
+            authenticate(request)
 
 
 def test_plain_http_is_good_where_the_setting_is_off(mint: Mint) -> None:
     with pikku_settings(REQUIRE_HTTPS=False):
-        assert resolve(request_of(key_headers(mint()))) is not None
+        assert authenticate(request_of(key_headers(mint()))) is not None
 
 
 def test_rest_framework_answers_403_and_says_what_to_do(mint: Mint) -> None:

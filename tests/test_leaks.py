@@ -31,11 +31,11 @@ from django.views.debug import ExceptionReporter, technical_500_response
 from pikku_auth.core.user_codes import LENGTH
 from pikku_auth.flows import (
     IssuedKey,
+    authenticate,
     create_service_user,
     disable_key,
     enable_key,
     mint_key,
-    resolve,
     revoke_key,
     rotate_key,
     verify_key,
@@ -79,7 +79,7 @@ def by_verify(issued: IssuedKey) -> None:
 
 
 def by_resolve(issued: IssuedKey) -> None:
-    resolve(RequestFactory().get("/", headers={"x-api-key": issued.secret.reveal()}))
+    authenticate(RequestFactory().get("/", headers={"x-api-key": issued.secret.reveal()}))
 
 
 def by_mint(issued: IssuedKey) -> None:
@@ -210,7 +210,7 @@ def failing_request(issued: IssuedKey) -> tuple[HttpRequest, Any]:
     request = RequestFactory().get("/", headers={"x-api-key": issued.secret.reveal()})
     try:
         with connection.execute_wrapper(Failing(0)):
-            resolve(request)
+            authenticate(request)
     except IntegrityError:
         return request, sys.exc_info()
     raise AssertionError("it did not fail")

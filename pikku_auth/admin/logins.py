@@ -155,7 +155,7 @@ class LoginSessionAdmin(ActingAdmin):
             "owner_inactive": ("owner_inactive", gettext("user inactive")),
             "password_changed": ("expired", gettext("password changed")),
         }
-        return badge(*words[login.why_dead(timezone.now())])
+        return badge(*words[login.invalid_reason(timezone.now())])
 
     @admin.display(description=_("last used"), ordering="last_used_at")
     def last_used(self, login: LoginSession) -> str:

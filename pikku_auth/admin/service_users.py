@@ -202,7 +202,7 @@ class ServiceUserAdmin(DeletingAdmin):
 
     @admin.display(description=_("state"))
     def condition(self, row: ServiceUser) -> str:
-        if row.can_act:
+        if row.is_usable:
             return badge("active", gettext("active"))
         if not row.is_active:
             return badge("disabled", gettext("deactivated"))

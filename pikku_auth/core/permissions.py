@@ -87,7 +87,7 @@ def normalise(grant: Grant, *, most: int | None = MAX_SCOPES) -> dict[str, list[
     return {resource: sorted(found[resource]) for resource in sorted(found)}
 
 
-def frozen(permissions: Permissions) -> Permissions:
+def freeze(permissions: Permissions) -> Permissions:
     """A copy of normalised permissions that nobody can change."""
     return FrozenDict({resource: tuple(words) for resource, words in permissions.items()})
 

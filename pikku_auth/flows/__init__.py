@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.audit import Origin
-from pikku_auth.flows.authentication import aresolve, resolve
+from pikku_auth.flows.authentication import aauthenticate, authenticate
 from pikku_auth.flows.ceilings import set_service_user_scopes
 from pikku_auth.flows.device_flow.approve import approve, claim, deny, look_up, release
 from pikku_auth.flows.device_flow.authorize import start_login
@@ -28,7 +28,7 @@ from pikku_auth.flows.keys.verify import averify_key, verify_key
 from pikku_auth.flows.logins import live_logins, revoke_login, revoke_logins, verify_login
 from pikku_auth.flows.privileges import manageable, may_manage
 from pikku_auth.flows.pruning import prune
-from pikku_auth.flows.recheck import arecheck, recheck
+from pikku_auth.flows.revalidate import arevalidate, revalidate
 from pikku_auth.flows.service_users import (
     activate_service_user,
     create_service_user,
@@ -43,10 +43,11 @@ __all__ = [
     "IssuedKey",
     "IssuedLogin",
     "Origin",
+    "aauthenticate",
     "activate_service_user",
     "approve",
-    "arecheck",
-    "aresolve",
+    "arevalidate",
+    "authenticate",
     "averify_key",
     "claim",
     "create_service_user",
@@ -71,11 +72,10 @@ __all__ = [
     "mint_key",
     "mint_or_rotate",
     "prune",
-    "recheck",
     "redeem_ticket",
     "release",
     "rename_key",
-    "resolve",
+    "revalidate",
     "revoke_key",
     "revoke_login",
     "revoke_logins",

@@ -1,4 +1,4 @@
-"""Who is calling? Every integration asks :func:`resolve` and does as it says."""
+"""Who is calling? Every integration asks :func:`authenticate` and does as it says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 
 from pikku_auth.exceptions import HTTPSRequired, KeyInAuthorization, LoginInKeyHeader, Refused
-from pikku_auth.flows.credentials import Presented, presented_by
+from pikku_auth.flows.credentials import Credential, find_credential
 from pikku_auth.flows.keys.verify import refuse_key, verify_digest
 from pikku_auth.flows.leak_lookup import find_leaked
 from pikku_auth.flows.logins import refuse_login, verify_login
@@ -28,12 +28,12 @@ _DECISION = "_pikku_auth_decision"
 class _Decision:
     """What was decided of a credential, kept on its request."""
 
-    presented: Presented
+    presented: Credential
     principal: Principal | None = None
     refusal: Refused | None = None
 
 
-def resolve(request: HttpRequest, *, now: datetime | None = None) -> Principal | None:
+def authenticate(request: HttpRequest, *, now: datetime | None = None) -> Principal | None:
     """The principal of ``request``, or ``None`` if it carries no credential of ours.
 
     A present key header decides alone, even an empty one: exactly one live key, or the
@@ -43,7 +43,7 @@ def resolve(request: HttpRequest, *, now: datetime | None = None) -> Principal |
 
     :raises Refused: when a credential is there and not good.
     """
-    presented = presented_by(request)
+    presented = find_credential(request)
     if presented is None:
         return None
     with _judged_once(request, presented) as decision:
@@ -52,12 +52,12 @@ def resolve(request: HttpRequest, *, now: datetime | None = None) -> Principal |
     return decision.principal
 
 
-async def aresolve(request: HttpRequest, *, now: datetime | None = None) -> Principal | None:
-    """As :func:`resolve`. Only the database's part, and a sync mapping, run in a thread.
+async def aauthenticate(request: HttpRequest, *, now: datetime | None = None) -> Principal | None:
+    """As :func:`authenticate`. Only the database's part, and a sync mapping, run in a thread.
 
     :raises Refused: when a credential is there and not good.
     """
-    presented = presented_by(request)
+    presented = find_credential(request)
     if presented is None:
         return None
     with _judged_once(request, presented) as decision:
@@ -67,7 +67,7 @@ async def aresolve(request: HttpRequest, *, now: datetime | None = None) -> Prin
     return decision.principal
 
 
-def _verify(presented: Presented, now: datetime | None) -> Principal:
+def _verify(presented: Credential, now: datetime | None) -> Principal:
     if presented.is_exposed:
         _refuse_exposed(presented)
     if presented.is_misplaced:
@@ -76,7 +76,7 @@ def _verify(presented: Presented, now: datetime | None) -> Principal:
     return verify(presented.digest, ip=presented.ip, now=now)
 
 
-def _refuse_exposed(presented: Presented) -> NoReturn:
+def _refuse_exposed(presented: Credential) -> NoReturn:
     """Refuse a credential that came over plain HTTP, and name it in the log: it must be replaced.
 
     :raises HTTPSRequired: always, unless the database can't be asked.
@@ -89,7 +89,7 @@ def _refuse_exposed(presented: Presented) -> NoReturn:
     refuse_key(refusal, found, ip)
 
 
-def _refuse_misplaced(presented: Presented) -> NoReturn:
+def _refuse_misplaced(presented: Credential) -> NoReturn:
     """Refuse a credential that is in the other one's header, and say where it belongs.
 
     :raises KeyInAuthorization: when it is a key.
@@ -102,7 +102,7 @@ def _refuse_misplaced(presented: Presented) -> NoReturn:
 
 
 @contextmanager
-def _judged_once(request: HttpRequest, presented: Presented) -> Iterator[_Decision]:
+def _judged_once(request: HttpRequest, presented: Credential) -> Iterator[_Decision]:
     """What was decided of this credential of this request before; a refusal is raised again.
 
     Otherwise a middleware and DRF would count a call twice, and ask the host's mapping twice.

@@ -27,7 +27,7 @@ _NO_BEGINNING = "._~+/-"
 """What a token may begin with, and none of ours does."""
 
 
-class Presented(NamedTuple):
+class Credential(NamedTuple):
     """The credential of a request; ``digest`` is ``None`` if it is malformed.
 
     ``is_exposed`` says that it came over plain HTTP, where ``REQUIRE_HTTPS`` forbids that, and
@@ -41,30 +41,30 @@ class Presented(NamedTuple):
     is_misplaced: bool = False
 
 
-def presented_by(request: HttpRequest) -> Presented | None:
+def find_credential(request: HttpRequest) -> Credential | None:
     """The credential in the headers of ``request``, or ``None`` if there is none of ours."""
-    if is_key_presented(request):
+    if has_key(request):
         return _in_key_header(request)
-    if is_token_presented(request):
+    if has_token(request):
         return _in_authorization(request)
     return None
 
 
-def _in_key_header(request: HttpRequest) -> Presented:
+def _in_key_header(request: HttpRequest) -> Credential:
     value = request.META[conf.key_header_meta]
     # A login token is none of another system's keys, which ACCEPT_FOREIGN_KEYS would look up.
     digest = None if token_digest(value) else key_digest(value)
     is_misplaced = digest is None and _names(value, [conf.login_prefix])
-    return Presented("key", digest, address_of(request), is_exposed(request), is_misplaced)
+    return Credential("key", digest, address_of(request), is_exposed(request), is_misplaced)
 
 
-def _in_authorization(request: HttpRequest) -> Presented:
+def _in_authorization(request: HttpRequest) -> Credential:
     # A key in this header has no digest of a token, and is refused:
     # one kind of credential per header.
     digest = token_digest(bearer_of(request))
     readings = _readings(_authorization(request))
     is_misplaced = digest is None and any(_names(one, [conf.key_prefix]) for one in readings)
-    return Presented("token", digest, address_of(request), is_exposed(request), is_misplaced)
+    return Credential("token", digest, address_of(request), is_exposed(request), is_misplaced)
 
 
 def is_exposed(request: HttpRequest) -> bool:
@@ -79,17 +79,17 @@ def is_exposed(request: HttpRequest) -> bool:
     return not (host in _LOOPBACK and is_loopback(request.META.get("REMOTE_ADDR")))
 
 
-def is_presented(request: HttpRequest) -> bool:
+def has_credential(request: HttpRequest) -> bool:
     """Whether the headers have a credential of ours, good or bad."""
-    return is_key_presented(request) or is_token_presented(request)
+    return has_key(request) or has_token(request)
 
 
-def is_key_presented(request: HttpRequest) -> bool:
+def has_key(request: HttpRequest) -> bool:
     """Whether the key header is there, empty or not."""
     return request.META.get(conf.key_header_meta) is not None
 
 
-def is_token_presented(request: HttpRequest) -> bool:
+def has_token(request: HttpRequest) -> bool:
     """Whether ``Authorization`` has a credential of ours in it, in whatever form.
 
     Only a lone bearer is good (RFC 6750, 2.1). A credential of ours in any other form is refused:

@@ -93,7 +93,7 @@ def _judged(
     using = place.alias
     with outage_is_not_a_refusal(), in_place(place):
         login = find_by_digest(LoginSession, digest, "user", using=using) if digest else None
-    return login, None if login is None else login.why_dead(now)
+    return login, None if login is None else login.invalid_reason(now)
 
 
 def _principal_of(login: LoginSession) -> Principal:
@@ -164,7 +164,7 @@ def end_logins(
 def live_logins(user: Any, *, now: datetime | None = None) -> list[LoginSession]:
     """The logins of ``user`` that are good now, the newest first."""
     now = now or timezone.now()
-    return [login for login in open_logins([user], now=now) if login.why_dead(now) is None]
+    return [login for login in open_logins([user], now=now) if login.invalid_reason(now) is None]
 
 
 def open_logins(users: Iterable[Any], *, now: datetime | None = None) -> QuerySet[LoginSession]:

@@ -16,7 +16,7 @@ from pikku_auth.conf import conf
 from pikku_auth.core.frozen import FrozenDict
 from pikku_auth.core.permissions import (
     Permissions,
-    frozen,
+    freeze,
     intersect,
     missing,
     normalise,
@@ -79,7 +79,7 @@ def _permissions_of(principal: Principal) -> Permissions:
     That of a key may be more than its service user's ceiling, which may be lowered at any time:
     a function that returns it is cut, and not in error.
     """
-    return frozen(principal.key.permissions) if principal.key else principal.permissions
+    return freeze(principal.key.permissions) if principal.key else principal.permissions
 
 
 def _applied(principal: Principal, own: Permissions, answer: object) -> Principal:

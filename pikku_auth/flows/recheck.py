@@ -17,7 +17,7 @@ from pikku_auth.models import APIKey, LoginSession
 from pikku_auth.principal import Principal
 
 
-def recheck(
+def revalidate(
     principal: Principal, request: HttpRequest, *, now: datetime | None = None
 ) -> Principal:
     """``principal`` by the rows that exist now, and by what the host's mapping says now.
@@ -30,10 +30,10 @@ def recheck(
     return mapped(again, request)
 
 
-async def arecheck(
+async def arevalidate(
     principal: Principal, request: HttpRequest, *, now: datetime | None = None
 ) -> Principal:
-    """As :func:`recheck`. Only the database's part, and a sync mapping, run in a thread.
+    """As :func:`revalidate`. Only the database's part, and a sync mapping, run in a thread.
 
     :raises Refused: when the credential is not good any more, or the mapping rejects it.
     """

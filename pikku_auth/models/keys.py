@@ -82,7 +82,7 @@ class ServiceUser(NaturalKeyModel):
         return bool(privileges_of(self.user))
 
     @property
-    def can_act(self) -> bool:
+    def is_usable(self) -> bool:
         """Whether its keys may work at all."""
         return not (self.is_inactive or self.is_privileged)
 

@@ -144,7 +144,7 @@ class LoginSession(NaturalKeyModel):
         end = now + conf.login_lifetime
         return end if self.max_expires_at is None else min(end, self.max_expires_at)
 
-    def why_dead(self, now: datetime) -> str | None:
+    def invalid_reason(self, now: datetime) -> str | None:
         """Why this login is refused at ``now``, or ``None`` while it is good.
 
         Wants ``user`` selected. At the instant of ``expires_at`` it has expired.
@@ -153,7 +153,7 @@ class LoginSession(NaturalKeyModel):
             return "revoked"
         if now >= self.expires_at or (self.max_expires_at and now >= self.max_expires_at):
             return "expired"
-        return why_human_refused(self.user, self.auth_hash)
+        return user_invalid_reason(self.user, self.auth_hash)
 
 
 def is_over(now: datetime) -> Q:
@@ -162,7 +162,7 @@ def is_over(now: datetime) -> Q:
     return over if lifetime is None else over | Q(created_at__lte=now - lifetime)
 
 
-def why_human_refused(user: Any, auth_hash: str) -> str | None:
+def user_invalid_reason(user: Any, auth_hash: str) -> str | None:
     """Why nothing counts that ``user`` has allowed under the password of ``auth_hash``."""
     if not user.is_active:
         return "owner_inactive"

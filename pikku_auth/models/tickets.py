@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.models.keys import APIKey
-from pikku_auth.models.logins import LoginSession, why_human_refused
+from pikku_auth.models.logins import LoginSession, user_invalid_reason
 from pikku_auth.models.natural_keys import NaturalKeyModel
 
 _KEYS = Q(key__isnull=False, login__isnull=True, user__isnull=True)
@@ -69,4 +69,4 @@ class SocketTicket(NaturalKeyModel):
             return "signed_out"
         if self.session_expires_at is None or now >= self.session_expires_at:
             return "expired"
-        return why_human_refused(self.user, self.session_auth_hash)
+        return user_invalid_reason(self.user, self.session_auth_hash)

@@ -16,7 +16,7 @@ from pikku_auth.exceptions import (
     Refused,
     Unavailable,
 )
-from pikku_auth.flows import resolve
+from pikku_auth.flows import authenticate
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import REALM, body_of, challenge_of
 from pikku_auth.rest_framework.headers import tell, tell_why, vary_by_credential
@@ -51,7 +51,7 @@ class PikkuAuthentication(BaseAuthentication):
         """
         vary_by_credential(request)
         try:
-            principal = resolve(request._request)
+            principal = authenticate(request._request)
             return None if principal is None else admitted(request, principal)
         except Refused as refusal:
             tell_why(request, refusal, self.www_authenticate_realm)

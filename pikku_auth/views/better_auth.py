@@ -12,7 +12,7 @@ from django.utils import timezone
 from pikku_auth.access import ANYBODY
 from pikku_auth.exceptions import InvalidToken
 from pikku_auth.flows import last_used, live_logins, revoke_login, revoke_logins
-from pikku_auth.flows.credentials import bearer_of, is_token_presented
+from pikku_auth.flows.credentials import bearer_of, has_token
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.login_scopes import grant_to_each
 from pikku_auth.flows.logins import token_digest
@@ -58,7 +58,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     login = bearer_login(request)
     if login is not None:
         revoke_login(login, reason="signed out", origin=origin_of(request, login.user))
-    elif request.user.is_authenticated and not is_token_presented(request):
+    elif request.user.is_authenticated and not has_token(request):
         logout(request)
     return JsonResponse({"success": True})
 

@@ -8,11 +8,11 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest
 
 from pikku_auth.exceptions import InvalidKey, InvalidToken
-from pikku_auth.flows import resolve
+from pikku_auth.flows import authenticate
 from pikku_auth.flows.credentials import (
     bearer_of,
-    is_key_presented,
-    is_token_presented,
+    has_key,
+    has_token,
 )
 from pikku_auth.flows.logins import find_live_login, token_digest
 from pikku_auth.models import LoginSession
@@ -24,7 +24,7 @@ def refuse_keys(request: HttpRequest) -> None:
 
     :raises InvalidKey: when the key header is there.
     """
-    if is_key_presented(request):
+    if has_key(request):
         raise InvalidKey("key_at_login_endpoint")
 
 
@@ -38,7 +38,7 @@ def signed_in_user(request: HttpRequest) -> Any | None:
     :raises InvalidKey: when the key header is there.
     """
     refuse_keys(request)
-    if is_token_presented(request) or not hasattr(request, "session"):
+    if has_token(request) or not hasattr(request, "session"):
         return None
     user = get_user(request)
     return user if user.is_authenticated and user == request.user else None
@@ -50,7 +50,7 @@ def bearer_login(request: HttpRequest) -> LoginSession | None:
     ``MAP_LOGIN`` and ``LOGIN_SCOPES`` are not asked: a user whom they reject may sign out.
     """
     refuse_keys(request)
-    if not is_token_presented(request):
+    if not has_token(request):
         return None
     return find_live_login(token_digest(bearer_of(request)))
 
@@ -63,7 +63,7 @@ def caller(request: HttpRequest) -> tuple[Any, Principal | None]:
     :raises InvalidToken: when nobody does.
     """
     refuse_keys(request)
-    principal = resolve(request)
+    principal = authenticate(request)
     if principal is not None:
         return principal.user, principal
     user = signed_in_user(request)

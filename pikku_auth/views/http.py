@@ -21,8 +21,8 @@ from pikku_auth.exceptions import (
     InvalidToken,
     Refused,
 )
-from pikku_auth.flows import Origin, resolve
-from pikku_auth.flows.credentials import address_of, is_exposed, is_presented
+from pikku_auth.flows import Origin, authenticate
+from pikku_auth.flows.credentials import address_of, has_credential, is_exposed
 from pikku_auth.flows.outage import outage_is_not_a_refusal
 from pikku_auth.origins import is_trusted, scheme_and_host
 
@@ -78,7 +78,7 @@ def endpoint(*methods: str, access: Way = frozenset({HUMAN})) -> Callable[[View]
                 response = _refusal(refusal)
             return unstored(response)
 
-        wrapped.judges_callers = True  # type: ignore[attr-defined]  # what the middleware asks for
+        wrapped.handles_own_auth_errors = True  # type: ignore[attr-defined]  # what the middleware asks for
         return outside_atomic_requests(declare(wrapped, access, methods=methods))
 
     return decorate
@@ -233,13 +233,13 @@ def _acts_by_session(request: HttpRequest) -> bool:
     """
     session: Any = getattr(request, "session", None)
     has_cookie = settings.SESSION_COOKIE_NAME in request.COOKIES
-    return not is_presented(request) and (has_cookie or bool(session and session.session_key))
+    return not has_credential(request) and (has_cookie or bool(session and session.session_key))
 
 
 def _check_transport(request: HttpRequest) -> None:
     """What these endpoints give and take is a credential, also where none is in the headers."""
     if is_exposed(request):
-        resolve(request)  # logs whose credential was exposed
+        authenticate(request)  # logs whose credential was exposed
         raise HTTPSRequired
 
 

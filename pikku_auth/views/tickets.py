@@ -8,7 +8,7 @@ from pikku_auth.access import USER
 from pikku_auth.core.secrets import Secret
 from pikku_auth.core.websocket_protocol import offer
 from pikku_auth.exceptions import NotAuthenticated, Refused
-from pikku_auth.flows import resolve
+from pikku_auth.flows import authenticate
 from pikku_auth.flows.tickets import LIFETIME, issue_session_ticket, issue_ticket
 from pikku_auth.refusals import response_to
 from pikku_auth.views.callers import signed_in_user
@@ -31,7 +31,7 @@ def ws_ticket(request: HttpRequest) -> HttpResponse:
 
 
 def _issued(request: HttpRequest) -> Secret:
-    principal = resolve(request)
+    principal = authenticate(request)
     if principal is not None:
         return issue_ticket(principal)
     user = signed_in_user(request)

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from pikku_auth.access import USER
 from pikku_auth.exceptions import NotAuthenticated, Refused
-from pikku_auth.flows import resolve
+from pikku_auth.flows import authenticate
 from pikku_auth.models import APIKey
 from pikku_auth.models.usernames import username_of
 from pikku_auth.principal import Principal
@@ -18,7 +18,7 @@ from pikku_auth.views.http import endpoint
 def whoami(request: HttpRequest) -> HttpResponse:
     """``GET whoami``: who the caller is by its key or its login, and what that allows."""
     try:
-        principal = resolve(request)
+        principal = authenticate(request)
         if principal is None:
             raise NotAuthenticated
     except Refused as refusal:

@@ -41,7 +41,7 @@ class TestTheVerbs:
     def test_the_service_user_is_made(self) -> None:
         owner = ServiceUser.objects.get()
         assert (owner.name, owner.description) == ("sandbox-runtime", "Runs the sandboxes")
-        assert owner.can_act
+        assert owner.is_usable
 
     def test_the_rotated_key_lives_for_another_hour(self) -> None:
         key = APIKey.objects.select_related("service_user__user").earliest("pk")

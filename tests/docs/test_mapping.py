@@ -12,7 +12,7 @@ from django.test import RequestFactory
 from example_project.sandboxes import models
 from example_project.sandboxes.models import Organisation, Sandbox, Status
 from pikku_auth.exceptions import InvalidKey
-from pikku_auth.flows import IssuedKey, resolve
+from pikku_auth.flows import IssuedKey, authenticate
 from pikku_auth.principal import Principal
 from pikku_auth.testing import key_headers
 from tests.conftest import pikku_settings
@@ -45,7 +45,7 @@ def sandbox(mint: Mint) -> Sandbox:
 
 
 def caller(issued: IssuedKey) -> Principal:
-    principal = resolve(RequestFactory().get("/", headers=key_headers(issued)))
+    principal = authenticate(RequestFactory().get("/", headers=key_headers(issued)))
     assert principal
     return principal
 

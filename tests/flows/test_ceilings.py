@@ -12,9 +12,9 @@ from pikku_auth import signals
 from pikku_auth.exceptions import InsufficientScope, InvalidInput
 from pikku_auth.flows import (
     IssuedKey,
+    authenticate,
     create_service_user,
-    recheck,
-    resolve,
+    revalidate,
     rotate_key,
     set_service_user_scopes,
     verify_key,
@@ -50,7 +50,7 @@ def test_a_key_may_do_what_it_and_the_ceiling_allow(
     set_service_user_scopes(service_user, ceiling)
     principal = verify_key(issued.secret.reveal())
     assert principal.scopes == allowed
-    assert recheck(principal, RequestFactory().get("/")).scopes == allowed
+    assert revalidate(principal, RequestFactory().get("/")).scopes == allowed
     key = rotate_key(issued.key).key
     assert (key.scopes, key.allowed_scopes) == (minted, allowed), "a rotation keeps its own"
 
@@ -176,7 +176,7 @@ def test_a_mapping_that_allows_all_of_a_keys_own_is_cut_and_no_error(
     set_service_user_scopes(service_user, ["sandbox:read"])
     request = RequestFactory().get("/", headers={"x-api-key": secret})
     with pikku_settings(MAP_KEY=f"{__name__}.all_of_the_keys_own"):
-        principal = resolve(request)
+        principal = authenticate(request)
     assert principal is not None
     assert principal.scopes == ["sandbox:read"]
 

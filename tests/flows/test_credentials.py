@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from pikku_auth.core.secrets import generate
 from pikku_auth.exceptions import KeyInAuthorization, Refused
-from pikku_auth.flows import resolve
-from pikku_auth.flows.credentials import is_token_presented, presented_by
+from pikku_auth.flows import authenticate
+from pikku_auth.flows.credentials import find_credential, has_token
 from tests.conftest import pikku_settings
 from tests.logins import browser_of, logged_in
 
@@ -60,7 +60,7 @@ def test_credential_of_ours_is_presented_in_every_form_and_good_in_one(
     text = secret
     for write in written:
         text = write(text)
-    presented = presented_by(request_with(sent(text)))
+    presented = find_credential(request_with(sent(text)))
     assert presented is not None
     assert presented.kind == "token"
     is_lone_bearer = sent(text).strip().lower().split() == ["bearer", TOKEN.lower()]
@@ -73,13 +73,13 @@ def test_credential_of_ours_is_presented_in_every_form_and_good_in_one(
 @example("dXNlcjpwYXNz")
 def test_token_of_somebody_else_is_left_to_whose_it_is(token: str) -> None:
     assume(not token.lower().lstrip("._~+/-").startswith(("pks_", "pka_", "bearer")))
-    assert not is_token_presented(request_with(f"Bearer {token}"))
-    assert not is_token_presented(request_with(f"Token {token}"))
+    assert not has_token(request_with(f"Bearer {token}"))
+    assert not has_token(request_with(f"Token {token}"))
 
 
 @pytest.mark.parametrize("header", ["", "Basic", "Basic é", "Basic =", in_basic("ada:secret")])
 def test_basic_of_somebody_else_is_left_to_whose_it_is(header: str) -> None:
-    assert presented_by(request_with(header)) is None
+    assert find_credential(request_with(header)) is None
 
 
 @pytest.mark.django_db
@@ -93,7 +93,7 @@ def test_live_login_in_a_form_that_is_not_good_is_refused_beside_a_session(
     issued = logged_in(make_user("ada"))
     header = form.format(issued.token.reveal())
     with pytest.raises(Refused):
-        resolve(request_with(header))
+        authenticate(request_with(header))
     browser = browser_of(make_user("eve"))
     response = browser.get("/test/whoami/", headers={"Authorization": header})
     assert response.status_code == 401
@@ -121,7 +121,7 @@ def test_credential_in_the_header_of_the_other_kind_is_misplaced(
     text = value.format(key=KEY, KEY=KEY.upper(), token=TOKEN, basic=basic)
     request = RequestFactory().get("/", headers={header: text})
     with pikku_settings(ACCEPT_FOREIGN_KEYS=foreign):
-        presented = presented_by(request)
+        presented = find_credential(request)
     assert presented
     assert presented.is_misplaced is is_misplaced
     assert not (presented.is_misplaced and presented.digest)
@@ -133,7 +133,7 @@ def test_header_of_the_site_is_named_where_a_key_belongs() -> None:
         pikku_settings(KEY_HEADER="x-machine-key"),
         pytest.raises(KeyInAuthorization, match=r"in the header x-machine-key, not"),
     ):
-        resolve(request_with(f"Bearer {KEY}"))
+        authenticate(request_with(f"Bearer {KEY}"))
 
 
 @pytest.mark.django_db
@@ -150,6 +150,6 @@ def test_log_says_that_a_credential_is_misplaced_and_not_which(
     secret = {"key": KEY, "token": TOKEN}[kind]
     caplog.set_level("INFO", "pikku_auth")
     with pytest.raises(Refused) as refusal:
-        resolve(RequestFactory().get("/", headers={header: f"Bearer {secret}"}))
+        authenticate(RequestFactory().get("/", headers={header: f"Bearer {secret}"}))
     assert words in caplog.text
     assert secret not in caplog.text + str(refusal.value)

@@ -26,14 +26,14 @@ from pikku_auth.exceptions import (
 )
 from pikku_auth.flows import (
     IssuedLogin,
+    aauthenticate,
     approve,
-    aresolve,
+    authenticate,
     deny,
     exchange,
     issue_session_ticket,
-    recheck,
     redeem_ticket,
-    resolve,
+    revalidate,
     verify_login,
 )
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
@@ -48,7 +48,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MakeUser = Callable[..., Any]
 Resolve = Callable[[HttpRequest], Principal | None]
 
-ways = pytest.mark.parametrize("ask", [resolve, async_to_sync(aresolve)], ids=["sync", "async"])
+ways = pytest.mark.parametrize(
+    "ask", [authenticate, async_to_sync(aauthenticate)], ids=["sync", "async"]
+)
 kinds = pytest.mark.parametrize("kind", ["", "a"], ids=["sync-function", "async-function"])
 
 
@@ -60,7 +62,7 @@ def request_of(issued: IssuedLogin) -> HttpRequest:
     return RequestFactory().get("/", headers=bearer(issued))
 
 
-def scopes_of(issued: IssuedLogin, ask: Resolve = resolve) -> list[str]:
+def scopes_of(issued: IssuedLogin, ask: Resolve = authenticate) -> list[str]:
     principal = ask(request_of(issued))
     assert principal
     return principal.scopes
@@ -108,7 +110,7 @@ class TestTheDefault:
     def test_leaves_django_permissions_as_they_are(self, make_user: MakeUser) -> None:
         user = make_user()
         user.user_permissions.add(Permission.objects.get(codename="view_group"))
-        principal = resolve(request_of(logged_in(user)))
+        principal = authenticate(request_of(logged_in(user)))
         assert principal
         assert principal.user.has_perm("auth.view_group")
         assert not principal.user.has_perm("auth.delete_group")
@@ -144,7 +146,7 @@ def test_login_that_asks_for_no_scope_of_the_site_only_tells_who_its_user_is(
     user = make_user(is_superuser=True)
     with pikku_settings(LOGIN_SCOPES=given):
         issued = logged_in(user, scope="openid profile")
-        principal = resolve(request_of(issued))
+        principal = authenticate(request_of(issued))
         assert principal
         assert (principal.user, principal.scopes, issued.scope) == (user, [], "")
         assert not principal.user.has_perm("auth.view_group")
@@ -248,13 +250,13 @@ def test_what_is_no_grant_is_an_error_that_says_so(
     issued = logged_in(make_user())
     monkeypatch.setattr(login_scopes, "nobody", lambda _user: given)
     with function("nobody"), pytest.raises(ImproperlyConfigured, match=r"LOGIN_SCOPES.* grant"):
-        resolve(request_of(issued))
+        authenticate(request_of(issued))
 
 
 def test_setting_that_is_none_lets_nobody_in(make_user: MakeUser) -> None:
     issued = logged_in(make_user())
     with pikku_settings(LOGIN_SCOPES=None), pytest.raises(ImproperlyConfigured):
-        resolve(request_of(issued))
+        authenticate(request_of(issued))
 
 
 def test_login_that_is_refused_is_not_used(make_user: MakeUser) -> None:
@@ -292,7 +294,7 @@ class TestMapLogin:
             pikku_settings(LOGIN_SCOPES=["perm:*"], MAP_LOGIN="tests.mappings.narrow"),
             pytest.raises(WidenedPermissions, match="sandbox:read"),
         ):
-            resolve(request_of(issued))
+            authenticate(request_of(issued))
 
 
 class TestApproving:
@@ -365,7 +367,7 @@ class TestATicket:
             principal = self.of(user)
             assert (principal.via, principal.scopes) == ("session", ["sandbox:read"])
             join(user)
-            again = recheck(principal, RequestFactory().get("/"))
+            again = revalidate(principal, RequestFactory().get("/"))
             assert again.scopes == ["sandbox:read", "sandbox:write"]
 
     def test_has_no_scope_where_its_human_may_not_log_in(self, make_user: MakeUser) -> None:
@@ -390,7 +392,7 @@ class TestATicket:
 def test_every_superuser_is_bounded_by_the_grant(make_user: MakeUser) -> None:
     issued = logged_in(make_user("root", is_superuser=True))
     with pikku_settings(LOGIN_SCOPES=["sandbox:read"]):
-        principal = resolve(request_of(issued))
+        principal = authenticate(request_of(issued))
     assert principal
     assert not principal.user.has_perm("auth.view_group")
     fresh = get_user_model()._default_manager.get()

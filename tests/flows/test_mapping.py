@@ -27,10 +27,10 @@ from pikku_auth.exceptions import (
 )
 from pikku_auth.flows import (
     IssuedKey,
-    aresolve,
+    aauthenticate,
+    authenticate,
     averify_key,
     describe_service_user,
-    resolve,
     revoke_key,
     verify_key,
 )
@@ -45,7 +45,9 @@ pytestmark = pytest.mark.django_db
 Mint = Callable[..., IssuedKey]
 Resolve = Callable[[HttpRequest], Principal | None]
 
-ways = pytest.mark.parametrize("ask", [resolve, async_to_sync(aresolve)], ids=["sync", "async"])
+ways = pytest.mark.parametrize(
+    "ask", [authenticate, async_to_sync(aauthenticate)], ids=["sync", "async"]
+)
 hooks = pytest.mark.parametrize("kind", ["", "a"], ids=["sync-hook", "async-hook"])
 
 
@@ -174,7 +176,7 @@ class TestBothWays:
 def test_what_is_granted_after_all_is_no_wider_than_the_row_said(mint: Mint) -> None:
     issued = mint(scopes=["sandbox:read"])
     with mapping("tamper_and_say_so"), pytest.raises(WidenedPermissions) as error:
-        resolve(with_key(issued))
+        authenticate(with_key(issued))
     assert error.value.scopes == ["admin:*"]
 
 
@@ -190,7 +192,7 @@ class TestALogin:
 
     def test_that_is_unrestricted_shares_nothing_with_the_next(self, make_user: Any) -> None:
         principal = certain(
-            resolve(RequestFactory().get("/", headers=bearer(logged_in(make_user()))))
+            authenticate(RequestFactory().get("/", headers=bearer(logged_in(make_user()))))
         )
         with pytest.raises(AttributeError):
             principal.permissions.clear()  # type: ignore[attr-defined]  # there is no such thing
@@ -210,25 +212,25 @@ class TestALogin:
         signals.login_refused.connect(hear)
         issued = logged_in(make_user())
         with mapping("reject"), pytest.raises(InvalidToken):
-            resolve(RequestFactory().get("/", headers=bearer(issued)))
+            authenticate(RequestFactory().get("/", headers=bearer(issued)))
         signals.login_refused.disconnect(hear)
         assert heard == [(issued.login, "rejected_by_mapping", "127.0.0.1")]
 
     def test_makes_no_mistake_of_the_keys(self, make_user: Any) -> None:
         issued = logged_in(make_user())
         with mapping("mistake"), pytest.raises(TypeError, match="MAP_LOGIN"):
-            resolve(RequestFactory().get("/", headers=bearer(issued)))
+            authenticate(RequestFactory().get("/", headers=bearer(issued)))
 
     @pytest.mark.parametrize("is_superuser", [False, True])
     def test_that_is_narrowed_narrows_its_user(self, make_user: Any, is_superuser: bool) -> None:
         user = make_user(is_superuser=is_superuser)
         user.user_permissions.add(Permission.objects.get(codename="view_group"))
         issued = logged_in(user)
-        assert certain(resolve(RequestFactory().get("/", headers=bearer(issued)))).user.has_perm(
-            "auth.view_group"
-        )
+        assert certain(
+            authenticate(RequestFactory().get("/", headers=bearer(issued)))
+        ).user.has_perm("auth.view_group")
         with mapping("nothing"):
-            principal = certain(resolve(RequestFactory().get("/", headers=bearer(issued))))
+            principal = certain(authenticate(RequestFactory().get("/", headers=bearer(issued))))
         assert not principal.user.has_perm("auth.view_group")
 
 
@@ -236,15 +238,15 @@ def test_the_mapping_goes_by_the_rows_that_exist_now(mint: Mint, service_user: S
     issued = mint()
     with mapping("by_the_row"):
         describe_service_user(service_user, "acme")
-        assert certain(resolve(with_key(issued))).claims == {"tenant": "acme"}
+        assert certain(authenticate(with_key(issued))).claims == {"tenant": "acme"}
         describe_service_user(service_user, "stopped")
         with pytest.raises(InvalidKey):
-            resolve(with_key(issued))
+            authenticate(with_key(issued))
 
 
 def test_claims_can_not_be_changed_afterwards(mint: Mint) -> None:
     with mapping("note"):
-        principal = certain(resolve(with_key(mint())))
+        principal = certain(authenticate(with_key(mint())))
     with pytest.raises(TypeError):
         principal.claims["tenant"] = "evil"  # type: ignore[index]
 
@@ -253,20 +255,20 @@ def test_nor_by_the_mapping_itself(mint: Mint, monkeypatch: pytest.MonkeyPatch) 
     claims = {"tenant": "acme"}
     monkeypatch.setattr(mappings, "note", lambda credential, request: Mapped(claims))
     with mapping("note"):
-        principal = certain(resolve(with_key(mint())))
+        principal = certain(authenticate(with_key(mint())))
     claims["tenant"] = "evil"
     assert principal.claims == {"tenant": "acme"}
 
 
 def test_without_a_mapping_there_are_no_claims(mint: Mint) -> None:
-    assert certain(resolve(with_key(mint()))).claims == {}
+    assert certain(authenticate(with_key(mint()))).claims == {}
 
 
 def test_it_is_not_asked_about_a_bad_credential(mint: Mint) -> None:
     issued = mint()
     revoke_key(issued.key)
     with mapping("note"), pytest.raises(InvalidKey):
-        resolve(with_key(issued))
+        authenticate(with_key(issued))
     assert mappings.seen == []
 
 
@@ -300,9 +302,9 @@ class TestOncePerRequest:
     def test_another_credential_is_judged_anew(self, mint: Mint) -> None:
         first, second = mint(), mint()
         request = with_key(first)
-        assert certain(resolve(request)).key == first.key
+        assert certain(authenticate(request)).key == first.key
         request.META["HTTP_X_API_KEY"] = second.secret.reveal()
-        assert certain(resolve(request)).key == second.key
+        assert certain(authenticate(request)).key == second.key
 
 
 class TestAsynchronously:
@@ -326,14 +328,14 @@ class TestAsynchronously:
     def test_a_request_is_judged_at_the_moment_that_is_given(self, mint: Mint) -> None:
         issued = mint()
         with pytest.raises(InvalidKey):
-            async_to_sync(aresolve)(with_key(issued), now=issued.key.expires_at)
+            async_to_sync(aauthenticate)(with_key(issued), now=issued.key.expires_at)
 
 
 def test_a_principal_is_called_the_same_whatever_is_claimed(mint: Mint) -> None:
     """Throttles, such as django-ninja's, take its text for a name."""
     issued = mint()
     with mapping("note"):
-        one = certain(resolve(with_key(issued, **{"X-Tenant": "one"})))
-        two = certain(resolve(with_key(issued, **{"X-Tenant": "two"})))
+        one = certain(authenticate(with_key(issued, **{"X-Tenant": "one"})))
+        two = certain(authenticate(with_key(issued, **{"X-Tenant": "two"})))
     assert one.claims != two.claims
     assert str(one) == str(two) == f"api_key:{issued.key.pk}"

@@ -32,15 +32,15 @@ from pikku_auth.exceptions import (
 )
 from pikku_auth.flows import (
     IssuedKey,
-    arecheck,
+    arevalidate,
+    authenticate,
     deactivate_service_user,
     disable_key,
     issue_session_ticket,
     issue_ticket,
     prune,
-    recheck,
     redeem_ticket,
-    resolve,
+    revalidate,
     revoke_key,
     revoke_login,
     verify_login,
@@ -77,7 +77,7 @@ def with_key(issued: IssuedKey) -> HttpRequest:
 
 
 def who(request: HttpRequest) -> Principal:
-    principal = resolve(request)
+    principal = authenticate(request)
     assert principal is not None
     return principal
 
@@ -416,74 +416,74 @@ class TestPruning:
 
 
 class TestLookingAgain:
-    """``recheck``: is the caller of an open connection still good?"""
+    """``revalidate``: is the caller of an open connection still good?"""
 
     def test_a_key_is_judged_by_its_row_of_now(self, mint: Mint) -> None:
         issued = mint(quota=1)
         request = with_key(issued)
         principal = who(request)
-        assert recheck(principal, request).key == issued.key  # though its quota is used up
+        assert revalidate(principal, request).key == issued.key  # though its quota is used up
         revoke_key(issued.key)
         with pytest.raises(InvalidKey):
-            recheck(principal, request)
+            revalidate(principal, request)
 
     def test_a_key_that_is_gone_is_refused(self, mint: Mint) -> None:
         request = with_key(mint())
         principal = who(request)
         APIKey.objects.all().delete()
         with pytest.raises(InvalidKey):
-            recheck(principal, request)
+            revalidate(principal, request)
 
     def test_nothing_is_counted(self, mint: Mint) -> None:
         request = with_key(mint(quota=5))
-        recheck(who(request), request)
+        revalidate(who(request), request)
         assert APIKey.objects.get().remaining == 4
 
     def test_a_login_is_judged_by_its_row_of_now(self, ada: Any) -> None:
         issued = logged_in(ada)
         request = RequestFactory().get("/", headers=bearer(issued))
         principal = who(request)
-        assert recheck(principal, request).login == issued.login
+        assert revalidate(principal, request).login == issued.login
         revoke_login(issued.login)
         with pytest.raises(InvalidToken):
-            recheck(principal, request)
+            revalidate(principal, request)
 
     def test_a_browsers_session_is_judged_by_what_is_known_of_it_now(self, ada: Any) -> None:
         session, request = signed_in(ada), RequestFactory().get("/")
         principal = redeem(issue_session_ticket(ada, session))
-        assert recheck(principal, request).user == ada
+        assert revalidate(principal, request).user == ada
         sign_out(ada, session)
         with pytest.raises(InvalidTicket):
-            recheck(principal, request)
+            revalidate(principal, request)
 
     def test_a_ticket_that_is_gone_is_refused(self, ada: Any) -> None:
         principal = redeem(issue_session_ticket(ada, signed_in(ada)))
         SocketTicket.objects.all().delete()
         with pytest.raises(InvalidTicket):
-            recheck(principal, RequestFactory().get("/"))
+            revalidate(principal, RequestFactory().get("/"))
 
     def test_who_came_with_nothing_can_not_be_looked_at_again(self, ada: Any) -> None:
         nobody = Principal(user=ada, via="session", permissions={})
         with pytest.raises(ValueError, match="a key, a login or a ticket"):
-            recheck(nobody, RequestFactory().get("/"))
+            revalidate(nobody, RequestFactory().get("/"))
 
     def test_a_key_is_held_against_its_networks_again(self, mint: Mint) -> None:
         issued = mint(networks=["127.0.0.0/8"])
         request = with_key(issued)
-        assert recheck(who(request), request).key == issued.key
+        assert revalidate(who(request), request).key == issued.key
         request.META["REMOTE_ADDR"] = "192.0.2.1"
         with pytest.raises(NetworkNotAllowed):
-            recheck(who(with_key(issued)), request)
+            revalidate(who(with_key(issued)), request)
 
     def test_it_is_the_same_without_blocking_an_event_loop(self, mint: Mint) -> None:
         issued = mint()
         request = with_key(issued)
         principal = who(request)
         with pikku_settings(MAP_KEY="tests.mappings.anote"):
-            assert async_to_sync(arecheck)(principal, request).claims["credential"]
+            assert async_to_sync(arevalidate)(principal, request).claims["credential"]
         revoke_key(issued.key)
         with pytest.raises(InvalidKey):
-            async_to_sync(arecheck)(principal, request)
+            async_to_sync(arevalidate)(principal, request)
 
     def test_the_mapping_is_asked_again(self, mint: Mint, ada: Any) -> None:
         request = with_key(mint())
@@ -493,4 +493,4 @@ class TestLookingAgain:
         with pikku_settings(MAP_KEY=reject, MAP_LOGIN=reject):
             for caller in (principal, by_ticket):
                 with pytest.raises(Refused):
-                    recheck(caller, request)
+                    revalidate(caller, request)

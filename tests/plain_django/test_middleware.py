@@ -171,7 +171,7 @@ def test_only_the_database_and_a_sync_mapping_take_a_thread(
         asked.append(function)
         return real(function)
 
-    for module in (resolver, authentication.amapped.__globals__["__name__"]):
+    for module in (authentication, authentication.amapped.__globals__["__name__"]):
         monkeypatch.setattr(f"{getattr(module, '__name__', module)}.sync_to_async", counted)
     secret = mint().secret.reveal()
 

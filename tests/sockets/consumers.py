@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
-from pikku_auth.contrib.channels import recheck
+from pikku_auth.contrib.channels import revalidate
 from pikku_auth.decorators import any_key
 from pikku_auth.exceptions import Refused
 
@@ -40,7 +40,7 @@ class WhoAmI(AsyncJsonWebsocketConsumer):
             raise RuntimeError("as it was told to")
         if content in WISHES:
             try:
-                content = (await recheck(self.scope, *WISHES[content])).via
+                content = (await revalidate(self.scope, *WISHES[content])).via
             except (Refused, ValueError) as error:
                 content = str(error)
         await self.send_json(content)

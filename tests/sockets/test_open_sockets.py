@@ -21,7 +21,7 @@ from pikku_auth.core.websocket_protocol import offer
 from pikku_auth.exceptions import WidenedPermissions
 from pikku_auth.flows import (
     IssuedKey,
-    arecheck,
+    arevalidate,
     deactivate_service_user,
     disable_key,
     issue_session_ticket,
@@ -284,7 +284,7 @@ class TestItStays:
 
         async def scenario(call: Call) -> int:
             answers = asyncio.Event()
-            monkeypatch.setattr(revalidation, "arecheck", lambda *_: answers.wait())
+            monkeypatch.setattr(revalidation, "arevalidate", lambda *_: answers.wait())
             code = await call.closed_with()
             answers.set()
             return code
@@ -436,9 +436,9 @@ class TestLooks:
 
         async def remember(principal: Principal, request: Any) -> Principal:
             seen.append(principal)
-            return await arecheck(principal, request)
+            return await arevalidate(principal, request)
 
-        monkeypatch.setattr(revalidation, "arecheck", remember)
+        monkeypatch.setattr(revalidation, "arevalidate", remember)
         return seen
 
     def look_thrice(self, key: APIKey) -> list[Any]:

@@ -14,11 +14,11 @@ from pikku_auth.client import ClientError, PikkuAuth, Session
 from pikku_auth.exceptions import Refused
 from pikku_auth.flows import (
     IssuedKey,
-    aresolve,
+    aauthenticate,
+    authenticate,
     averify_key,
     create_service_user,
     mint_key,
-    resolve,
     revoke_key,
     rotate_key,
     verify_key,
@@ -57,8 +57,8 @@ def caller_of(text: str, address: str) -> str:
 
 
 async def callers_of(request: HttpRequest, text: str) -> list[Principal | None]:
-    assert_type(resolve(request), Principal | None)
-    return [await aresolve(request), await averify_key(text)]
+    assert_type(authenticate(request), Principal | None)
+    return [await aauthenticate(request), await averify_key(text)]
 
 
 def map_key(key: APIKey, request: HttpRequest) -> Mapped | None:

@@ -68,8 +68,8 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.fixture(autouse=True)
 def clock() -> Iterator[FrozenDateTimeFactory]:
-    with freeze_time(NOW) as frozen:
-        yield frozen
+    with freeze_time(NOW) as freeze:
+        yield freeze
 
 
 @pytest.fixture

@@ -43,8 +43,8 @@ MakeUser = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def clock() -> Iterator[FrozenDateTimeFactory]:
-    with freeze_time(NOW) as frozen:
-        yield frozen
+    with freeze_time(NOW) as freeze:
+        yield freeze
 
 
 @pytest.fixture

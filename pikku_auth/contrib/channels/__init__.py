@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from pikku_auth.contrib.channels.middleware import PikkuAuthMiddleware
-from pikku_auth.contrib.channels.open_sockets import recheck
+from pikku_auth.contrib.channels.open_sockets import revalidate
 
-__all__ = ["PikkuAuthMiddleware", "recheck"]
+__all__ = ["PikkuAuthMiddleware", "revalidate"]

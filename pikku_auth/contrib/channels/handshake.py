@@ -15,7 +15,7 @@ from pikku_auth.contrib.channels.database import as_in_a_request
 from pikku_auth.contrib.channels.scope import Scope
 from pikku_auth.core.websocket_protocol import tickets_in
 from pikku_auth.exceptions import HTTPSRequired, InvalidTicket, OriginNotAllowed
-from pikku_auth.flows import aresolve, redeem_ticket
+from pikku_auth.flows import aauthenticate, redeem_ticket
 from pikku_auth.flows.credentials import address_of, is_exposed
 from pikku_auth.flows.mapping import amapped
 from pikku_auth.flows.tickets import refuse_ticket, ticket_digest
@@ -49,7 +49,7 @@ async def decide(
     presented = tickets_in(subprotocols)
     digests = [ticket_digest(ticket) for ticket in presented]
     async with as_in_a_request():
-        principal = await aresolve(request) or await _holder_of(digests, request)
+        principal = await aauthenticate(request) or await _holder_of(digests, request)
     has_session = settings.SESSION_COOKIE_NAME in request.COOKIES
     if principal is None and has_session and "HTTP_ORIGIN" not in request.META:
         # Browsers always send Origin: refuse the site's session cookie without one.

@@ -22,7 +22,7 @@ _SECONDS_TO_ANSWER = 2
 """What a database that hangs has at the expiry of a credential, to say that it was renewed."""
 
 
-async def recheck(scope: Scope, *scopes: str) -> Principal:
+async def revalidate(scope: Scope, *scopes: str) -> Principal:
     """Who the caller of an open socket is now: ask it before an act that matters.
 
     :raises Refused: when the credential is not good any more.

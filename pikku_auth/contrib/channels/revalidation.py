@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from pikku_auth.conf import conf
 from pikku_auth.contrib.channels.database import as_in_a_request
-from pikku_auth.flows import arecheck
+from pikku_auth.flows import arevalidate
 from pikku_auth.flows.credentials import address_of
 from pikku_auth.flows.database import place_of
 from pikku_auth.principal import Principal
@@ -23,7 +23,7 @@ async def look(principal: Principal, request: HttpRequest) -> Principal:
     :raises Refused: when the credential is not good any more.
     """
     async with as_in_a_request():
-        return await arecheck(principal, request)
+        return await arevalidate(principal, request)
 
 
 def look_with_others(principal: Principal, request: HttpRequest) -> asyncio.Task[Principal]:

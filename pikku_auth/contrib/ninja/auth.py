@@ -18,7 +18,7 @@ from pikku_auth.contrib.ninja.operations import is_any_key
 from pikku_auth.core.permissions import check_scopes
 from pikku_auth.decorators import PrincipalRequest as PlainRequest
 from pikku_auth.exceptions import Refused
-from pikku_auth.flows import aresolve, resolve
+from pikku_auth.flows import aauthenticate, authenticate
 from pikku_auth.principal import Principal
 from pikku_auth.unscoped import require_scoped_view
 
@@ -79,13 +79,13 @@ class PikkuAuth(AuthBase):
         if _is_in_event_loop():
             return self._aadmitted(request)
         try:
-            return self._admitted(request, resolve(request))
+            return self._admitted(request, authenticate(request))
         except Refused as refusal:
             raise RefusedByPikkuAuth(refusal) from None
 
     async def _aadmitted(self, request: HttpRequest) -> Principal | None:
         try:
-            return self._admitted(request, await aresolve(request))
+            return self._admitted(request, await aauthenticate(request))
         except Refused as refusal:
             raise RefusedByPikkuAuth(refusal) from None
 

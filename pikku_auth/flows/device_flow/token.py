@@ -25,7 +25,7 @@ from pikku_auth.flows.device_flow.authorize import DEVICE_PREFIX, check_client_a
 from pikku_auth.flows.login_scopes import offer_to
 from pikku_auth.flows.logins import revoke_login
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
-from pikku_auth.models.logins import auth_hashes, why_human_refused
+from pikku_auth.models.logins import auth_hashes, user_invalid_reason
 
 logger = logging.getLogger("pikku_auth")
 
@@ -113,7 +113,7 @@ def _why_void(code: DeviceCode) -> str | None:
         return "owner_deleted"
     if is_service_user(code.user):
         return "owner_is_service_user"
-    return why_human_refused(code.user, code.auth_hash)
+    return user_invalid_reason(code.user, code.auth_hash)
 
 
 def _granted(code: DeviceCode, ip: str | None) -> Permissions:

@@ -146,7 +146,7 @@ def tell_minted(key: APIKey, origin: Origin, now: datetime, using: str) -> None:
 def _active_owner(service_user: ServiceUser | str) -> ServiceUser:
     if not isinstance(service_user, ServiceUser):
         service_user = get_service_user(service_user)
-    if not service_user.can_act:
+    if not service_user.is_usable:
         raise InvalidInput(
             "service_user",
             _(

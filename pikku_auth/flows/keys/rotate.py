@@ -71,7 +71,7 @@ def rotate_key(
     overlap = _checked(overlap)
     ending = _ending(overlap, now)
     old = APIKey.objects.using(using).select_related("service_user__user").get(pk=key.pk)
-    if not old.service_user.can_act:
+    if not old.service_user.is_usable:
         raise KeyNotLive("key", _why_not_rotated(old, now))
     lifetime = None if old.expires_at is None else old.expires_at - old.created_at
     secret = generate(conf.key_prefix)
