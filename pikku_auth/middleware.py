@@ -1,4 +1,4 @@
-"""The door for plain Django: every view knows its caller."""
+"""The integration with plain Django: every view knows its caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every door hands to the application: who calls, and what the credential allows."""
+"""What every integration gives the application: who calls, and what the credential allows."""
 
 from __future__ import annotations
 

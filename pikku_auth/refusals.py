@@ -1,4 +1,4 @@
-"""A refusal over HTTP: the same headers and words at every door."""
+"""A refusal over HTTP: the same headers and words in every integration."""
 
 from __future__ import annotations
 

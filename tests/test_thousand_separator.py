@@ -211,7 +211,7 @@ def test_each_action_of_the_list_asks_about_the_rows_that_were_chosen(
 @pytest.mark.usefixtures("language")
 def test_the_page_with_a_new_secret_has_plain_numbers(boss: Client) -> None:
     link = f"/admin/pikku_auth/apikey/act/rotate/?ids={FIRST}"
-    given = {"ids": str(FIRST), "confirm": "yes", "overlap": "24h", "delivery": "page"}
+    given = {"ids": str(FIRST), "confirm": "yes", "overlap": "24h"}
     text = boss.post(link, given).content.decode()
     assert "pka_" in text
     assert mangled(text) == []

@@ -1,4 +1,4 @@
-"""The door for staff: look, mint, rotate, revoke, and find out who did what."""
+"""The admin: see, mint, rotate and revoke keys, and find out who did what."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.contrib.auth import get_user_model
 from django.db.models import Model, Q
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -18,6 +19,7 @@ from pikku_auth.conf import conf
 from pikku_auth.flows import Origin, manageable
 from pikku_auth.flows.credentials import address_of
 from pikku_auth.models import AuditEvent
+from pikku_auth.models.usernames import username_of
 
 Screen = TypeVar("Screen", bound="type[admin.ModelAdmin[Any]]")
 
@@ -74,7 +76,7 @@ class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The audit trail of a row in words, whichever door each act came through."""
+        """The audit trail of a row in words, from every source."""
         row = self.get_object(request, unquote(object_id))
         context = {
             "story": [(event, told(event)) for event in story_of(row)],
@@ -140,9 +142,12 @@ class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
 
     def link_to(self, row: Model | None) -> str:
         """A link to the page of ``row``, where this site has one."""
-        if row is None or not self.admin_site.is_registered(type(row)):
-            return "-" if row is None else str(row)
-        return format_html('<a href="{}">{}</a>', self.url_of(type(row), "change", row.pk), row)
+        if row is None:
+            return "-"
+        name = username_of(row) if isinstance(row, get_user_model()) else str(row)
+        if not self.admin_site.is_registered(type(row)):
+            return name
+        return format_html('<a href="{}">{}</a>', self.url_of(type(row), "change", row.pk), name)
 
 
 def register(model: type[Model]) -> Callable[[Screen], Screen]:

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AdminRadioSelect
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -27,19 +26,9 @@ _OVERLAPS = ["1h", "24h", "7d"]
 
 
 class RotateForm(ActForm):
-    """How the old key ends, and how the new one is handed over."""
+    """How the old key ends."""
 
     overlap = forms.ChoiceField(label=_("The old key"))
-    delivery = forms.ChoiceField(
-        label=_("The new secret"),
-        choices=[
-            ("page", _("show it on the next page, once")),
-            ("file", _("download it as a CSV file, once")),
-        ],
-        widget=AdminRadioSelect({"class": "radiolist"}),
-        initial="page",
-        help_text=_("A file goes to your downloads, once too, and this page stays as it is."),
-    )
 
     def __init__(self, request: HttpRequest, data: Any = None) -> None:
         super().__init__(request, data)

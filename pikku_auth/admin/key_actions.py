@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from pikku_auth.admin.actions import Act, ReasonForm, each
 from pikku_auth.admin.base import origin_of
 from pikku_auth.admin.forms import RotateForm
-from pikku_auth.admin.secret_response import file_with, page_with
+from pikku_auth.admin.secret_response import page_with
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import IssuedKey, disable_key, enable_key, revoke_key, rotate_key
 from pikku_auth.flows.ceilings import require_grantable
@@ -43,8 +43,6 @@ def rotate(
                 modeladmin.log_change(request, key, gettext("Rotated."))
         if not issued:
             raise InvalidInput("key", " ".join(problems))
-        if given["delivery"] == "file" and not problems:
-            return file_with(request, issued)
         return page_with(modeladmin, request, gettext("The new secrets"), issued, problems)
 
 

@@ -32,6 +32,7 @@ from pikku_auth.admin.forms import KeyForm
 from pikku_auth.admin.metadata import MetadataText
 from pikku_auth.flows import delete_key, rename_key
 from pikku_auth.models import APIKey, KeyState, ServiceUser
+from pikku_auth.models.usernames import username_of
 
 _OVER = {KeyState.REVOKED, KeyState.EXPIRED}
 
@@ -148,7 +149,7 @@ class APIKeyAdmin(DeletingAdmin):
 
     @admin.display(description=_("created by"))
     def creator_name(self, key: APIKey) -> str:
-        return str(key.created_by or "-")
+        return username_of(key.created_by) or "-"
 
     @admin.display(description=_("scopes"))
     def some_scopes(self, key: APIKey) -> str:

@@ -21,6 +21,7 @@ from pikku_auth.flows import revoke_login
 from pikku_auth.flows.logins import end_logins, open_logins
 from pikku_auth.models import LoginSession
 from pikku_auth.models.logins import is_over
+from pikku_auth.models.usernames import username_of
 
 
 def _revoke_all(
@@ -132,7 +133,7 @@ class LoginSessionAdmin(ActingAdmin):
 
     @admin.display(description=_("user"))
     def human_name(self, login: LoginSession) -> str:
-        return str(login.user)
+        return username_of(login.user)
 
     @admin.display(description=_("login"))
     def login(self, login: LoginSession) -> str:

@@ -5,10 +5,8 @@ Not in a message, a cookie, the session or a cache; and no cache may keep the an
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +15,6 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
 
 from pikku_auth.admin.base import WatchingAdmin
 from pikku_auth.conf import conf
@@ -69,27 +66,6 @@ def _path_to_try() -> str:
         return reverse("pikku_auth:whoami")
     except NoReverseMatch:
         return ""
-
-
-def file_with(request: HttpRequest, issued: Sequence[IssuedKey]) -> HttpResponse:
-    """New secrets as a CSV file."""
-    text = StringIO()
-    rows = csv.writer(text)
-    rows.writerow(["service_user", "name", "id", "replaces", "key"])
-    for one in issued:
-        key = one.key
-        row = [key.service_user.name, plain(key.name), key.pk, key.rotated_from_id]
-        rows.writerow([*row, one.secret.reveal()])
-    _save_session(request)
-    name = f"keys-{timezone.now():%Y%m%d-%H%M%S}.csv"
-    response = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return _unstored(response)
-
-
-def plain(text: str) -> str:
-    """``text`` such that no spreadsheet takes it for a formula (OWASP, CSV injection)."""
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else text
 
 
 def _save_session(request: HttpRequest) -> None:

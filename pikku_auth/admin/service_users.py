@@ -29,6 +29,7 @@ from pikku_auth.flows import (
     set_service_user_scopes,
 )
 from pikku_auth.models import APIKey, KeyState, ServiceUser
+from pikku_auth.models.usernames import username_of
 
 _SHOWN_KEYS = 20
 
@@ -224,4 +225,4 @@ class ServiceUserAdmin(DeletingAdmin):
 
     @admin.display(description=_("Django user"))
     def account_name(self, row: ServiceUser) -> str:
-        return str(row.user or "-")
+        return username_of(row.user) or "-"

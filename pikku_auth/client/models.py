@@ -61,10 +61,11 @@ ENTRY_FIELDS = frozenset({"baseURL", "accessToken", "tokenType", "expiresAt", "u
 
 
 def name_of(user: object) -> str | None:
-    """What to call the human: email, else name, else id."""
+    """What to call the human: as their server's pages do, else email, else name, else id."""
     if not isinstance(user, Mapping):
         return None
-    return next((text for key in ("email", "name", "id") if (text := _text(user.get(key)))), None)
+    known = ("username", "email", "name", "id")
+    return next((text for key in known if (text := _text(user.get(key)))), None)
 
 
 def parse_time(text: str | None) -> datetime | None:

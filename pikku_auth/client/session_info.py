@@ -12,7 +12,7 @@ from pikku_auth.client.models import name_of, parse_time
 from pikku_auth.client.text import MAX_NAME, printable
 
 _LONGEST_LINE = 1_000
-_USER_FIELDS = ("id", "email", "name")
+_USER_FIELDS = ("id", "username", "email", "name")
 
 
 @dataclass(frozen=True)

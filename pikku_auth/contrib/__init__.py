@@ -1,1 +1,1 @@
-"""Doors that need a package which not every project has."""
+"""Integrations with packages that not every project has."""

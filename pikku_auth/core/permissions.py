@@ -65,7 +65,7 @@ def read_scope_parameter(
 
 
 def check_scopes(scopes: Iterable[str]) -> None:
-    """Hold what a door demands against the grammar, before any request comes.
+    """Validate required scopes when the view is defined, before any request comes.
 
     :raises ValueError: when a scope is not of the grammar.
     """

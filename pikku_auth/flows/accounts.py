@@ -19,6 +19,7 @@ from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows.database import primary, unless_missing
 from pikku_auth.models import ServiceUser
 from pikku_auth.models.keys import privileges_of
+from pikku_auth.models.usernames import username_of
 
 logger = logging.getLogger("pikku_auth")
 
@@ -68,7 +69,7 @@ def require_free(user: Any) -> None:
         raise InvalidInput(
             "user",
             _("%(user)r belongs to a service user already: adopt another.")
-            % {"user": user.get_username()},
+            % {"user": username_of(user)},
         )
 
 
@@ -84,7 +85,7 @@ def require_unprivileged(user: Any) -> None:
                 "%(user)r is staff or a superuser, and a machine must not be: "
                 "take those rights away first, or let a new user be made."
             )
-            % {"user": user.get_username()},
+            % {"user": username_of(user)},
         )
 
 

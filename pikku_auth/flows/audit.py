@@ -12,16 +12,19 @@ from django.dispatch import Signal
 
 from pikku_auth.core.text import readable, visible_ascii
 from pikku_auth.models import APIKey, AuditEvent, LoginSession, ServiceUser
+from pikku_auth.models.usernames import username_of
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who acts, through which door, from where. ``actor`` is a user, or ``None``.
+    """Who acts, by which source, from where, for the audit row.
 
-    ``actor_name`` is for doors without a user, such as a command run by ``root``.
+    ``source`` is ``admin``, ``web``, ``command`` or ``code``; a host may give a word of its own,
+    of which 20 characters are kept. ``actor`` is a user or ``None``. ``actor_name`` names an
+    actor that is not a user, such as the ``root`` who runs a command.
     """
 
-    door: str = "code"
+    source: str = "code"
     actor: Any = None
     actor_name: str = ""
     ip: str | None = None
@@ -54,8 +57,8 @@ def record(
         key=key,
         login=login,
         actor=origin.actor,
-        actor_name=readable(origin.actor_name or _name_of(origin.actor))[:254],
-        door=origin.door,
+        actor_name=readable(origin.actor_name or username_of(origin.actor))[:254],
+        source=readable(origin.source)[:20],
         ip=origin.ip,
         user_agent=visible_ascii(origin.user_agent)[:200],
         details=details,
@@ -75,9 +78,5 @@ def _subject(
     if key is not None:
         return f"{key} of {service_user}"
     if login is not None:
-        return f"{login} of {_name_of(login.user)}"
+        return f"{login} of {username_of(login.user)}"
     return str(service_user) if service_user else ""
-
-
-def _name_of(actor: Any) -> str:
-    return "" if actor is None else str(actor.get_username())

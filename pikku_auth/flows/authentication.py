@@ -1,4 +1,4 @@
-"""Who is calling? Every door asks :func:`authenticate` and does as it says."""
+"""Who is calling? Every integration asks :func:`authenticate` and does as it says."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def authenticate(request: HttpRequest, *, now: datetime | None = None) -> Princi
     A present key header decides alone, even an empty one: exactly one live key, or the
     caller is refused and nothing else is tried. A bearer of our format goes the same
     way; any other bearer is somebody else's to judge. ``MAP_KEY`` and ``MAP_LOGIN``
-    have the last word. A request is judged once, however many doors it passes.
+    have the last word. A request is judged once, however many integrations it passes.
 
     :raises Refused: when a credential is there and not good.
     """

@@ -43,7 +43,7 @@ def mapped(principal: Principal, request: HttpRequest) -> Principal:
 
     :raises Refused: when it rejects the caller.
     :raises WidenedPermissions: when it allows more than the credential does.
-    :raises MappingFailed: when it raises what some doors would take for an answer.
+    :raises MappingFailed: when it raises what some integrations would take for an answer.
     """
     hook = _hook_for(principal)
     if hook is None:

@@ -107,7 +107,7 @@ class PikkuCommand(BaseCommand):
             name = getpass.getuser()
         except (OSError, KeyError):
             name = ""
-        return Origin(door="command", actor_name=name)
+        return Origin(source="command", actor_name=name)
 
     def note(self, text: str, options: dict[str, Any]) -> None:
         """Say something to the eye, if there is one: a closed stderr undoes nothing."""

@@ -34,8 +34,9 @@ class AuditEventQuerySet(NaturalKeyQuerySet["AuditEvent"]):
 
 
 class AuditEvent(NaturalKeyModel):
-    """Who did what to which key, login or service user, when, from where, through which door.
+    """Who did what to which key, login or service user, when and from where.
 
+    ``source`` says through what: ``admin``, ``web``, ``command``, ``code`` or a word of the host.
     Append-only, and written in the transaction of the act itself. ``subject`` and
     ``actor_name`` keep the story readable when the rows they name are gone.
     """
@@ -61,7 +62,7 @@ class AuditEvent(NaturalKeyModel):
         LOGIN_REVOKED = "login_revoked", _("login revoked")
         PRUNED = "pruned", _("pruned")
 
-    natural_key_fields = ("action", "subject", "actor_name", "door", "ip", "user_agent")
+    natural_key_fields = ("action", "subject", "actor_name", "source", "ip", "user_agent")
 
     at = models.DateTimeField(_("at"), db_index=True)
     action = models.CharField(_("action"), max_length=40, choices=Action.choices)
@@ -95,7 +96,7 @@ class AuditEvent(NaturalKeyModel):
         related_name="+",
     )
     actor_name = models.CharField(_("actor name"), max_length=254, blank=True)
-    door = models.CharField(_("door"), max_length=20)
+    source = models.CharField(_("source"), max_length=20)
     ip = models.GenericIPAddressField(_("IP address"), null=True)
     user_agent = models.CharField(_("user agent"), max_length=200, blank=True)
     details = models.JSONField(_("details"), default=dict)

@@ -244,7 +244,7 @@ class APIKey(NaturalKeyModel):
         return Rate(self.refill_count, self.refill_period)
 
     def state(self, now: datetime) -> KeyState:
-        """What this key is at ``now``; the rule that every door goes by.
+        """What this key is at ``now``; the rule of every integration.
 
         Wants ``service_user__user`` selected. At the instant of ``expires_at`` the key
         has expired.

@@ -1,4 +1,4 @@
-"""The door for Django REST framework."""
+"""The integration with Django REST framework."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def tell(request: Request, headers: Mapping[str, str]) -> None:
 
 
 def tell_why(request: Request, refusal: Refused, realm: str = REALM) -> None:
-    """Add what a refusal says in headers at every door."""
+    """Add the headers of a refusal that every integration sends."""
     tell(request, headers_of(refusal, request._request, realm))
 
 

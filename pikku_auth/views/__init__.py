@@ -1,3 +1,3 @@
-"""The door for devices and browsers: OAuth in plain Django, so that no framework reshapes it."""
+"""The views for devices and browsers: OAuth in plain Django, so that no framework reshapes it."""
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from pikku_auth.flows.database import primary
 from pikku_auth.flows.login_scopes import grant_to_each
 from pikku_auth.flows.logins import token_digest
 from pikku_auth.models import LoginSession
+from pikku_auth.models.usernames import username_of
 from pikku_auth.views.callers import bearer_login, caller
 from pikku_auth.views.http import endpoint, origin_of, plain_error, read_json, require_fields
 
@@ -149,11 +150,14 @@ def _browser_session(request: HttpRequest) -> dict[str, Any]:
 
 
 def _user(user: Any) -> dict[str, Any]:
+    """The user as better-auth has it; our client shows ``username``, as our pages do."""
+    username = username_of(user)
     full_name = user.get_full_name() if hasattr(user, "get_full_name") else ""
     joined = _iso(getattr(user, "date_joined", None) or timezone.now())
     return {
         "id": str(user.pk),
-        "name": full_name or user.get_username(),
+        "name": full_name or username,
+        "username": username,
         "email": getattr(user, user.get_email_field_name(), "") or "",
         "emailVerified": False,
         "image": None,

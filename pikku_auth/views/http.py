@@ -102,7 +102,7 @@ def origin_of(request: HttpRequest, actor: Any = None) -> Origin:
     """Who acts, for the audit row: ``actor``, or else the human of the browser's session."""
     user = actor or (request.user if request.user.is_authenticated else None)
     agent = request.META.get("HTTP_USER_AGENT", "")
-    return Origin(door="web", actor=user, ip=address_of(request), user_agent=agent)
+    return Origin(source="web", actor=user, ip=address_of(request), user_agent=agent)
 
 
 def oauth_error(error: DeviceFlowError) -> HttpResponse:

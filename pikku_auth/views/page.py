@@ -36,6 +36,7 @@ from pikku_auth.flows.database import primary
 from pikku_auth.flows.login_scopes import offer_to
 from pikku_auth.flows.sign_in import is_fresh, signed_in_at
 from pikku_auth.models import DeviceCode
+from pikku_auth.models.usernames import username_of
 from pikku_auth.refusals import refusal_of_credentials
 from pikku_auth.views.callers import signed_in_user
 from pikku_auth.views.http import origin_of, outside_atomic_requests, unstored
@@ -234,7 +235,7 @@ def _page(
     """Render a template, without counting on any context processor of the host."""
     user, typed = request.user, _typed(request)
     every = {
-        "username": user.get_username() if user.is_authenticated else "",
+        "username": username_of(user),
         "host": request.get_host(),
         "code": _code(typed),
         "typed": _code(typed) or readable(request.POST.get("user_code", ""))[:20],

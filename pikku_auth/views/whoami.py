@@ -8,6 +8,7 @@ from pikku_auth.access import USER
 from pikku_auth.exceptions import NotAuthenticated, Refused
 from pikku_auth.flows import authenticate
 from pikku_auth.models import APIKey
+from pikku_auth.models.usernames import username_of
 from pikku_auth.principal import Principal
 from pikku_auth.refusals import response_to
 from pikku_auth.views.http import endpoint
@@ -30,7 +31,7 @@ def _told(principal: Principal) -> dict[str, object]:
     latest = expires_at if principal.login is None else principal.login.max_expires_at
     return {
         "via": principal.via,
-        "user": principal.user.get_username(),
+        "user": username_of(principal.user),
         "service_user": service_user and service_user.name,
         "scopes": principal.scopes,
         "expires_at": expires_at and expires_at.isoformat(),

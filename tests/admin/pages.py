@@ -43,8 +43,8 @@ def act(client: Client, name: str, *rows: Any, base: str = KEYS, **fields: Any) 
     return client.post(f"{base}act/{name}/", {"ids": ids, "confirm": "yes", **fields})
 
 
-def rotate(client: Client, *keys: Any, overlap: str = "24h", delivery: str = "page") -> Any:
-    return act(client, "rotate", *keys, overlap=overlap, delivery=delivery)
+def rotate(client: Client, *keys: Any, overlap: str = "24h") -> Any:
+    return act(client, "rotate", *keys, overlap=overlap)
 
 
 def form_id(client: Client) -> str:

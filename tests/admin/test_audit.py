@@ -42,7 +42,7 @@ def exported(client: Client, **query: Any) -> list[dict[str, str]]:
 
 
 class TestTheList:
-    """What was done, by whom, through which door, from where."""
+    """What was done, by whom, from which source and address."""
 
     def test_tells_each_event_in_words(self, auditor: Client, mint: Mint) -> None:
         origin = Origin("command", actor_name="root", ip="192.0.2.7")
@@ -51,13 +51,13 @@ class TestTheList:
         for text in ("Key revoked: leaked", "command", "root", "192.0.2.7", "ci (pka_"):
             assert text in html
 
-    def test_filters_by_action_door_and_row(self, auditor: Client, mint: Mint) -> None:
+    def test_filters_by_action_source_and_row(self, auditor: Client, mint: Mint) -> None:
         key = mint().key
         revoke_key(key, origin=Origin("admin"))
         mint()
         for query, count in (
             ({"action__exact": "key_minted"}, 2),
-            ({"door__exact": "admin"}, 1),
+            ({"source__exact": "admin"}, 1),
             ({"key__id__exact": key.pk}, 2),
             ({"service_user__id__exact": key.service_user_id}, 4),
         ):
@@ -120,8 +120,8 @@ class TestTheExport:
 
     def test_is_of_all_pages(self, auditor: Client) -> None:
         _many(120)
-        html = html_of(auditor.get(EVENTS, {"p": "2", "door__exact": "code"}))
-        assert 'href="export/?door__exact=code"' in html
+        html = html_of(auditor.get(EVENTS, {"p": "2", "source__exact": "code"}))
+        assert 'href="export/?source__exact=code"' in html
         assert 'href="export/"' in html_of(auditor.get(EVENTS))
 
     def test_is_a_file(self, auditor: Client) -> None:
@@ -142,7 +142,7 @@ class TestTheExport:
 
 
 class TestHistory:
-    """The page of a row tells its story, whichever door each act came through."""
+    """The page of a row tells its story, whatever the source of each act."""
 
     def test_of_a_key(self, superuser: Client, mint: Mint) -> None:
         key = mint(scopes=["sandbox:read"]).key
@@ -254,6 +254,6 @@ def test_date_bar_is_shown_where_the_database_can_convert_times(
 
 
 def _many(count: int, service_user: ServiceUser | None = None) -> None:
-    event = {"action": "key_minted", "subject": "x", "door": "code", "service_user": service_user}
+    event = {"action": "key_minted", "subject": "x", "source": "code", "service_user": service_user}
     rows = (AuditEvent(at=timezone.now(), **event) for _ in range(count))
     AuditEvent.objects.bulk_create(rows)

@@ -203,7 +203,7 @@ class TestWhoManagesWhat:
         owner = theirs.key.service_user
         before = APIKey.objects.values().get(pk=theirs.key.pk)
         for name in ("rotate", "revoke", "disable", "enable"):
-            act(client, name, theirs.key, overlap="24h", delivery="page")
+            act(client, name, theirs.key, overlap="24h")
         act(client, "deactivate", owner, base=SERVICE_USERS)
         client.post(f"{KEYS}{theirs.key.pk}/change/", {"name": "mine"})
         client.post(f"{SERVICE_USERS}{owner.pk}/change/", {"description": "mine"})

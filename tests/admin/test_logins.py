@@ -76,7 +76,7 @@ def test_who_may_change_logins_may_end_them(
     assert messages_of(response) == ["Ended 2 logins."]
     assert (is_revoked(issued), is_revoked(other)) == (True, True)
     event = AuditEvent.objects.filter(action="login_revoked").latest("pk")
-    assert (event.door, event.ip) == ("admin", "127.0.0.1")
+    assert (event.source, event.ip) == ("admin", "127.0.0.1")
     assert event.actor_name.startswith("staff")
     assert event.details == {"reason": ""}
 

@@ -85,7 +85,7 @@ def test_it_is_as_the_form_says(minter: Client, service_user: ServiceUser) -> No
 def test_it_is_audited_with_who_and_from_where(minter: Client, service_user: ServiceUser) -> None:
     mint(minter, service_user)
     event = AuditEvent.objects.get(action="key_minted")
-    assert (event.door, event.ip, event.actor) == (
+    assert (event.source, event.ip, event.actor) == (
         "admin",
         "127.0.0.1",
         APIKey.objects.get().created_by,

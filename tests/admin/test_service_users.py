@@ -102,7 +102,7 @@ class TestCreating:
         user: Any = made.user
         assert not user.has_usable_password()
         event = AuditEvent.objects.get(action="service_user_created")
-        assert (event.door, event.ip) == ("admin", "127.0.0.1")
+        assert (event.source, event.ip) == ("admin", "127.0.0.1")
 
     @pytest.mark.parametrize(
         ("name", "description", "says"),
@@ -213,7 +213,7 @@ class TestDeactivating:
         assert use(other) == 200
         act(keeper, "activate", service_user, base=SERVICE_USERS)
         assert [use(key) for key in keys] == [200, 200, 200]
-        events = AuditEvent.objects.filter(door="admin").order_by("pk")
+        events = AuditEvent.objects.filter(source="admin").order_by("pk")
         assert [event.action for event in events] == [
             "service_user_deactivated",
             "service_user_activated",
@@ -237,7 +237,7 @@ class TestDeleting:
         assert not ServiceUser.objects.exists()
         assert not get_user_model()._default_manager.get(pk=service_user.user_id).is_active
         event = AuditEvent.objects.get(action="service_user_deleted")
-        assert (event.subject, event.door) == ("sandbox-runtime", "admin")
+        assert (event.subject, event.source) == ("sandbox-runtime", "admin")
 
     def test_by_the_list_too(self, superuser: Client, service_user: ServiceUser) -> None:
         chosen = {"action": "delete_selected", "_selected_action": service_user.pk, "post": "yes"}
@@ -249,7 +249,7 @@ class TestDeleting:
         pks = [row.pk for row in rows]
         chosen = {"action": "delete_selected", "_selected_action": pks, "post": "yes"}
         superuser.post(SERVICE_USERS, chosen)
-        events = AuditEvent.objects.filter(action="service_user_deleted", door="admin")
+        events = AuditEvent.objects.filter(action="service_user_deleted", source="admin")
         assert sorted(event.subject for event in events) == ["one", "two"]
         left = get_user_model()._default_manager.filter(pk__in=[row.user_id for row in rows])
         assert [user.is_active for user in left] == [False, False]

@@ -542,6 +542,7 @@ def test_any_text_is_a_time_or_none(text: str) -> None:
 @pytest.mark.parametrize(
     ("user", "name"),
     [
+        ({"id": "7", "email": "a@x.example", "name": "Ada", "username": "ada"}, "ada"),
         ({"id": "7", "email": "ada@example.com", "name": "Ada"}, "ada@example.com"),
         ({"id": "7", "email": None, "name": "Ada"}, "Ada"),
         ({"id": "7", "email": ""}, "7"),

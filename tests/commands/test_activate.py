@@ -50,7 +50,7 @@ def test_an_unknown_name_comes_with_the_nearest(service_user: ServiceUser, comma
 def test_it_is_recorded_as_done_from_a_command(service_user: ServiceUser) -> None:
     call_command("deactivate_service_user", "sandbox-runtime")
     event = AuditEvent.objects.get(action="service_user_deactivated")
-    assert event.door == "command"
+    assert event.source == "command"
 
 
 def test_a_database_that_is_down_is_one_line_that_helps(service_user: ServiceUser) -> None:

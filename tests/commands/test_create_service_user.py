@@ -35,7 +35,7 @@ def test_it_is_recorded_as_done_from_a_command_by_whoever_ran_it(
     monkeypatch.setenv("LOGNAME", "ada")
     call_command("create_service_user", "builder")
     event = AuditEvent.objects.get()
-    assert (event.door, event.actor_name) == ("command", "ada")
+    assert (event.source, event.actor_name) == ("command", "ada")
 
 
 def test_a_user_whom_the_system_has_no_name_for_may_run_it(

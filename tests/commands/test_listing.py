@@ -150,7 +150,7 @@ def test_events_are_listed_the_newest_first_and_by_what_they_are_about(
 ) -> None:
     other = mint_key(create_service_user("builder"), now=NOW - 9 * DAY)
     issued = mint(name="ci", scopes=["sandbox:read"])
-    by = Origin(door="admin", actor_name="ada", ip="192.0.2.1")
+    by = Origin(source="admin", actor_name="ada", ip="192.0.2.1")
     revoke_key(issued.key, reason="leaked", origin=by, now=NOW + DAY)
     [newest, *_] = listed(capsys, "list_events")
     assert (newest["action"], newest["actor"], newest["ip"]) == ("key_revoked", "ada", "192.0.2.1")

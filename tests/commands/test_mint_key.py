@@ -158,7 +158,7 @@ def test_json_is_the_key_and_what_it_is(service_user: ServiceUser, capsys: Outpu
 
 def test_it_is_recorded_as_done_from_a_command(service_user: ServiceUser) -> None:
     mint_key()
-    assert AuditEvent.objects.get(action="key_minted").door == "command"
+    assert AuditEvent.objects.get(action="key_minted").source == "command"
 
 
 def test_running_it_again_mints_another_key(service_user: ServiceUser) -> None:

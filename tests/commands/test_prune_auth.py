@@ -93,7 +93,7 @@ def test_it_is_recorded_as_done_from_a_command(mint: Callable[..., IssuedKey]) -
     mint(lifetime=DAY, now=NOW - 200 * DAY)
     call_command("prune_auth")
     event = AuditEvent.objects.get(action="pruned")
-    assert (event.door, event.at) == ("command", NOW)
+    assert (event.source, event.at) == ("command", NOW)
 
 
 @pytest.mark.parametrize("option", ["--keys-older-than", "--events-older-than"])

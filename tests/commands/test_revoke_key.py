@@ -125,7 +125,7 @@ def test_it_is_recorded_as_done_from_a_command(issued: IssuedKey) -> None:
     with freeze_time(NOW):
         call_command("revoke_key", str(issued.key.pk), "--no-input", "--reason", "leaked")
     event = AuditEvent.objects.get(action="key_revoked")
-    assert (event.door, event.at, event.details) == ("command", NOW, {"reason": "leaked"})
+    assert (event.source, event.at, event.details) == ("command", NOW, {"reason": "leaked"})
 
 
 class Interrupted(Terminal):

@@ -136,4 +136,4 @@ def test_it_is_recorded_as_done_from_a_command(ada: Any) -> None:
     logged_in(ada)
     revoke(ada, "--no-input", "--reason", "lost laptop")
     event = AuditEvent.objects.get(action="login_revoked")
-    assert (event.door, event.details) == ("command", {"reason": "lost laptop"})
+    assert (event.source, event.details) == ("command", {"reason": "lost laptop"})

@@ -76,7 +76,7 @@ def test_the_new_key_can_be_had_as_json(key: APIKey, capsys: Output) -> None:
 
 def test_it_is_recorded_as_done_from_a_command(key: APIKey) -> None:
     call_command("rotate_key", str(key.pk))
-    assert AuditEvent.objects.get(action="key_rotated").door == "command"
+    assert AuditEvent.objects.get(action="key_rotated").source == "command"
 
 
 @pytest.mark.parametrize(

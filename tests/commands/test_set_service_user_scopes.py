@@ -33,7 +33,7 @@ def test_the_command_sets_the_ceiling_and_says_so(
     call_command("set_service_user_scopes", "sandbox-runtime", *arguments)
     assert ServiceUser.objects.get().scopes == scopes
     assert capsys.readouterr() == ("", f"The keys of sandbox-runtime {told}.\n")
-    assert AuditEvent.objects.latest("pk").door == "command"
+    assert AuditEvent.objects.latest("pk").source == "command"
 
 
 @pytest.mark.parametrize("arguments", [[], ["--nothing", "--no-ceiling"]])

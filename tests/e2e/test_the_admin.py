@@ -177,26 +177,6 @@ def test_a_line_of_a_log_is_no_address_whichever_list_it_is_searched_in(
     assert [place for place, text in kept.items() if leaked in text] == []
 
 
-def test_after_a_download_the_page_says_where_to_go(
-    browser: Chrome, site: Site, tmp_path: Path
-) -> None:
-    ((pk, _),) = mint_in_code(site, ["production"])
-    allowed = {"behavior": "allow", "downloadPath": str(tmp_path)}
-    browser.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
-    enter(browser, site, LIMITED)
-    open_page(browser, site, f"apikey/act/rotate/?ids={pk}")
-    done = browser.find_element(By.CLASS_NAME, "pikku-after")
-    assert not done.is_displayed()
-    browser.find_element(By.CSS_SELECTOR, "[name=delivery][value=file]").click()
-    browser.find_element(By.NAME, "confirm").click()
-    wait_for(browser, lambda: list(tmp_path.glob("keys-*.csv")))
-    (file,) = tmp_path.glob("keys-*.csv")
-    assert call(site, file.read_text().split()[-1].rpartition(",")[2]) == 200
-    assert done.is_displayed()
-    follow(browser, "Done")
-    assert browser.current_url.endswith("/apikey/")
-
-
 @both
 def test_a_deactivated_machine_is_out_with_all_its_keys(
     browser: Chrome, site: Site, who: str

@@ -106,19 +106,19 @@ def key(mint: Callable[..., IssuedKey]) -> APIKey:
 
 
 @each_act
-def test_each_act_leaves_its_rows_with_who_when_where_and_through_which_door(
+def test_each_act_leaves_its_rows_with_who_when_where_and_from_which_source(
     key: APIKey, make_user: Callable[..., Any], act: Act
 ) -> None:
     ada = make_user("ada")
     act.before(key)
     last = AuditEvent.objects.latest("pk").pk
-    origin = Origin(door="admin", actor=ada, ip="2001:db8::7", user_agent="Firefox/150")
+    origin = Origin(source="admin", actor=ada, ip="2001:db8::7", user_agent="Firefox/150")
     act.do(key, origin=origin, now=NOW)
     events = AuditEvent.objects.filter(pk__gt=last).order_by("pk")
     assert [event.action for event in events] == act.rows
     for event in events:
         assert (event.actor, event.actor_name) == (ada, ada.get_username())
-        assert (event.door, event.ip, event.user_agent) == ("admin", "2001:db8::7", "Firefox/150")
+        assert (event.source, event.ip, event.user_agent) == ("admin", "2001:db8::7", "Firefox/150")
         assert event.at == NOW
 
 
@@ -151,14 +151,19 @@ def test_an_act_that_changes_nothing_is_not_recorded(key: APIKey) -> None:
 
 def test_code_acts_without_a_name_unless_it_gives_one(service_user: ServiceUser) -> None:
     event = AuditEvent.objects.get()
-    assert (event.door, event.actor, event.actor_name) == ("code", None, "")
+    assert (event.source, event.actor, event.actor_name) == ("code", None, "")
     assert (event.ip, event.user_agent) == (None, "")
 
 
-def test_a_door_without_users_may_name_the_actor(key: APIKey) -> None:
-    revoke_key(key, origin=Origin(door="command", actor_name="root"))
+def test_a_source_of_the_hosts_own_is_kept_to_the_length_of_its_column(key: APIKey) -> None:
+    revoke_key(key, origin=Origin(source="the nightly reconciliation"))
+    assert AuditEvent.objects.latest("pk").source == "the nightly reconcil"
+
+
+def test_a_source_without_users_may_name_the_actor(key: APIKey) -> None:
+    revoke_key(key, origin=Origin(source="command", actor_name="root"))
     event = AuditEvent.objects.latest("pk")
-    assert (event.door, event.actor, event.actor_name) == ("command", None, "root")
+    assert (event.source, event.actor, event.actor_name) == ("command", None, "root")
 
 
 def test_control_characters_are_stripped(key: APIKey) -> None:

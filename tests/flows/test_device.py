@@ -364,12 +364,12 @@ class TestDeciding:
         ada = make_user()
         started = started_and_claimed(ada, scope="sandbox:read", now=NOW)
         row = row_of(started)
-        origin = Origin(door="web", actor=ada, ip="192.0.2.9", user_agent="Firefox/150")
+        origin = Origin(source="web", actor=ada, ip="192.0.2.9", user_agent="Firefox/150")
         verb(row, ada, origin=origin, now=NOW)
         assert row.status == row_of(started).status == status
         event = AuditEvent.objects.get()
         assert (event.action, event.at, event.actor) == (action, NOW, ada)
-        assert (event.door, event.ip, event.user_agent) == ("web", "192.0.2.9", "Firefox/150")
+        assert (event.source, event.ip, event.user_agent) == ("web", "192.0.2.9", "Firefox/150")
         assert event.subject == f"pikku-cli of {ada.get_username()}"
         assert event.details == {"scope": "sandbox:read", "requested_from": "192.0.2.1"}
 

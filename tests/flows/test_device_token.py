@@ -68,7 +68,7 @@ class TestTheToken:
     ) -> None:
         ada = make_user()
         started = approved(ada, now=NOW)
-        origin = Origin(door="web", ip="192.0.2.1", user_agent="pikku\n/1")
+        origin = Origin(source="web", ip="192.0.2.1", user_agent="pikku\n/1")
         issued = exchange(started.device_code.digest, CLIENT, origin=origin, now=NOW)
         login = LoginSession.objects.get()
         assert issued.login == login

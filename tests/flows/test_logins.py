@@ -212,11 +212,11 @@ class TestRevoking:
         assert (row(issued).revoked_at, row(issued).revoke_reason) == (NOW, "stolen")
 
     def test_it_is_recorded_once(self, ada: Any, issued: IssuedLogin) -> None:
-        origin = Origin(door="admin", actor=ada, ip="192.0.2.1")
+        origin = Origin(source="admin", actor=ada, ip="192.0.2.1")
         for _ in range(2):
             revoke_login(issued.login, reason="stolen", origin=origin, now=NOW)
         event = AuditEvent.objects.get(action="login_revoked")
-        assert (event.login, event.actor, event.door) == (issued.login, ada, "admin")
+        assert (event.login, event.actor, event.source) == (issued.login, ada, "admin")
         assert event.details == {"reason": "stolen"}
 
     @pytest.mark.parametrize("text", ["x" * 201, "a\nb", "\x1b[31m"])
@@ -535,7 +535,7 @@ def test_what_was_about_to_come_is_denied_and_recorded(ada: Any) -> None:
     assert revoke_logins(ada, origin=staff) == 0
     assert set(DeviceCode.objects.values_list("status", flat=True)) == {"denied"}
     events = AuditEvent.objects.filter(action="login_denied")
-    assert [(event.door, event.actor_name) for event in events] == [("command", "root")] * 2
+    assert [(event.source, event.actor_name) for event in events] == [("command", "root")] * 2
 
 
 @pytest.mark.django_db(transaction=True)

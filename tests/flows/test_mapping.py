@@ -71,7 +71,7 @@ def certain(principal: Principal | None) -> Principal:
 
 
 class TestBothWays:
-    """A sync and an async mapping, asked by a sync and by an async door."""
+    """A sync and an async mapping, asked by a sync and by an async integration."""
 
     @ways
     @hooks
@@ -273,7 +273,7 @@ def test_it_is_not_asked_about_a_bad_credential(mint: Mint) -> None:
 
 
 class TestOncePerRequest:
-    """However many doors a request passes."""
+    """However many integrations a request passes."""
 
     @ways
     def test_the_mapping_is_asked(self, ask: Resolve, mint: Mint) -> None:

@@ -81,11 +81,11 @@ def test_pruning_is_itself_recorded(mint: Callable[..., IssuedKey]) -> None:
     prune(
         keys_older_than=DAY,
         events_older_than=CENTURY,
-        origin=Origin(door="command", actor_name="root"),
+        origin=Origin(source="command", actor_name="root"),
         now=NOW + 3 * DAY,
     )
     event = AuditEvent.objects.get(action="pruned")
-    assert (event.at, event.door, event.actor_name) == (NOW + 3 * DAY, "command", "root")
+    assert (event.at, event.source, event.actor_name) == (NOW + 3 * DAY, "command", "root")
     assert event.details == {"keys": 1, "logins": 0, "events": 0}
     assert event.subject == ""
 

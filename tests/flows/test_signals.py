@@ -19,7 +19,7 @@ from tests.flows.test_audit import ACTS, Act
 pytestmark = pytest.mark.django_db
 
 SIGNALS = {name: value for name, value in vars(signals).items() if isinstance(value, Signal)}
-HOW = Origin(door="admin")
+HOW = Origin(source="admin")
 
 # An imported key is news of the same kind as a minted one.
 SENT = {

@@ -99,7 +99,7 @@ def test_no_csrf_token_is_asked_of_them(ask: Ask, mint: Mint) -> None:
 
 
 class TestRefusals:
-    """The same status, words and headers as at every other door."""
+    """The same status, words and headers as in every other integration."""
 
     def test_without_a_credential(self, ask: Ask) -> None:
         answer = ask("guarded")

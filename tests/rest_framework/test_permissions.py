@@ -174,7 +174,7 @@ class TestComposition:
 
 
 class TestTheHeadersOfARefusal:
-    """RFC 6750, 3.1, as at every other door."""
+    """RFC 6750, 3.1, as in every other integration."""
 
     @pytest.mark.parametrize(
         ("permission", "scopes"),

@@ -137,7 +137,7 @@ class TestWhoComesIn:
 
 
 class TestWhoDoesNot:
-    """They are told as at every other door."""
+    """They are told as by every other integration."""
 
     def test_nobody(self) -> None:
         call, _ = shake()

@@ -1117,6 +1117,7 @@ class TestSection14GetSession:
         assert user == {
             "id": str(ada.pk),
             "name": ada.get_username(),
+            "username": ada.get_username(),
             "email": "ada@example.com",
             "emailVerified": False,
             "image": None,
@@ -1245,7 +1246,7 @@ class TestSection14SignOut:
     def test_14_it_says_who_did_it(self, client: Client, ada: Any) -> None:
         client.post("/auth/sign-out", headers=bearer(logged_in(ada)), REMOTE_ADDR="192.0.2.7")
         event = AuditEvent.objects.get(action="login_revoked")
-        assert (event.actor, event.door, event.ip) == (ada, "web", "192.0.2.7")
+        assert (event.actor, event.source, event.ip) == (ada, "web", "192.0.2.7")
         assert event.details == {"reason": "signed out"}
 
 

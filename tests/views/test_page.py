@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db
 
 PAGE = "/auth/activate"
 WRONG = "BBBB-BBBB"
-ELSEWHERE = Origin(door="web", ip="198.51.100.7", user_agent="curl/8.5 (a terminal)")
+ELSEWHERE = Origin(source="web", ip="198.51.100.7", user_agent="curl/8.5 (a terminal)")
 
 
 def start(client_id: str = "pikku-cli", scope: str = "", origin: Origin = ELSEWHERE) -> str:
@@ -358,14 +358,14 @@ def test_an_older_request_says_how_old_it_is(browser: Client) -> None:
 
 
 def test_an_address_that_is_the_browsers_own_needs_no_words(browser: Client) -> None:
-    code = start(origin=Origin(door="web", ip="127.0.0.1", user_agent=""))
+    code = start(origin=Origin(source="web", ip="127.0.0.1", user_agent=""))
     response = look_up(browser, code)
     assert "another address" not in text_of(response)
     assert rows(response.content.decode())["From"] == "127.0.0.1"
 
 
 def test_an_unknown_address_is_called_so(browser: Client) -> None:
-    code = start(origin=Origin(door="web", ip=None, user_agent=""))
+    code = start(origin=Origin(source="web", ip=None, user_agent=""))
     assert rows(look_up(browser, code).content.decode())["From"] == "an unknown address"
 
 
@@ -382,7 +382,7 @@ def test_an_unknown_address_is_called_so(browser: Client) -> None:
     ],
 )
 def test_what_a_stranger_sends_is_text(payload: str, browser: Client) -> None:
-    origin = Origin(door="web", ip="198.51.100.7", user_agent=payload)
+    origin = Origin(source="web", ip="198.51.100.7", user_agent=payload)
     html = look_up(browser, start(payload, origin=origin)).content.decode()
     assert html.count(escape(payload)) == 2
     assert payload == escape(payload) or payload not in html

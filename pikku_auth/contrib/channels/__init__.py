@@ -1,4 +1,4 @@
-"""The door for WebSockets: ``PikkuAuthMiddleware`` around what Channels serves."""
+"""The integration with Channels: ``PikkuAuthMiddleware`` around what Channels serves."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class PikkuAuthMiddleware:
 
     ``scope["principal"]`` says who it is, and ``scope["user"]``. Others are refused before the
     socket opens: over HTTP where the server can do that, with the status and the words of every
-    door, else with 403.
+    other integration, else with 403.
 
     Put it around everything, and once more around a consumer that wants ``scopes``. A consumer
     for which no middleware names any is closed to keys (``UNSCOPED_VIEWS``) unless it is marked
@@ -69,7 +69,7 @@ class PikkuAuthMiddleware:
         if scope["type"] != "websocket":
             raise ValueError(
                 "pikku_auth.contrib.channels.PikkuAuthMiddleware is for WebSockets: put it under "
-                '"websocket" of the ProtocolTypeRouter. For HTTP there are the other doors.'
+                '"websocket" of the ProtocolTypeRouter. For HTTP use another integration.'
             )
         is_inner = REQUEST in scope
         request = scope[REQUEST] if is_inner else request_of(scope)

@@ -1,4 +1,4 @@
-"""The door for django-ninja: ``PikkuNinjaAPI(auth=PikkuAuth())``."""
+"""The integration with django-ninja: ``PikkuNinjaAPI(auth=PikkuAuth())``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An API that says what every other door says."""
+"""An API with the error responses of every other integration."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from pikku_auth.flows.login_scopes import offer_to, require_something
 from pikku_auth.flows.sign_in import require_fresh
 from pikku_auth.models import AuditEvent, DeviceCode
 from pikku_auth.models.logins import auth_hashes
+from pikku_auth.models.usernames import username_of
 
 
 def look_up(
@@ -174,7 +175,7 @@ def _tell_decided(
         origin=origin,
         now=now,
         using=using,
-        subject=f"{device_code.client_id} of {user.get_username()}",
+        subject=f"{device_code.client_id} of {username_of(user)}",
         scope=device_code.scope,
         requested_from=device_code.ip,
     )

@@ -63,7 +63,7 @@ def _row(event: AuditEvent) -> list[str]:
     return [
         f"{event.at:%Y-%m-%d %H:%M:%S}",
         event.actor_name or "-",
-        event.door,
+        event.source,
         event.ip or "-",
         event.subject,
         told(event),
@@ -80,7 +80,7 @@ def _as_json(event: AuditEvent) -> dict[str, Any]:
         "key_id": event.key_id,
         "login_id": event.login_id,
         "actor": event.actor_name,
-        "door": event.door,
+        "source": event.source,
         "ip": event.ip,
         "user_agent": event.user_agent,
         "details": event.details,

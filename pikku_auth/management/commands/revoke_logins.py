@@ -10,6 +10,7 @@ from pikku_auth.flows import revoke_logins
 from pikku_auth.flows.logins import open_logins
 from pikku_auth.management.base import RevokingCommand, in_words, user_named
 from pikku_auth.models import LoginSession
+from pikku_auth.models.usernames import username_of
 
 
 class Command(RevokingCommand):
@@ -30,7 +31,7 @@ class Command(RevokingCommand):
             described = "".join(f"{_described(login)}\n" for login in logins)
             self.confirm(f"{described}End {_counted(len(logins))}?", options)
         ended = revoke_logins(user, reason=options["reason"], origin=self.origin)
-        self.note(f"Ended {_counted(ended)} of {user.get_username()}.", options)
+        self.note(f"Ended {_counted(ended)} of {username_of(user)}.", options)
 
 
 def _described(login: LoginSession) -> str:

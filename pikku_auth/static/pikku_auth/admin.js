@@ -17,10 +17,7 @@ document.addEventListener("DOMContentLoaded", () => {
                 return;
             }
             form.dataset.sent = "yes";
-            // After a download the page stands still; whatever else has happened, not for ever.
-            const after = form.querySelector(".pikku-after");
-            if (after) after.hidden = new FormData(form).get("delivery") !== "file";
-            setTimeout(() => delete form.dataset.sent, 5000);
+            setTimeout(() => delete form.dataset.sent, 5000); // the answer may never come
         });
         // Coming back by the history, the page may be the very one that was sent.
         window.addEventListener("pageshow", () => delete form.dataset.sent);
