@@ -14,7 +14,7 @@ from tests.logins import browser_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-browser, _quiet = e2e.browser, e2e._quiet
+browser, chromium, _quiet = e2e.browser, e2e.chromium, e2e._quiet
 
 PAGE = "/api/whoami/"
 WRITTEN = "wss://app.example.com/ws/events/"
