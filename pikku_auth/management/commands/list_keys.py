@@ -15,9 +15,14 @@ from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import get_service_user
 from pikku_auth.flows.database import primary
 from pikku_auth.management.base import PikkuCommand, argument, as_json
+from pikku_auth.management.output import why_empty
 from pikku_auth.models import APIKey, KeyState
 from pikku_auth.models.keys import APIKeyQuerySet
 
+_FIRST = (
+    "make a service user with manage.py create_service_user NAME, then a key with manage.py "
+    "mint_key --service NAME."
+)
 _COLUMNS = ["ID", "START", "NAME", "SERVICE USER", "STATE", "LAST USED", "EXPIRES", "SCOPES"]
 
 
@@ -54,7 +59,7 @@ class Command(PikkuCommand):
         elif keys:
             self._write_table([_row(key, now) for key in keys])
         else:
-            self.note("No such keys.", options)
+            self.note(why_empty(APIKey.objects.using(primary()), _FIRST), options)
 
     def _write_table(self, rows: list[list[str]]) -> None:
         table = [_COLUMNS, *rows]
