@@ -57,7 +57,9 @@ class ReasonForm(ActForm):
 class Act:
     """``run`` gets the request, the rows and what the form asked; it answers with how many
     it changed, or with a page. ``question`` and ``done`` are ``ngettext_lazy`` of ``n``.
-    ``widen`` makes of the rows that were chosen those that will change."""
+    ``widen`` makes of the rows that were chosen those that will change. A question that has
+    ``%(of)s`` says whose the rows are: the name that ``owner`` gives for each if there is one,
+    and ``owners``, an ``ngettext_lazy`` of ``n``, if there are more."""
 
     name: str
     label: Text
@@ -70,6 +72,14 @@ class Act:
     is_for: Callable[[Any], bool] = field(default=lambda row: True)
     widen: Callable[[Sequence[Any]], Sequence[Any]] | None = None
     is_dangerous: bool = False
+    owner: Callable[[Any], str] = str
+    owners: Any = ""
+
+    def asked(self, count: int, rows: Sequence[Any]) -> str:
+        """The question about ``count`` rows, of the owners of ``rows``."""
+        names = {self.owner(row) for row in rows}
+        of = names.pop() if len(names) == 1 else self.owners % {"n": len(names)}
+        return str(self.question % {"n": count, "of": of})
 
     def concerned(self, rows: Sequence[Any]) -> Sequence[Any]:
         """Those that will change."""
@@ -153,7 +163,7 @@ class ActingAdmin(FindingAdmin):
         return self.page(
             request,
             "act.html",
-            title=act.question % {"n": len(shown)},
+            title=act.asked(len(shown), rows if act.widen else shown),
             act=act,
             form=form,
             ids=",".join(str(row.pk) for row in (rows if act.widen else shown)),

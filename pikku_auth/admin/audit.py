@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -21,14 +22,19 @@ from django.http import (
 )
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.base import register
+from pikku_auth.admin.display import moment_of, short
 from pikku_auth.admin.history import told
 from pikku_auth.admin.leak_search import FindingAdmin
 from pikku_auth.models import AuditEvent
 
-_COLUMNS = ["at", "action", "subject", "what", "actor", "source", "ip", "user_agent"]
+_COLUMNS = [
+    "id", "at", "action", "what", "subject", "service_user_id", "key_id", "login_id",
+    "actor_id", "actor", "source", "ip", "user_agent", "details",
+]  # fmt: skip
 _CHUNK = 2_000
 
 
@@ -44,12 +50,16 @@ class AuditEventAdmin(FindingAdmin):
     """What was done, by whom, from where."""
 
     machine = "service_user"
+    first_row = _(
+        "No events yet. Each change to a service user, a key or a login is recorded here."
+    )
 
-    list_display = ("at", "what", "subject", "actor_name", "source", "ip")
+    list_display = ("moment", "short_what", "short_subject", "actor_name", "where")
     list_filter = ("action", "source")
     search_fields = ("subject", "actor_name", "ip")
     ordering = ("-at", "-pk")
-    fields = ("at", "what", "subject", "actor_name", "source", ("ip", "user_agent"), "details")
+    fields = ("moment", "what", "subject", "actor_name", "source", ("ip", "user_agent"), "details")
+    moment = moment_of("at", _("at"))
 
     def managed(self, machines: list[int]) -> Q:
         """Also what is about no machine; what became of a deleted one is its managers' affair."""
@@ -81,8 +91,7 @@ class AuditEventAdmin(FindingAdmin):
         query = request.GET.copy()
         query.pop(PAGE_VAR, None)
         context = {"export_query": query.urlencode(), **(extra_context or {})}
-        response: HttpResponse = super().changelist_view(request, context)
-        return response
+        return super().changelist_view(request, context)
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """The events of the list as it is filtered, as a CSV file, the newest first."""
@@ -103,6 +112,21 @@ class AuditEventAdmin(FindingAdmin):
     def what(self, event: AuditEvent) -> str:
         return told(event)
 
+    @admin.display(description=_("what"), ordering="action")
+    def short_what(self, event: AuditEvent) -> str:
+        return short(told(event), 44)
+
+    @admin.display(description=_("subject"), ordering="subject")
+    def short_subject(self, event: AuditEvent) -> str:
+        """Both ends: the name comes first, the start of the key and its service user last."""
+        return short(event.subject, 20, 40)
+
+    @admin.display(description=_("from where"), ordering="source")
+    def where(self, event: AuditEvent) -> str:
+        if not event.ip:
+            return event.source
+        return format_html("{}<br><code>{}</code>", event.source, event.ip)
+
 
 def _lines(events: Iterable[Any]) -> Iterator[str]:
     rows: Any = csv.writer(_Echo())
@@ -112,15 +136,20 @@ def _lines(events: Iterable[Any]) -> Iterator[str]:
 
 
 def _cells(event: AuditEvent) -> list[str]:
+    """As text. The ids are the primary keys of the rows that the event is about."""
+    ids = (event.service_user_id, event.key_id, event.login_id, event.actor_id)
     return [
+        str(event.pk),
         event.at.isoformat(),
         event.action,
-        event.subject,
         told(event),
+        event.subject,
+        *("" if pk is None else str(pk) for pk in ids),
         event.actor_name,
         event.source,
         event.ip or "",
         event.user_agent,
+        json.dumps(event.details, ensure_ascii=False),
     ]
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR
 from django.contrib.auth import get_user_model
 from django.db.models import Model, Q
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
+from pikku_auth.admin.display import moment
 from pikku_auth.admin.history import MOST_TOLD, link_of, story_of, told
 from pikku_auth.conf import conf
 from pikku_auth.flows import Origin, manageable
@@ -25,6 +27,7 @@ Screen = TypeVar("Screen", bound="type[admin.ModelAdmin[Any]]")
 
 _MANAGED = "_pikku_auth_managed"
 _SECRET = ("digest", "auth_hash")
+_NOT_A_FILTER = {ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR}
 
 
 class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's class takes none at run time
@@ -35,6 +38,8 @@ class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
     actions_selection_counter = True
     linked: Mapping[str, type[Model]] = {}
     """Columns that link, and to the pages of what. Who may not see those gets ``…_name``."""
+    first_row: Any = ""
+    """What an empty list says: how its first row comes to be. ``%(url)s`` is the site's."""
     machine: str = ""
     """The lookup that leads to the service user, for what is shown to those who manage it."""
 
@@ -73,13 +78,24 @@ class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
             return False
         return bool(super().lookup_allowed(lookup, value, request))
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Django's, with a word for a list that is empty without any filter or search."""
+        is_whole = set(request.GET) <= _NOT_A_FILTER
+        url = request.build_absolute_uri("/").rstrip("/")
+        first_row = self.first_row % {"url": url} if is_whole else ""
+        context = {"first_row": first_row, **(extra_context or {})}
+        response: HttpResponse = super().changelist_view(request, context)
+        return response
+
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The audit trail of a row in words, from every source."""
         row = self.get_object(request, unquote(object_id))
         context = {
-            "story": [(event, told(event)) for event in story_of(row)],
+            "story": [(event, moment(event.at), told(event)) for event in story_of(row)],
             "most_told": MOST_TOLD,
             "media": self.media,
             "trail": self._trail_of(row, request),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib import admin
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
@@ -60,29 +60,59 @@ def some_of(scopes: Sequence[str]) -> SafeString | str:
     return format_html('<span title="{}">{} +{}</span>', ", ".join(scopes), some, more)
 
 
+def short(text: str, head: int, tail: int = 0) -> SafeString | str:
+    """The first ``head`` and the last ``tail`` characters; all of ``text`` is in the tooltip."""
+    if len(text) <= head + tail + 1:
+        return text
+    end = text[-tail:] if tail else ""
+    return format_html('<span title="{}">{}…{}</span>', text, text[:head], end)
+
+
+def moment(at: datetime) -> SafeString:
+    """A moment to the second with its zone, such as ``2026-11-26 13:27:05 UTC``."""
+    local = timezone.localtime(at)
+    return format_html(
+        '<time class="pikku-moment" datetime="{}"><span>{}</span> <span>{}</span></time>',
+        at.isoformat(),
+        f"{local:%Y-%m-%d}",
+        f"{local:%H:%M:%S %Z}",
+    )
+
+
+def moment_of(name: str, label: Any) -> Callable[[Any, Any], SafeString | str]:
+    """A read-only field that shows the moment in the attribute ``name`` of a row."""
+
+    @admin.display(description=label, ordering=name)
+    def shown(_modeladmin: Any, row: Any) -> SafeString | str:
+        at = getattr(row, name)
+        return "-" if at is None else moment(at)
+
+    return shown
+
+
 def badge(kind: str, label: str) -> SafeString:
     """A coloured word; the colours of ``kind`` are in ``admin.css``."""
     return format_html('<span class="pikku-state pikku-{}">{}</span>', kind, label)
 
 
-def ago(moment: datetime | None) -> SafeString | str:
-    """How long ago; the exact moment is there for who asks."""
-    if moment is None:
+def ago(at: datetime | None) -> SafeString | str:
+    """How long ago; the exact at is there for who asks."""
+    if at is None:
         return _("never")
     now = timezone.now()
-    if now - moment < timedelta(minutes=1):
-        return _time(moment, _("just now"))
-    time = timesince(moment, now, time_strings=IN_OR_AGO, depth=1)
-    return _time(moment, _("%(time)s ago") % {"time": time})
+    if now - at < timedelta(minutes=1):
+        return _time(at, _("just now"))
+    time = timesince(at, now, time_strings=IN_OR_AGO, depth=1)
+    return _time(at, _("%(time)s ago") % {"time": time})
 
 
-def ahead(moment: datetime | None) -> SafeString | str:
+def ahead(at: datetime | None) -> SafeString | str:
     """How far ahead, or how long ago."""
     now = timezone.now()
-    if moment is None or moment <= now:
-        return ago(moment)
-    time = timeuntil(moment, now, time_strings=IN_OR_AGO, depth=1)
-    return _time(moment, _("in %(time)s") % {"time": time})
+    if at is None or at <= now:
+        return ago(at)
+    time = timeuntil(at, now, time_strings=IN_OR_AGO, depth=1)
+    return _time(at, _("in %(time)s") % {"time": time})
 
 
 def in_words(duration: timedelta, units: dict[str, Any] = ALONE) -> str:
@@ -103,6 +133,6 @@ def _ends_soon(key: APIKey, now: datetime) -> bool:
     return key.expires_at - now <= soon
 
 
-def _time(moment: datetime, words: str) -> SafeString:
-    exact = date_format(timezone.localtime(moment), "DATETIME_FORMAT")
-    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, words)
+def _time(at: datetime, words: str) -> SafeString:
+    exact = f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S %Z}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, words)

@@ -46,11 +46,21 @@ def rotate(
         return page_with(modeladmin, request, gettext("The new secrets"), issued, problems)
 
 
+def _owner(key: APIKey) -> str:
+    return key.service_user.name
+
+
+_OWNERS = ngettext_lazy("%(n)d service user", "%(n)d service users", "n")
+
 ACTS = [
     Act(
         name="rotate",
         label=_("Rotate"),
-        question=ngettext_lazy("Rotate %(n)d API key?", "Rotate %(n)d API keys?", "n"),
+        question=ngettext_lazy(
+            "Rotate %(n)d API key of %(of)s?", "Rotate %(n)d API keys of %(of)s?", "n"
+        ),
+        owner=_owner,
+        owners=_OWNERS,
         done=ngettext_lazy("Rotated %(n)d key.", "Rotated %(n)d keys.", "n"),
         meaning=_("Each gets a successor with a new secret and everything else as it was."),
         permission="mint_apikey",
@@ -61,7 +71,11 @@ ACTS = [
     Act(
         name="revoke",
         label=_("Revoke"),
-        question=ngettext_lazy("Revoke %(n)d API key?", "Revoke %(n)d API keys?", "n"),
+        question=ngettext_lazy(
+            "Revoke %(n)d API key of %(of)s?", "Revoke %(n)d API keys of %(of)s?", "n"
+        ),
+        owner=_owner,
+        owners=_OWNERS,
         done=ngettext_lazy("Revoked %(n)d key.", "Revoked %(n)d keys.", "n"),
         meaning=_("Refused from the next request on, for good. This can't be undone."),
         permission="revoke_apikey",
@@ -73,7 +87,11 @@ ACTS = [
     Act(
         name="disable",
         label=_("Disable"),
-        question=ngettext_lazy("Disable %(n)d API key?", "Disable %(n)d API keys?", "n"),
+        question=ngettext_lazy(
+            "Disable %(n)d API key of %(of)s?", "Disable %(n)d API keys of %(of)s?", "n"
+        ),
+        owner=_owner,
+        owners=_OWNERS,
         done=ngettext_lazy("Disabled %(n)d key.", "Disabled %(n)d keys.", "n"),
         meaning=_("Refused from the next request on, until somebody enables it again."),
         permission="revoke_apikey",
@@ -83,7 +101,11 @@ ACTS = [
     Act(
         name="enable",
         label=_("Enable"),
-        question=ngettext_lazy("Enable %(n)d API key?", "Enable %(n)d API keys?", "n"),
+        question=ngettext_lazy(
+            "Enable %(n)d API key of %(of)s?", "Enable %(n)d API keys of %(of)s?", "n"
+        ),
+        owner=_owner,
+        owners=_OWNERS,
         done=ngettext_lazy("Enabled %(n)d key.", "Enabled %(n)d keys.", "n"),
         meaning=_("Let in again, unless revoked or expired."),
         permission="mint_apikey",

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from pikku_auth.admin import key_actions, minting
 from pikku_auth.admin.base import may, origin_of, register
 from pikku_auth.admin.deletion import DeletingAdmin
-from pikku_auth.admin.display import ago, ahead, key_of, some_of, state_of
+from pikku_auth.admin.display import ago, ahead, key_of, moment_of, some_of, state_of
 from pikku_auth.admin.filters import (
     ExpiryFilter,
     ServiceUserFilter,
@@ -43,6 +43,10 @@ class APIKeyAdmin(DeletingAdmin):
 
     form = KeyForm
     machine = "service_user"
+    first_row = _(
+        "No keys yet. Staff who may mint keys make the first with “Add API key”, or "
+        "manage.py mint_key does."
+    )
     acts = key_actions.ACTS
     act_columns = ("key", "coloured_state", "owner", "last_used")
     list_display = ("key", "coloured_state", "owner", "some_scopes", "last_used", "expires")
@@ -63,11 +67,11 @@ class APIKeyAdmin(DeletingAdmin):
             _("Life"),
             {
                 "fields": [
-                    ("created_at", "creator"),
-                    "expires_at",
-                    ("last_used_at", "last_used_ip"),
+                    ("created", "creator"),
+                    "expiry",
+                    ("use", "last_used_ip"),
                     ("predecessor", "successor_link"),
-                    ("revoked_at", "revoke_reason"),
+                    ("revoked", "revoke_reason"),
                 ]
             },
         ),
@@ -77,6 +81,11 @@ class APIKeyAdmin(DeletingAdmin):
         ),
         (_("Metadata"), {"fields": ["metadata_text"]}),
     )
+
+    created = moment_of("created_at", _("created at"))
+    expiry = moment_of("expires_at", _("expires at"))
+    use = moment_of("last_used_at", _("last used at"))
+    revoked = moment_of("revoked_at", _("revoked at"))
 
     @property
     def media(self) -> Media:

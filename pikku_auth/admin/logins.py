@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -11,12 +10,13 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.actions import Act, ActingAdmin, ReasonForm, each
 from pikku_auth.admin.base import origin_of, register
-from pikku_auth.admin.display import ago, ahead, badge
+from pikku_auth.admin.display import ago, ahead, badge, moment_of, short, some_of
 from pikku_auth.flows import revoke_login
 from pikku_auth.flows.logins import end_logins, open_logins
 from pikku_auth.models import LoginSession
@@ -30,7 +30,7 @@ def _revoke_all(
     origin = origin_of(request)
     users = {row.user for row in rows}
     ended = [login for user in users for login in end_logins(user, origin=origin, **given)]
-    modeladmin.log_acts(request, ended, gettext("Revoked."))
+    modeladmin.log_acts(request, ended, gettext("Ended."))
     return len(ended)
 
 
@@ -38,27 +38,37 @@ def _all_of_theirs(rows: Sequence[LoginSession]) -> list[LoginSession]:
     return list(open_logins({row.user for row in rows}))
 
 
+def _owner(login: LoginSession) -> str:
+    return username_of(login.user)
+
+
+_OWNERS = ngettext_lazy("%(n)d user", "%(n)d users", "n")
+
 ACTS = [
     Act(
         name="revoke",
-        label=_("Revoke"),
-        question=ngettext_lazy("Revoke %(n)d login?", "Revoke %(n)d logins?", "n"),
+        label=_("End"),
+        question=ngettext_lazy("End %(n)d login of %(of)s?", "End %(n)d logins of %(of)s?", "n"),
+        owner=_owner,
+        owners=_OWNERS,
         done=ngettext_lazy("Ended %(n)d login.", "Ended %(n)d logins.", "n"),
         meaning=_("Its token is refused from the next request on. The user can log in again."),
         permission="change_loginsession",
-        run=each(revoke_login, _("Revoked.")),
+        run=each(revoke_login, _("Ended.")),
         form=ReasonForm,
         is_for=lambda login: login.revoked_at is None,
         is_dangerous=True,
     ),
     Act(
         name="revoke-all",
-        label=_("Revoke all of the user's"),
+        label=_("End all of the user's"),
         question=ngettext_lazy(
-            "Revoke all logins of the user, %(n)d in all?",
-            "Revoke all logins of the user, %(n)d in all?",
+            "End all logins of %(of)s, %(n)d in all?",
+            "End all logins of %(of)s, %(n)d in all?",
             "n",
         ),
+        owner=_owner,
+        owners=_OWNERS,
         done=ngettext_lazy("Ended %(n)d login.", "Ended %(n)d logins.", "n"),
         meaning=_("Also those that are about to be fetched. The user can log in again."),
         permission="change_loginsession",
@@ -77,7 +87,7 @@ class LoginStateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("live", _("live")), ("revoked", _("revoked")), ("expired", _("expired"))]
+        return [("live", _("live")), ("revoked", _("ended")), ("expired", _("expired"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         now = timezone.now()
@@ -98,15 +108,10 @@ class LoginSessionAdmin(ActingAdmin):
 
     acts = ACTS
     act_columns = ("login", "human", "condition", "last_used")
-    list_display = (
-        "start",
-        "human",
-        "client_id",
-        "scope_list",
-        "condition",
-        "ip",
-        "last_used",
-        "expires",
+    list_display = ("login", "human", "some_scopes", "condition", "ip", "last_used", "expires")
+    first_row = _(
+        "No logins yet. One appears here after somebody runs “pikku-auth login --url %(url)s” in a "
+        "terminal and approves it in a browser."
     )
     linked = {"human": get_user_model()}
     list_select_related = ("user",)
@@ -118,11 +123,16 @@ class LoginSessionAdmin(ActingAdmin):
         "client_id",
         "condition",
         "scope_list",
-        ("created_at", "expires_at", "latest_end"),
+        ("created", "expiry", "latest_end"),
         ("ip", "user_agent"),
-        ("last_used_at", "last_used_ip"),
-        ("revoked_at", "revoke_reason"),
+        ("use", "last_used_ip"),
+        ("ended", "revoke_reason"),
     )
+    created = moment_of("created_at", _("created at"))
+    expiry = moment_of("expires_at", _("expires at"))
+    latest_end = moment_of("max_expires_at", _("ends at the latest"))
+    use = moment_of("last_used_at", _("last used at"))
+    ended = moment_of("revoked_at", _("ended at"))
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         return ["start", "client_id", f"user__{get_user_model().USERNAME_FIELD}"]
@@ -135,9 +145,14 @@ class LoginSessionAdmin(ActingAdmin):
     def human_name(self, login: LoginSession) -> str:
         return username_of(login.user)
 
-    @admin.display(description=_("login"))
+    @admin.display(description=_("login"), ordering="client_id")
     def login(self, login: LoginSession) -> str:
-        return str(login)
+        client = short(login.client_id, 40)
+        return format_html("{}<br><code>{}…</code>", client, login.start)
+
+    @admin.display(description=_("scopes asked for"))
+    def some_scopes(self, login: LoginSession) -> str:
+        return some_of(login.requested_scopes) or self.scope_list(login)
 
     @admin.display(description=_("scopes asked for"))
     def scope_list(self, login: LoginSession) -> str:
@@ -150,7 +165,7 @@ class LoginSessionAdmin(ActingAdmin):
         """What the verb would say; the reason of a refusal as a word."""
         words = {
             None: ("active", gettext("live")),
-            "revoked": ("revoked", gettext("revoked")),
+            "revoked": ("revoked", gettext("ended")),
             "expired": ("expired", gettext("expired")),
             "owner_inactive": ("owner_inactive", gettext("user inactive")),
             "password_changed": ("expired", gettext("password changed")),
@@ -160,10 +175,6 @@ class LoginSessionAdmin(ActingAdmin):
     @admin.display(description=_("last used"), ordering="last_used_at")
     def last_used(self, login: LoginSession) -> str:
         return ago(login.last_used_at)
-
-    @admin.display(description=_("ends at the latest"))
-    def latest_end(self, login: LoginSession) -> datetime | None:
-        return login.max_expires_at
 
     @admin.display(description=_("expires"), ordering="expires_at")
     def expires(self, login: LoginSession) -> str:

@@ -79,6 +79,7 @@ def _ask(modeladmin: WatchingAdmin, request: HttpRequest, form: MintForm) -> Htt
         title=_("Mint an API key"),
         adminform=adminform,
         errors=form.errors,
+        missing=_missing(modeladmin, request),
         form_id=new_form_id(request),
         media=modeladmin.media + adminform.media,
     )
@@ -90,7 +91,24 @@ def _given(request: HttpRequest) -> dict[str, str]:
     return {name: request.GET[name] for name in known if name in request.GET}
 
 
+def _missing(modeladmin: WatchingAdmin, request: HttpRequest) -> dict[str, str]:
+    """Why nothing can be minted here yet, and what would help; empty if it can."""
+    if _owners(request).exists():
+        return {}
+    if not _sees_owners(request):
+        return {"why": _("A key belongs to a service user, and you may not see those.")}
+    if ServiceUser.objects.exists():
+        return {"why": _("A key belongs to a service user, and you manage none.")}
+    why = _("A key belongs to a service user, and there is none yet.")
+    if not (modeladmin.admin_site.is_registered(ServiceUser) and may(request, "add_serviceuser")):
+        return {"why": why, "help": _("Ask somebody who may add service users.")}
+    return {"why": why, "add": modeladmin.url_of(ServiceUser, "add")}
+
+
 def _owners(request: HttpRequest) -> QuerySet[ServiceUser]:
     """Whom one may mint for: whom one may see, also where the form is sent by hand."""
-    sees = may(request, "view_serviceuser") or may(request, "change_serviceuser")
-    return manageable(request.user) if sees else ServiceUser.objects.none()
+    return manageable(request.user) if _sees_owners(request) else ServiceUser.objects.none()
+
+
+def _sees_owners(request: HttpRequest) -> bool:
+    return may(request, "view_serviceuser") or may(request, "change_serviceuser")

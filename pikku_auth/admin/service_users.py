@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from pikku_auth.admin.actions import Act, each
 from pikku_auth.admin.base import may, may_see, origin_of, register
 from pikku_auth.admin.deletion import DeletingAdmin
-from pikku_auth.admin.display import ago, badge, state_of
+from pikku_auth.admin.display import ago, ahead, badge, moment_of, some_of, state_of
 from pikku_auth.admin.forms import CEILING_FIELDS, ServiceUserForm, ceiling_fields
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import (
@@ -69,6 +69,10 @@ class ServiceUserAdmin(DeletingAdmin):
 
     form = ServiceUserForm
     machine = "pk"
+    first_row = _(
+        "No service users yet. Staff who may add them make the first with “Add service user”, or "
+        "manage.py create_service_user does."
+    )
     acts = ACTS
     act_columns = ("title", "condition", "active_keys", "last_use")
     list_display = ("name", "description", "condition", "active_keys", "last_use")
@@ -78,6 +82,8 @@ class ServiceUserAdmin(DeletingAdmin):
     search_fields = ("name", "description")
     ordering = ("name",)
     change_form_template = "admin/pikku_auth/service_user.html"
+
+    created = moment_of("created_at", _("created at"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ServiceUser]:
         """With what its keys say, counted for the rows of a page only."""
@@ -94,7 +100,7 @@ class ServiceUserAdmin(DeletingAdmin):
         ceiling = ceiling_fields(request, obj)
         if obj is None:
             return ["name", "description", *ceiling]
-        more = ["condition", "account", "created_at", "last_use"]
+        more = ["condition", "account", "created", "last_use"]
         return ["name", "description", *(ceiling or ["ceiling_text"]), *more]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
@@ -177,13 +183,18 @@ class ServiceUserAdmin(DeletingAdmin):
         """With the newest of its keys, and what else there is to know of them."""
         now, row = timezone.now(), self.get_object(request, unquote(object_id))
         mine = APIKey.objects.filter(service_user=row).select_related("service_user__user")
-        newest = list(mine.order_by("-pk")[:_SHOWN_KEYS])
         context = {
             "keys": [
-                (key, self.link_to(key), state_of(key, now), ago(key.last_used_at))
-                for key in newest
+                {
+                    "link": self.link_to(key),
+                    "state": state_of(key, now),
+                    "scopes": some_of(key.scopes),
+                    "last_used": ago(key.last_used_at),
+                    "expires": ahead(key.expires_at),
+                }
+                for key in mine.order_by("-pk")[:_SHOWN_KEYS]
             ],
-            "more_keys": mine.count() - _SHOWN_KEYS if len(newest) == _SHOWN_KEYS else 0,
+            "key_count": mine.count(),
             "may_mint": self.admin_site.is_registered(APIKey) and may(request, "mint_apikey"),
             "may_see_keys": may_see(self.admin_site, APIKey, request),
             **(extra_context or {}),

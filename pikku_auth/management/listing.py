@@ -10,9 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.db.models import Model
 from django.utils.timesince import timesince, timeuntil
 
+from pikku_auth.flows.database import primary
 from pikku_auth.management.base import PikkuCommand, argument
+from pikku_auth.management.output import why_empty
 
 _GAP = "  "
 _NARROWEST = 8
@@ -27,7 +30,8 @@ class ListingCommand(PikkuCommand):
     """
 
     columns: Sequence[str] = ()
-    empty = ""
+    model: type[Model]
+    first = ""
 
     def add_arguments(self, parser: CommandParser) -> None:
         """How many, and how."""
@@ -48,7 +52,7 @@ class ListingCommand(PikkuCommand):
     ) -> None:
         """Write a table; ``styled`` names the column of a row to colour, and how."""
         if not rows:
-            self.note(self.empty, options)
+            self.note(why_empty(self.model._default_manager.using(primary()), self.first), options)
             return
         table = [self.columns, *rows]
         widths = _fitting([max(map(len, column)) for column in zip(*table, strict=True)], self)

@@ -1,4 +1,4 @@
-"""Streams of a command: any encoding, a reader that leaves, no stream at all."""
+"""What a command prints: to any encoding, to a reader that leaves, to no stream at all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+
+from django.db.models import QuerySet
+
+
+def why_empty(everything: QuerySet[Any], first: str) -> str:
+    """What a list without a row says; ``first`` is how the first row of all comes to be."""
+    return "Nothing matches." if everything.exists() else f"There is nothing yet: {first}"
 
 
 class Unwritable(OSError):

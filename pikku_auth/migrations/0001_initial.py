@@ -334,7 +334,7 @@ class Migration(migrations.Migration):
                             ("login_approved", "login approved"),
                             ("login_denied", "login denied"),
                             ("login_started", "login started"),
-                            ("login_revoked", "login revoked"),
+                            ("login_revoked", "login ended"),
                             ("pruned", "pruned"),
                         ],
                         max_length=40,

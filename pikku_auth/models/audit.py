@@ -59,7 +59,7 @@ class AuditEvent(NaturalKeyModel):
         LOGIN_APPROVED = "login_approved", _("login approved")
         LOGIN_DENIED = "login_denied", _("login denied")
         LOGIN_STARTED = "login_started", _("login started")
-        LOGIN_REVOKED = "login_revoked", _("login revoked")
+        LOGIN_REVOKED = "login_revoked", _("login ended")
         PRUNED = "pruned", _("pruned")
 
     natural_key_fields = ("action", "subject", "actor_name", "source", "ip", "user_agent")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
+from html import escape
 from io import StringIO
 from typing import Any
 
@@ -12,6 +14,7 @@ from django.contrib.admin import site
 from django.db import connection
 from django.test import Client, RequestFactory
 from django.utils import timezone
+from freezegun import freeze_time
 
 from pikku_auth.admin.history import told
 from pikku_auth.flows import (
@@ -50,6 +53,33 @@ class TestTheList:
         html = html_of(auditor.get(EVENTS))
         for text in ("Key revoked: leaked", "command", "root", "192.0.2.7", "ci (pka_"):
             assert text in html
+
+    def test_says_when_to_the_second_with_the_zone(
+        self, auditor: Client, mint: Mint, settings: Any
+    ) -> None:
+        settings.TIME_ZONE = "Europe/Berlin"
+        with freeze_time("2026-11-26 12:27:05"):
+            mint()
+        event = AuditEvent.objects.latest("pk")
+        for page in (EVENTS, f"{EVENTS}{event.pk}/change/"):
+            html = html_of(auditor.get(page))
+            assert "<span>2026-11-26</span> <span>13:27:05 CET</span>" in html
+
+    def test_cuts_what_is_long_and_has_it_whole_in_the_tooltip_and_on_the_page(
+        self, auditor: Client, mint: Mint
+    ) -> None:
+        key, reason = mint(name="n" * 200).key, "r" * 200
+        revoke_key(key, reason=reason)
+        event = AuditEvent.objects.latest("pk")
+        rows, page = (
+            html_of(auditor.get(EVENTS)),
+            html_of(auditor.get(f"{EVENTS}{event.pk}/change/")),
+        )
+        assert f'<span title="Key revoked: {reason}">Key revoked: {"r" * 31}…</span>' in rows
+        assert f">{'n' * 20}…" in rows
+        assert f"({key.start}…) of sandbox-runtime</span>" in rows
+        for text in (f"Key revoked: {reason}", escape(event.subject)):
+            assert f">{text}<" in page
 
     def test_filters_by_action_source_and_row(self, auditor: Client, mint: Mint) -> None:
         key = mint().key
@@ -90,6 +120,23 @@ class TestTheExport:
             "service_user_created",
         ]
         assert (rows[0]["what"], rows[0]["actor"]) == ("Key revoked: leaked", "root")
+
+    def test_has_the_ids_of_the_rows_that_an_event_is_about(
+        self, auditor: Client, mint: Mint, make_user: Any
+    ) -> None:
+        key, ada = mint().key, make_user("ada")
+        successor = rotate_key(key, origin=Origin("code", ada)).key
+        login = logged_in(ada).login
+        rows = {row["action"]: row for row in exported(auditor)}
+        ids = ("service_user_id", "key_id", "login_id", "actor_id")
+        rotated, started = rows["key_rotated"], rows["login_started"]
+        owner = str(key.service_user_id)
+        assert [rotated[name] for name in ids] == [owner, str(key.pk), "", str(ada.pk)]
+        assert json.loads(rotated["details"])["successor"] == successor.pk
+        assert [started[name] for name in ids] == ["", "", str(login.pk), ""]
+        assert {int(row["id"]) for row in exported(auditor)} == {
+            *AuditEvent.objects.values_list("pk", flat=True)
+        }
 
     def test_has_what_the_filter_leaves(self, auditor: Client, mint: Mint) -> None:
         revoke_key(mint().key)
@@ -213,7 +260,7 @@ class TestHistory:
         ("key_disabled", {}, "Key disabled"),
         ("service_user_created", {"adopted": True}, "Service user created: of an existing user"),
         ("service_user_created", {"adopted": False}, "Service user created"),
-        ("login_revoked", {"reason": "lost laptop"}, "Login revoked: lost laptop"),
+        ("login_revoked", {"reason": "lost laptop"}, "Login ended: lost laptop"),
         ("pruned", {"keys": 1, "logins": 2, "events": 3}, "Pruned: 1 keys, 2 logins, 3 events"),
     ],
 )

@@ -57,7 +57,7 @@ class TestRevoking:
         used, unused = mint(name="used").key, mint(name="unused").key
         APIKey.objects.filter(pk=used.pk).update(last_used_at=timezone.now() - timedelta(hours=3))
         html = html_of(keeper.get(f"{KEYS}act/revoke/?ids={used.pk},{unused.pk}"))
-        assert "Revoke 2 API keys?" in html
+        assert "Revoke 2 API keys of sandbox-runtime?" in html
         assert "3\xa0hours ago" in html
         assert "never" in html
         assert not APIKey.objects.exclude(revoked_at=None).exists()
@@ -65,7 +65,21 @@ class TestRevoking:
     def test_the_list_leads_to_the_same_page(self, keeper: Client, mint: Mint) -> None:
         first, second = mint().key, mint().key
         chosen = {"action": "revoke", "_selected_action": [first.pk, second.pk]}
-        assert "Revoke 2 API keys?" in html_of(keeper.post(KEYS, chosen))
+        assert "Revoke 2 API keys of sandbox-runtime?" in html_of(keeper.post(KEYS, chosen))
+
+    def test_the_page_says_of_how_many_service_users_the_keys_are(
+        self, keeper: Client, mint: Mint
+    ) -> None:
+        """A search for ``svc-1`` finds ``svc-10`` as well, and “all” are the keys of both."""
+        for name in ("svc-1", "svc-1", "svc-10"):
+            machine = ServiceUser.objects.filter(name=name).first() or create_service_user(name)
+            mint_key(machine)
+        mint()
+        chosen = {"select_across": 1, "_selected_action": 1}
+        for query, of in (("svc-10", "1 API key of svc-10"), ("svc-1", "3 API keys of 2 service")):
+            for name in ("rotate", "revoke", "disable"):
+                asked = keeper.post(f"{KEYS}?q={query}", {**chosen, "action": name})
+                assert asked.context["title"].startswith(f"{name.capitalize()} {of}")
 
     def test_the_page_counts_those_that_it_will_be_done_to(
         self, keeper: Client, mint: Mint
@@ -73,7 +87,7 @@ class TestRevoking:
         revoked, first, second = (mint(name=name).key for name in ("over", "first", "second"))
         revoke_key(revoked)
         html = html_of(keeper.get(f"{KEYS}act/revoke/?ids={revoked.pk},{first.pk},{second.pk}"))
-        assert "Revoke 2 API keys?" in html
+        assert "Revoke 2 API keys of sandbox-runtime?" in html
         assert "over" not in html[html.index("<tbody>") :]
         assert "1 more was chosen, to which this can" in html
 
@@ -109,7 +123,7 @@ class TestRevoking:
         ids = ",".join(str(key.pk) for key in many_keys(service_user, count))
         with django_assert_num_queries(5):
             html = html_of(keeper.get(f"{KEYS}act/revoke/", {"ids": ids}))
-        assert f"Revoke {count} API keys?" in html
+        assert f"Revoke {count} API keys of sandbox-runtime?" in html
 
     def test_a_thousand_cost_four_statements_each(
         self, keeper: Client, service_user: ServiceUser, django_assert_max_num_queries: Any
@@ -238,7 +252,7 @@ class TestRotating:
         again = rotate(keeper, key)
         assert not secrets_in(again)
         assert "was rotated already" in html_of(again)
-        assert "Rotate 1 API key?" in html_of(again)
+        assert "Rotate 1 API key of sandbox-runtime?" in html_of(again)
         assert APIKey.objects.count() == 2
 
     def test_one_that_can_not_be_rotated_is_named_beside_the_others(

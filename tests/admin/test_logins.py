@@ -141,7 +141,7 @@ def test_the_page_asks_first(staff: Staff, issued: IssuedLogin) -> None:
     client = staff("view_loginsession", "change_loginsession")
     chosen = {"action": "revoke", "_selected_action": issued.login.pk}
     html = html_of(client.post(PATH, chosen))
-    assert "Revoke 1 login?" in html
+    assert f"End 1 login of {issued.login.user.get_username()}?" in html
     assert issued.token.start in html
     assert not is_revoked(issued)
 
@@ -171,8 +171,20 @@ def test_all_of_several_users_go_together(
     response = revoke(client, issued, theirs[2], name="revoke-all", reason="leaked")
     assert messages_of(response) == ["Ended 4 logins."]
     assert {is_revoked(one) for one in theirs} == {True}
-    entries = LogEntry.objects.filter(change_message="Revoked.")
+    entries = LogEntry.objects.filter(change_message="Ended.")
     assert {entry.object_id for entry in entries} == {str(one.login.pk) for one in theirs}
+
+
+def test_the_page_says_of_how_many_users_the_logins_are(
+    staff: Staff, issued: IssuedLogin, make_user: MakeUser
+) -> None:
+    client, other = staff("view_loginsession", "change_loginsession"), logged_in(make_user("grace"))
+    ids = f"{issued.login.pk},{other.login.pk}"
+    for name, question in (
+        ("revoke", "End 2 logins of 2 users?"),
+        ("revoke-all", "End all logins of 2 users, 2 in all?"),
+    ):
+        assert client.get(f"{PATH}act/{name}/?ids={ids}").context["title"] == question
 
 
 def test_those_of_an_inactive_human_do_not_come_back_with_them(
@@ -194,7 +206,7 @@ def test_the_page_lists_all_that_will_end(
     over, other, of_another = logged_in(ada), logged_in(ada), logged_in(make_user("grace"))
     revoke(client, over)
     html = html_of(client.get(f"{PATH}act/revoke-all/?ids={over.login.pk}"))
-    assert "Revoke all logins of the user, 2 in all?" in html
+    assert f"End all logins of {ada.get_username()}, 2 in all?" in html
     shown = [one.token.start in html for one in (issued, other, over, of_another)]
     assert shown == [True, True, False, False]
 
@@ -205,7 +217,9 @@ def test_what_is_about_to_be_fetched_ends_even_if_nothing_else_does(
     client, ada = staff("view_loginsession", "change_loginsession"), issued.login.user
     revoke(client, issued)
     coming = started_and_claimed(ada)
-    assert "0 in all" in html_of(client.get(f"{PATH}act/revoke-all/?ids={issued.login.pk}"))
+    assert f"{ada.get_username()}, 0 in all" in html_of(
+        client.get(f"{PATH}act/revoke-all/?ids={issued.login.pk}")
+    )
     revoke(client, issued, name="revoke-all")
     assert row_of(coming).status == "denied"
 
@@ -225,7 +239,7 @@ def test_a_human_is_linked_for_who_may_see_users(
     ("change", "word"),
     [
         ({}, "live"),
-        ({"revoked_at": NOW}, "revoked"),
+        ({"revoked_at": NOW}, "ended"),
         ({"expires_at": NOW}, "expired"),
         ({"auth_hash": "x"}, "password changed"),
     ],

@@ -28,6 +28,7 @@ from tests.admin.pages import (
     KEYS,
     MINT,
     SECRET,
+    SERVICE_USERS,
     call,
     form_id,
     html_of,
@@ -224,6 +225,7 @@ def test_a_form_that_is_sent_twice_at_once_mints_one_key(make_user: Any) -> None
     assert APIKey.objects.count() == 1
 
 
+@pytest.mark.usefixtures("service_user")
 class TestTheForm:
     """What it offers, and how it says what is wrong."""
 
@@ -367,6 +369,46 @@ class TestTheForm:
         assert key.pk != 77
         assert (key.enabled, key.revoked_at, key.scopes) == (True, None, [])
         assert key.start.startswith("pka_")
+
+
+class TestANewInstall:
+    """Where nothing can be minted yet, the page says what is missing instead of asking."""
+
+    def test_without_service_users_it_offers_to_add_one(
+        self, staff: Staff, service_user: ServiceUser
+    ) -> None:
+        minter = staff("mint_apikey", "view_serviceuser", "add_serviceuser")
+        link = f'<a href="{SERVICE_USERS}add/" class="button default">Add a service user</a>'
+        assert link not in html_of(minter.get(MINT))
+        service_user.delete()
+        html = html_of(minter.get(MINT))
+        assert "there is none yet" in html
+        assert link in html
+        assert '<form method="post" class="pikku-once"' not in html
+        assert link in html_of(minter.post(MINT, {}))
+
+    @pytest.mark.parametrize(
+        ("permissions", "manages", "words"),
+        [
+            (["mint_apikey", "view_serviceuser"], True, "Ask somebody who may add service users."),
+            (["mint_apikey"], True, "you may not see those"),
+            (["mint_apikey", "view_serviceuser"], False, "you manage none"),
+        ],
+    )
+    def test_who_can_not_add_one_is_told_why(
+        self, staff: Staff, permissions: list[str], manages: bool, words: str
+    ) -> None:
+        if not manages:
+            create_service_user("of-others")
+        minter = staff(*permissions)
+        with pikku_settings(MAY_MANAGE=None if manages else "tests.admin.test_minting.nobody"):
+            html = html_of(minter.get(MINT))
+        assert words in html
+        assert "Add a service user" not in html
+
+
+def nobody(_user: Any, _service_user: ServiceUser) -> bool:
+    return False
 
 
 class TestWhoMayMint:

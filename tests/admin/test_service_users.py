@@ -22,7 +22,7 @@ from pikku_auth.flows import (
 )
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 from tests.admin.conftest import Staff
-from tests.admin.pages import SERVICE_USERS, USERS, act, html_of, many_keys, messages_of, use
+from tests.admin.pages import KEYS, SERVICE_USERS, USERS, act, html_of, many_keys, messages_of, use
 from tests.conftest import pikku_settings
 
 pytestmark = pytest.mark.django_db
@@ -148,11 +148,26 @@ class TestOnePage:
         html = html_of(superuser.get(page_of(service_user)))
         assert "key-22-" in html
         assert "key-2-" not in html
-        assert "3 more keys" in html
-        assert f"?service_user__id__exact={service_user.pk}" in html
+        assert "Its 23 keys in the list of keys" in html
 
-    def test_of_none_says_so(self, superuser: Client, service_user: ServiceUser) -> None:
-        assert "It has none." in html_of(superuser.get(page_of(service_user)))
+    def test_says_when_each_ends_and_leads_to_them_in_the_list(
+        self, superuser: Client, mint: Mint, service_user: ServiceUser
+    ) -> None:
+        mint(lifetime=timedelta(days=3, hours=1))
+        html = html_of(superuser.get(page_of(service_user)))
+        assert "in 3\xa0days" in html
+        link = f"{KEYS}?service_user__id__exact={service_user.pk}"
+        assert f'href="{link}"' in html
+        assert len(superuser.get(link).context["cl"].result_list) == 1
+
+    def test_without_keys_says_how_to_mint_one(
+        self, superuser: Client, staff: Staff, service_user: ServiceUser
+    ) -> None:
+        page, hint = page_of(service_user), "“Mint a key” makes one"
+        assert hint in html_of(superuser.get(page))
+        viewer = html_of(staff("view_serviceuser", "view_apikey").get(page))
+        assert "It has no keys yet." in viewer
+        assert hint not in viewer
 
     def test_shows_keys_only_to_who_may_see_keys(
         self, keeper: Client, mint: Mint, service_user: ServiceUser

@@ -137,13 +137,26 @@ def test_colour_is_for_whoever_asks_for_it(
     assert len({row.split("\x1b[")[1].partition("m")[0] for row in coloured[1:]}) == 2
 
 
-def test_without_keys_there_is_no_table(db: None, capsys: Output) -> None:
-    call_command("list_keys")
-    out, err = capsys.readouterr()
-    assert (out, err) == (
-        "",
-        "No such keys. Make one: manage.py mint_key --service NAME --create\n",
+def test_an_empty_list_says_how_the_first_key_comes_to_be(db: None, capsys: Output) -> None:
+    call_command("list_keys", "--state", "active")
+    stdout, stderr = capsys.readouterr()
+    assert stdout == ""
+    assert stderr == (
+        "There is nothing yet: make a service user with manage.py create_service_user NAME, then "
+        "a key with manage.py mint_key --service NAME.\n"
     )
+    call_command("create_service_user", "first", "--verbosity", "0")
+    call_command("mint_key", "--service", "first", "--verbosity", "0")
+    call_command("list_keys")
+    assert "first" in capsys.readouterr().out
+
+
+def test_a_list_that_an_option_has_emptied_says_that_nothing_matches(
+    mint: Callable[..., IssuedKey], capsys: Output
+) -> None:
+    mint()
+    call_command("list_keys", "--state", "revoked")
+    assert capsys.readouterr() == ("", "Nothing matches.\n")
 
 
 def test_json_is_an_array_of_objects(mint: Callable[..., IssuedKey], capsys: Output) -> None:

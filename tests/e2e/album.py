@@ -1,7 +1,8 @@
 """Pictures of a page, light and dark, on a phone and on a desktop, to look at.
 
 They go to the folder that ``PICTURES`` names, or to a temporary one. What can be checked
-without eyes is: nothing sticks out to the side, and there is one heading.
+without eyes is: nothing sticks out to the side, there is one heading, no button of the admin
+lies on it, and on a desktop no table is cut off.
 """
 
 from __future__ import annotations
@@ -16,6 +17,20 @@ from tests.e2e.steps import wait_for_title
 
 SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
 SCHEMES = ("light", "dark")
+
+_UNDER_BUTTONS = """
+const buttons = [...document.querySelectorAll(".object-tools li")];
+const titles = [...document.querySelectorAll("#content > h1, #content > h2")];
+const overlaps = (a, b) => a.top < b.bottom && b.top < a.bottom;
+return titles.filter((title) => buttons.some((button) =>
+    overlaps(title.getBoundingClientRect(), button.getBoundingClientRect())
+)).map((title) => title.textContent);
+"""
+_CUT_OFF = """
+return [...document.querySelectorAll("table")].map((table) => table.parentElement)
+    .filter((around) => around.scrollWidth > around.clientWidth)
+    .map((around) => around.textContent.trim().slice(0, 100));
+"""
 
 
 class Album:
@@ -45,6 +60,9 @@ class Album:
         widest = self.browser.execute_script("return document.documentElement.scrollWidth")
         assert widest <= width, "something sticks out to the side"
         assert len(self.browser.find_elements(By.TAG_NAME, "h1")) == 1
+        assert self.browser.execute_script(_UNDER_BUTTONS) == []
+        if width == SIZES["desktop"][0]:
+            assert self.browser.execute_script(_CUT_OFF) == []
 
     def _save(self, file: Path, width: int) -> None:
         height = self.browser.execute_script("return document.documentElement.scrollHeight")

@@ -43,6 +43,21 @@ used(rotated, hours=2)
 rotate_key(rotated, origin=who)
 """
 
+_LONG_WORDS = """
+from django.contrib.auth import get_user_model
+from pikku_auth.flows import *
+from tests.logins import logged_in
+name = "customer_integration_synchronisation_production_europe_west"
+human = get_user_model().objects.create_user("augusta.ada.lovelace@analytical-engines.example.com")
+where = Origin("admin", human, ip="2001:db8:85a3:8d3:1319:8a2e:370:7348", user_agent="Firefox/150")
+machine = create_service_user(name, description=f"For {name}", origin=where)
+key = mint_key(machine, name=name, scopes=["sandbox:read", "sandbox:write"], origin=where).key
+login = logged_in(human, scope="sandbox:read sandbox:write", client_id=name, origin=where).login
+revoke_login(login, reason=name, origin=where)
+rotate_key(key, origin=where)
+revoke_key(key, reason=name, origin=where)
+"""
+
 
 @pytest.fixture
 def wide(album: Album, site: Site) -> Album:
@@ -51,14 +66,54 @@ def wide(album: Album, site: Site) -> Album:
     return album
 
 
+@pytest.fixture
+def long_words(site: Site) -> None:
+    """Names and addresses as long as they come, and without a space."""
+    in_project(site, _LONG_WORDS)
+
+
+def test_long_words_fit_every_screen(
+    wide: Album, browser: Chrome, site: Site, long_words: None
+) -> None:
+    enter(browser, site, LIMITED)
+    for name, path, title in (
+        ("admin-long-keys", "apikey/", "Select API key"),
+        ("admin-long-key", "apikey/8/change/", "customer"),
+        ("admin-long-history", "apikey/8/history/", "Change history"),
+        ("admin-long-revoke", "apikey/act/revoke/?ids=1,9", "Revoke 2 API keys of 2 service users"),
+        ("admin-long-service-users", "serviceuser/", "Select service user"),
+        ("admin-long-service-user", "serviceuser/3/change/", "customer"),
+        ("admin-long-logins", "loginsession/", "Select login"),
+        ("admin-long-login", "loginsession/1/change/", "customer"),
+        ("admin-long-end", "loginsession/act/revoke-all/?ids=1", "End all logins of augusta"),
+        ("admin-long-events", "auditevent/", "Select audit event"),
+    ):
+        open_page(browser, site, path)
+        wide.take(name, title)
+
+
+def test_pages_of_a_new_install_fit_every_screen(album: Album, browser: Chrome, site: Site) -> None:
+    in_project(site, "from pikku_auth.models import *; ServiceUser.objects.all().delete()")
+    album.widest = 1280
+    enter(browser, site, SUPERUSER)
+    for name, path, title in (
+        ("admin-new-mint", "apikey/add/", "Mint an API key"),
+        ("admin-new-keys", "apikey/", "Select API key"),
+        ("admin-new-logins", "loginsession/", "Select login"),
+        ("admin-new-service-users", "serviceuser/", "Select service user"),
+    ):
+        open_page(browser, site, path)
+        album.take(name, title)
+
+
 def test_every_page_fits_every_screen(wide: Album, browser: Chrome, site: Site) -> None:
     enter(browser, site, LIMITED)
     for name, path, title in (
         ("admin-keys", "apikey/", "Select API key"),
         ("admin-key", "apikey/2/change/", "production"),
         ("admin-history", "apikey/6/history/", "Change history"),
-        ("admin-rotate", "apikey/act/rotate/?ids=1,2", "Rotate 2 API keys?"),
-        ("admin-revoke", "apikey/act/revoke/?ids=1,2", "Revoke 2 API keys?"),
+        ("admin-rotate", "apikey/act/rotate/?ids=1,2", "Rotate 2 API keys of 2 service users?"),
+        ("admin-revoke", "apikey/act/revoke/?ids=1,2", "Revoke 2 API keys of 2 service users?"),
         ("admin-service-users", "serviceuser/", "Select service user"),
         ("admin-service-user", "serviceuser/1/change/", "sandbox-runtime"),
         ("admin-deactivate", "serviceuser/act/deactivate/?ids=1", "Deactivate 1 service user?"),

@@ -112,7 +112,7 @@ def test_fifty_are_revoked_at_once(browser: Chrome, site: Site, who: str) -> Non
     enter(browser, site, who)
     open_page(browser, site, "apikey/")
     act_on_all(browser, "Revoke")
-    wait_for_title(browser, "Revoke 50 API keys?")
+    wait_for_title(browser, "Revoke 50 API keys of sandbox-runtime?")
     browser.find_element(By.NAME, "reason").send_keys("found in a log")
     submit(browser, "Revoke")
     assert "Revoked 50 keys." in browser.find_element(By.CLASS_NAME, "messagelist").text
@@ -127,7 +127,7 @@ def test_a_rotated_key_works_beside_its_successor_for_a_while(
     enter(browser, site, who)
     open_page(browser, site, f"apikey/{pk}/change/")
     follow(browser, "Rotate")
-    wait_for_title(browser, "Rotate 1 API key?")
+    wait_for_title(browser, "Rotate 1 API key of sandbox-runtime?")
     Select(browser.find_element(By.NAME, "overlap")).select_by_visible_text("lives on for 1 hour")
     submit(browser, "Rotate")
     (new,) = shown_secrets(browser)
@@ -204,8 +204,8 @@ def test_a_revoked_login_is_over_in_the_terminal(
     browser.delete_all_cookies()
     enter(browser, site, who)
     open_page(browser, site, "loginsession/")
-    act_on_all(browser, "Revoke")
-    submit(browser, "Revoke")
+    act_on_all(browser, "End")
+    submit(browser, "End")
     assert type_command("whoami").finish()[0] == 4
 
 

@@ -63,7 +63,7 @@ def test_pikku_login_ends_when_the_human_denies(
 def test_we_read_what_pikku_login_wrote(pikku_logged_in: Computer, our_server: Server) -> None:
     status, out, _ = pikku_logged_in.run(*OURS, "whoami")
     assert status == 0
-    assert out.startswith(f"ada@example.com on {our_server.url}")
+    assert out.startswith(f"ada on {our_server.url}")
     token = pikku_logged_in.run(*OURS, "token")[1].strip()
     assert token == pikku_logged_in.stored()["sessions"][our_server.url]["accessToken"]
 

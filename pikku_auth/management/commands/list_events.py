@@ -24,7 +24,8 @@ class Command(ListingCommand):
 
     help = f"List what was done, the newest first: {MOST} events, or as many as --limit says."
     columns = ["AT (UTC)", "WHO", "FROM", "ADDRESS", "SUBJECT", "WHAT"]
-    empty = "No such events. Each change of a service user, a key or a login makes one."
+    model = AuditEvent
+    first = "each change of a service user, a key or a login is written down."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Of what, and since when."""

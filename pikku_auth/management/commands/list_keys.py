@@ -26,7 +26,11 @@ class Command(ListingCommand):
 
     help = "List keys: a table, or with --format json an array of objects."
     columns = ["ID", "START", "NAME", "SERVICE USER", "STATE", "LAST USED", "EXPIRES", "SCOPES"]
-    empty = "No such keys. Make one: manage.py mint_key --service NAME --create"
+    model = APIKey
+    first = (
+        "make a service user with manage.py create_service_user NAME, then a key with manage.py "
+        "mint_key --service NAME."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which keys, and how."""

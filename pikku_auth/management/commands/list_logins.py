@@ -22,7 +22,8 @@ class Command(ListingCommand):
 
     help = "List device logins, the newest first: those that are live, or with --all every one."
     columns = ["ID", "USER", "CLIENT", "STATE", "BEGUN", "LAST USED", "FROM", "EXPIRES", "SCOPES"]
-    empty = "No such logins. One begins with: pikku-auth login --url https://your.site"
+    model = LoginSession
+    first = "a human logs in with pikku-auth login --url https://your.site."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Whose, and which."""

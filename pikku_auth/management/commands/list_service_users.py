@@ -20,7 +20,8 @@ class Command(ListingCommand):
 
     help = "List service users, with how many live keys each has."
     columns = ["NAME", "STATE", "LIVE KEYS", "CEILING", "DESCRIPTION"]
-    empty = "No service users. Make one: manage.py create_service_user NAME"
+    model = ServiceUser
+    first = "make a service user with manage.py create_service_user NAME."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """List them by name."""
