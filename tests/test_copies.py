@@ -28,6 +28,7 @@ from pikku_auth.flows import IssuedKey, authenticate
 from pikku_auth.principal import Mapped, Principal, bound_of
 from pikku_auth.testing import key_headers, mint_test_key
 from pikku_auth.views.http import Answer
+from tests.conftest import pikku_settings
 from tests.logins import bearer, logged_in
 
 Copy = Callable[[Any], Any]
@@ -109,9 +110,9 @@ def test_frozen_dict_can_not_be_changed(change: Callable[[Any], object]) -> None
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
-def test_claims_of_a_copy_are_its_own(copied: Copy, settings: Any) -> None:
-    settings.PIKKU_AUTH = {"MAP_KEY": "tests.test_copies.with_claims"}
-    principal = caller_of(RequestFactory().get("/", headers=key_headers(mint_test_key())))
+def test_claims_of_a_copy_are_its_own(copied: Copy) -> None:
+    with pikku_settings(MAP_KEY="tests.test_copies.with_claims"):
+        principal = caller_of(RequestFactory().get("/", headers=key_headers(mint_test_key())))
     again = copied(principal)
     again.claims["ids"].append(2)
     assert principal.claims == {"ids": [1]}

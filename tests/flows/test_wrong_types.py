@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pikku_auth.core.limits import Rate
-from pikku_auth.exceptions import InvalidInput, InvalidKey, InvalidToken, KeyNotFound
+from pikku_auth.exceptions import InvalidInput, InvalidKey, KeyNotFound
 from pikku_auth.flows import (
     IssuedKey,
     create_service_user,
@@ -23,7 +23,6 @@ from pikku_auth.flows import (
     rotate_key,
     set_service_user_scopes,
     verify_key,
-    verify_login,
 )
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 
@@ -106,8 +105,6 @@ def test_rate_of_the_wrong_type_is_refused(count: Any, period: Any) -> None:
 def test_credential_that_is_no_text_is_refused_as_a_bad_one(secret: Any) -> None:
     with pytest.raises(InvalidKey):
         verify_key(secret)
-    with pytest.raises(InvalidToken):
-        verify_login(secret)
 
 
 def test_durations_may_be_seconds(service_user: ServiceUser) -> None:
