@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -281,7 +282,10 @@ def test_requests_with_a_known_hole_is_told(
         {"ROOT_URLCONF": (path("", require_principal(lambda request: HttpResponse())),)},
         {"ROOT_URLCONF": (path("", OursFirst.as_view()),)},
         {"ROOT_URLCONF": ()},
-        {"ASGI_APPLICATION": "elsewhere.application"},
+        pytest.param(
+            {"ASGI_APPLICATION": "elsewhere.application"},
+            marks=pytest.mark.skipif(not find_spec("channels"), reason="needs Channels"),
+        ),
     ],
 )
 def test_any_way_in_for_credentials_is_enough(settings: Settings, changes: dict[str, Any]) -> None:
