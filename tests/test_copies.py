@@ -106,6 +106,7 @@ def test_frozen_dict_can_not_be_changed(change: Callable[[Any], object]) -> None
     with pytest.raises(TypeError, match="read-only"):
         change(frozen)
     assert frozen == {"a": 1}
+    assert copy.copy(frozen) is frozen
 
 
 @pytest.mark.django_db

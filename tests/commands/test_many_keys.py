@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from freezegun import freeze_time
 
 from pikku_auth.flows import Origin, create_service_user, mint_key, revoke_key
+from pikku_auth.management.commands.revoke_key import Command
 from pikku_auth.models import APIKey, ServiceUser
 from tests.commands.test_revoke_key import Terminal
 from tests.docs.pages import ROOT
@@ -128,6 +129,18 @@ def test_keys_are_stopped_and_let_work_again(keys: dict[str, APIKey], capsys: Ou
     assert capsys.readouterr().err.count("Enabled ") == 2
     call_command("enable_key", ids[0])
     assert "is not disabled, or is revoked" in capsys.readouterr().err
+
+
+def test_wrong_usage_is_told_before_the_usage(capsys: Output) -> None:
+    command = Command()
+    command._called_from_command_line = True
+    parser = command.create_parser("manage.py", "revoke_key")
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["--minted-since", "soon"])
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first.startswith("manage.py revoke_key: argument --minted-since: 'soon'")
+    assert "usage: manage.py revoke_key" in "".join(rest)
+    assert ended.value.code == 2
 
 
 def test_wrong_value_is_told_in_the_first_line_and_ends_with_2() -> None:
