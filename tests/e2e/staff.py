@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.e2e.conftest import Site, run_manage
-from tests.e2e.steps import PASSWORD, PATIENCE, another_page
+from tests.e2e.steps import PASSWORD, PATIENCE, another_page, click
 
 _MINT = """
 import json
@@ -56,31 +56,29 @@ def open_page(browser: Chrome, site: Site, path: str) -> None:
 
 def choose_service_user(browser: Chrome, name: str) -> None:
     """Type a name where service users are chosen, and take the first that comes."""
-    browser.find_element(By.CSS_SELECTOR, ".field-service_user .select2-selection").click()
-    field = browser.find_element(By.CSS_SELECTOR, ".select2-search__field")
-    field.send_keys(name)
+    click(browser, By.CSS_SELECTOR, ".field-service_user .select2-selection")
+    browser.find_element(By.CSS_SELECTOR, ".select2-search__field").send_keys(name)
     offered = f"//li[contains(@class, 'select2-results__option')][normalize-space()='{name}']"
-    wait_for(browser, lambda: browser.find_elements(By.XPATH, offered))
-    browser.find_element(By.XPATH, offered).click()
+    click(browser, By.XPATH, offered)
 
 
 def submit(browser: Chrome, label: str) -> None:
     """Press the button, which is an input in Django's admin."""
     with another_page(browser):
-        browser.find_element(By.CSS_SELECTOR, f"input[type=submit][value='{label}']").click()
+        click(browser, By.CSS_SELECTOR, f"input[type=submit][value='{label}']")
 
 
 def follow(browser: Chrome, label: str) -> None:
     with another_page(browser):
-        browser.find_element(By.XPATH, f"//a[normalize-space()='{label}']").click()
+        click(browser, By.XPATH, f"//a[normalize-space()='{label}']")
 
 
 def act_on_all(browser: Chrome, label: str) -> None:
     """Choose every row of the list, and what to do with them."""
-    browser.find_element(By.ID, "action-toggle").click()
+    click(browser, By.ID, "action-toggle")
     Select(browser.find_element(By.NAME, "action")).select_by_visible_text(label)
     with another_page(browser):
-        browser.find_element(By.CSS_SELECTOR, ".actions button").click()
+        click(browser, By.CSS_SELECTOR, ".actions button")
 
 
 def shown_secrets(browser: Chrome) -> list[str]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from selenium.common.exceptions import WebDriverException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+    WebDriverException,
+)
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -17,12 +23,30 @@ PATIENCE = 30
 """Seconds that anything may take."""
 
 
+_NOT_YET = (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
+
+
 @contextmanager
 def another_page(browser: Chrome) -> Iterator[None]:
-    """Wait until what is done in here has left the page."""
+    """Wait until what is done in here has left the page, and the next one is whole."""
     page = browser.find_element(By.TAG_NAME, "html")
     yield
     WebDriverWait(browser, PATIENCE).until(lambda _: is_left(page))
+    WebDriverWait(browser, PATIENCE, ignored_exceptions=[WebDriverException]).until(
+        lambda chrome: chrome.execute_script("return document.readyState") == "complete"
+    )
+
+
+def click(browser: Chrome, by: str, what: str) -> None:
+    """Click it once it is there. A script may draw it anew between finding and clicking."""
+    WebDriverWait(browser, PATIENCE, ignored_exceptions=_NOT_YET).until(
+        lambda chrome: chrome.find_element(by, what).click() or True
+    )
 
 
 def is_left(page: WebElement) -> bool:
@@ -43,7 +67,7 @@ def sign_in(browser: Chrome, name: str = "ada") -> None:
 
 def press(browser: Chrome, label: str) -> None:
     with another_page(browser):
-        browser.find_element(By.XPATH, f"//button[normalize-space()='{label}']").click()
+        click(browser, By.XPATH, f"//button[normalize-space()='{label}']")
 
 
 def tab_to(browser: Chrome, label: str) -> WebElement:

@@ -16,6 +16,7 @@ from tests.e2e.staff import (
     open_page,
     submit,
 )
+from tests.e2e.steps import click
 
 _A_BUSY_SITE = """
 from datetime import timedelta
@@ -129,8 +130,8 @@ def test_minting_fits_every_screen(wide: Album, browser: Chrome, site: Site) -> 
     open_page(browser, site, "apikey/add/")
     choose_service_user(browser, "sandbox-runtime")
     browser.find_element(By.NAME, "name").send_keys("production")
-    browser.find_element(By.CSS_SELECTOR, "[value='sandbox:read']").click()
-    browser.find_element(By.TAG_NAME, "summary").click()
+    click(browser, By.CSS_SELECTOR, "[value='sandbox:read']")
+    click(browser, By.TAG_NAME, "summary")
     wide.take("admin-mint", "Mint an API key")
     browser.find_element(By.NAME, "networks").send_keys("192.0.2.1/24")
     submit(browser, "Mint the key")

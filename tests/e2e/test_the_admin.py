@@ -32,7 +32,7 @@ from tests.e2e.staff import (
     submit,
     wait_for,
 )
-from tests.e2e.steps import PATIENCE, another_page, press, sign_in, wait_for_title
+from tests.e2e.steps import PATIENCE, another_page, click, press, sign_in, wait_for_title
 
 Typing = Callable[..., Terminal]
 both = pytest.mark.parametrize("who", [SUPERUSER, LIMITED])
@@ -43,7 +43,7 @@ def mint(browser: Chrome, site: Site) -> str:
     open_page(browser, site, "apikey/add/")
     choose_service_user(browser, "sandbox-runtime")
     browser.find_element(By.NAME, "name").send_keys("production")
-    browser.find_element(By.CSS_SELECTOR, "[value='sandbox:read']").click()
+    click(browser, By.CSS_SELECTOR, "[value='sandbox:read']")
     submit(browser, "Mint the key")
     (secret,) = shown_secrets(browser)
     return secret
