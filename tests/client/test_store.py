@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given
@@ -480,8 +481,10 @@ DOCUMENTS = JSON | st.fixed_dictionaries(
 
 
 def in_a_new_home(act: Callable[[Store, list[str]], None]) -> None:
+    """Nobody else writes there, so a damaged file is not worth waiting for."""
     reports: list[str] = []
-    with TemporaryDirectory() as directory:
+    at_once = patch("pikku_auth.client.store._SECONDS_BETWEEN", 0)
+    with TemporaryDirectory() as directory, at_once:
         act(Store(Path(directory) / "pikku" / "session.json", reports.append), reports)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +15,7 @@ from django.test import Client
 from pikku_auth.core.user_codes import normalise_user_code
 from pikku_auth.flows import approve, claim, look_up
 from pikku_auth.models import DeviceCode, LoginSession
+from tests.conftest import pikku_settings
 from tests.docs.pages import examples, run, text_of
 from tests.logins import browser_of
 
@@ -87,6 +89,7 @@ def test_a_template_of_the_hosts_takes_the_place_of_ours(
 
 
 @pytest.mark.django_db(transaction=True)
+@pikku_settings(DEVICE_CODE={"interval": timedelta(seconds=1)})
 def test_the_terminal_shows_what_is_shown(
     in_a_terminal: Callable[..., Any], live_server: Any, make_user: MakeUser, home: Path
 ) -> None:
