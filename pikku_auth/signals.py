@@ -29,6 +29,9 @@ key_rotated = Signal()
 key_revoked = Signal()
 """``key``, ``reason``, ``origin``."""
 
+key_bounds_set = Signal()
+"""``key``, ``before``, ``origin``. ``before`` has the bounds that it had, of those that changed."""
+
 key_enabled = Signal()
 """``key``, ``origin``."""
 

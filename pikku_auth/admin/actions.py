@@ -37,7 +37,7 @@ Text = str | Promise
 class ActForm(forms.Form):
     """What an act asks for; nothing, by default."""
 
-    def __init__(self, request: HttpRequest, data: Any = None) -> None:
+    def __init__(self, request: HttpRequest, rows: Sequence[Any], data: Any = None) -> None:
         self.request = request
         super().__init__(data)
 
@@ -151,7 +151,7 @@ class ActingAdmin(FindingAdmin):
         if act.widen is None and not act.concerned(rows):
             told = _("That can't be done to any of the rows that you chose.")
             return self._turn_back(request, told)
-        return self._ask(request, act, rows, act.form(request))
+        return self._ask(request, act, rows, act.form(request, rows))
 
     def _ask(
         self, request: HttpRequest, act: Act, rows: Sequence[Any], form: ActForm
@@ -195,7 +195,7 @@ class ActingAdmin(FindingAdmin):
         return response
 
     def _do(self, request: HttpRequest, act: Act, rows: Sequence[Any]) -> HttpResponse:
-        form = act.form(request, request.POST)
+        form = act.form(request, rows, request.POST)
         if not form.is_valid():
             return self._ask(request, act, rows, form)
         try:

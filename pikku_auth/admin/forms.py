@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -30,8 +30,8 @@ class RotateForm(ActForm):
 
     overlap = forms.ChoiceField(label=_("The old key"))
 
-    def __init__(self, request: HttpRequest, data: Any = None) -> None:
-        super().__init__(request, data)
+    def __init__(self, request: HttpRequest, rows: Sequence[APIKey], data: Any = None) -> None:
+        super().__init__(request, rows, data)
         fields: Any = self.fields
         lives_on = gettext("lives on for %(time)s")
         keeps = [(text, lives_on % {"time": in_words(parse_duration(text))}) for text in _OVERLAPS]

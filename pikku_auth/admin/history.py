@@ -69,6 +69,28 @@ def _adopted(details: Details) -> str:
     return _("of an existing user") if details.get("adopted") else ""
 
 
+def _bounds(details: Details) -> str:
+    names = {
+        "networks": _("allowed networks"),
+        "rate": _("rate limit"),
+        "quota": _("quota"),
+        "refill": _("refill"),
+    }
+    changes = _("%(what)s from %(before)s to %(after)s")
+    before, after = details.get("before", {}), details.get("after", {})
+    return "; ".join(
+        changes % {"what": name, "before": _bound(before[field]), "after": _bound(after.get(field))}
+        for field, name in names.items()
+        if field in before
+    )
+
+
+def _bound(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value) or _("any")
+    return _("none") if value is None else str(value)
+
+
 def _ceiling(details: Details) -> str:
     texts = [
         _("none") if scopes is None else ", ".join(scopes) or _("nothing")
@@ -92,6 +114,7 @@ _TOLD: dict[AuditEvent.Action, Callable[[Details], str]] = {
     AuditEvent.Action.KEY_ROTATED: _rotated,
     AuditEvent.Action.KEY_REVOKED: _reason,
     AuditEvent.Action.KEY_RENAMED: _renamed,
+    AuditEvent.Action.KEY_BOUNDS_SET: _bounds,
     AuditEvent.Action.LOGIN_STARTED: _scope,
     AuditEvent.Action.LOGIN_REVOKED: _reason,
     AuditEvent.Action.SERVICE_USER_CREATED: _adopted,

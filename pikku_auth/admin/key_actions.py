@@ -12,16 +12,25 @@ from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.actions import Act, ReasonForm, each
-from pikku_auth.admin.base import origin_of
+from pikku_auth.admin.base import may, origin_of
+from pikku_auth.admin.bounds import BoundsForm
 from pikku_auth.admin.forms import RotateForm
 from pikku_auth.admin.secret_response import page_with
 from pikku_auth.exceptions import InvalidInput
-from pikku_auth.flows import IssuedKey, disable_key, enable_key, revoke_key, rotate_key
+from pikku_auth.flows import (
+    IssuedKey,
+    disable_key,
+    enable_key,
+    revoke_key,
+    rotate_key,
+    set_key_bounds,
+)
 from pikku_auth.flows.ceilings import require_grantable
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.privileges import require_covers
 from pikku_auth.models import APIKey, KeyState
 
+OVER = {KeyState.REVOKED, KeyState.EXPIRED}
 _LIVE = {KeyState.ACTIVE, KeyState.EXHAUSTED}
 
 
@@ -46,6 +55,31 @@ def rotate(
         return page_with(modeladmin, request, gettext("The new secrets"), issued, problems)
 
 
+def change_bounds(
+    modeladmin: Any, request: HttpRequest, keys: Sequence[APIKey], given: dict[str, Any]
+) -> int:
+    """Change all of them, or none. Who may not mint a key may only narrow its bounds."""
+    bounds: Any = {**given, "origin": origin_of(request)}
+    with transaction.atomic(using=primary()):
+        changed = [
+            key
+            for key in keys
+            if set_key_bounds(key, narrow_only=not _may_mint(request, key), **bounds)
+        ]
+        modeladmin.log_acts(request, changed, gettext("Changed the bounds."))
+    return len(changed)
+
+
+def _may_mint(request: HttpRequest, key: APIKey) -> bool:
+    """Whether this member of staff could make such a key, and so have its secret."""
+    try:
+        require_covers(request.user, key.service_user)
+        require_grantable(request.user, key.service_user, key.allowed)
+    except InvalidInput:
+        return False
+    return may(request, "mint_apikey")
+
+
 def _owner(key: APIKey) -> str:
     return key.service_user.name
 
@@ -67,6 +101,28 @@ ACTS = [
         run=rotate,
         form=RotateForm,
         is_for=lambda key: key.state(timezone.now()) in _LIVE and key.rotated_at is None,
+    ),
+    Act(
+        name="bounds",
+        label=_("Change bounds"),
+        question=ngettext_lazy(
+            "Change the bounds of %(n)d API key of %(of)s?",
+            "Change the bounds of %(n)d API keys of %(of)s?",
+            "n",
+        ),
+        owner=_owner,
+        owners=_OWNERS,
+        done=ngettext_lazy(
+            "Changed the bounds of %(n)d key.", "Changed the bounds of %(n)d keys.", "n"
+        ),
+        meaning=_(
+            "From where and how often a key may be used, from the next request on. What it may "
+            "do, only a new key can change."
+        ),
+        permission="change_apikey",
+        run=change_bounds,
+        form=BoundsForm,
+        is_for=lambda key: key.state(timezone.now()) not in OVER,
     ),
     Act(
         name="revoke",

@@ -31,10 +31,8 @@ from pikku_auth.admin.filters import (
 from pikku_auth.admin.forms import KeyForm
 from pikku_auth.admin.metadata import MetadataText
 from pikku_auth.flows import delete_key, rename_key
-from pikku_auth.models import APIKey, KeyState, ServiceUser
+from pikku_auth.models import APIKey, ServiceUser
 from pikku_auth.models.usernames import username_of
-
-_OVER = {KeyState.REVOKED, KeyState.EXPIRED}
 
 
 @register(APIKey)
@@ -100,14 +98,14 @@ class APIKeyAdmin(DeletingAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Only a key that is over; revoking is what ends one."""
-        is_over = obj is None or obj.state(timezone.now()) in _OVER
+        is_over = obj is None or obj.state(timezone.now()) in key_actions.OVER
         return is_over and may(request, "delete_apikey")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [name for name in flatten_fieldsets(self.get_fieldsets(request)) if name != "name"]
 
     def why_kept(self, rows: Any) -> str:
-        states = [state.value for state in _OVER]
+        states = [state.value for state in key_actions.OVER]
         alive = rows.with_state(timezone.now()).exclude(current_state__in=states).first()
         told = gettext("%(row)s is still alive: revoke it first.")
         return told % {"row": alive} if alive else ""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from django import forms
 from django.contrib.admin import AdminSite
@@ -13,18 +12,16 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from pikku_auth.admin.bounds import BoundsFields, parsed
 from pikku_auth.admin.display import IN_OR_AGO, in_words
 from pikku_auth.admin.widgets import ServiceUserSelect
 from pikku_auth.conf import conf
 from pikku_auth.core.durations import format_duration, parse_duration
-from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.metadata import parse_metadata
 from pikku_auth.core.permissions import scope_strings
 from pikku_auth.exceptions import InvalidInput
-from pikku_auth.flows.keys.validation import capped, of_key, told
+from pikku_auth.flows.keys.validation import capped, of_key
 from pikku_auth.models import APIKey, ServiceUser
-
-T = TypeVar("T")
 
 _NEVER, _CUSTOM = "never", "custom"
 _LIFETIMES = ["1d", "7d", "30d", "90d", "365d"]
@@ -42,7 +39,7 @@ _LONG = {"class": "vTextField"}
 _LINES = {"class": "vLargeTextField", "rows": 3}
 
 
-class MintForm(forms.Form):
+class MintForm(BoundsFields):
     """A new key. Its fields are the options of :func:`pikku_auth.flows.mint_key`."""
 
     name = forms.CharField(
@@ -69,28 +66,6 @@ class MintForm(forms.Form):
         required=False,
         help_text=_("If you chose “another”: a duration such as 12h, 45d or 1h30m."),
         widget=forms.TextInput({"class": "vTextField", "placeholder": "12h"}),
-    )
-    networks = forms.CharField(
-        label=_("Allowed networks"),
-        required=False,
-        help_text=_("One per line, such as 192.0.2.0/24. Empty: from anywhere."),
-        widget=forms.Textarea(_LINES),
-    )
-    rate = forms.CharField(
-        label=_("Rate limit"),
-        required=False,
-        help_text=_("Calls in each window, such as 100/m or 5000/1d. Empty: no limit."),
-    )
-    quota = forms.IntegerField(
-        label=_("Quota"),
-        min_value=1,
-        required=False,
-        help_text=_("Calls in all. Empty: no limit."),
-    )
-    refill = forms.CharField(
-        label=_("Refill"),
-        required=False,
-        help_text=_("What the quota is set back to and how often, such as 1000/1d. Empty: never."),
     )
     metadata = forms.CharField(
         label=_("Metadata"),
@@ -127,20 +102,14 @@ class MintForm(forms.Form):
             del fields["scopes"]
             fields["more_scopes"].label = _("Scopes")
 
-    def clean_rate(self) -> Any:
-        return _parsed(parse_rate, self.cleaned_data["rate"])
-
-    def clean_refill(self) -> Any:
-        return _parsed(parse_rate, self.cleaned_data["refill"])
-
     def clean_metadata(self) -> Any:
-        return _parsed(parse_metadata, self.cleaned_data["metadata"])
+        return parsed(parse_metadata, self.cleaned_data["metadata"])
 
     def clean_custom_lifetime(self) -> Any:
         text = self.cleaned_data["custom_lifetime"]
         if not text and self.data.get("expires_in") == _CUSTOM:
             raise forms.ValidationError(gettext("Say how long, for example 12h or 45d."))
-        return _parsed(parse_duration, text)
+        return parsed(parse_duration, text)
 
     def clean(self) -> None:
         """Ask the verb's rules about each field, so that all that is wrong is said at once."""
@@ -160,7 +129,7 @@ class MintForm(forms.Form):
             "scopes": [*given.get("scopes", []), *given.get("more_scopes", "").split()],
             "lifetime": self._lifetime(),
             "metadata": given.get("metadata"),
-            "networks": given.get("networks", "").split(),
+            "networks": given.get("networks", []),
             "rate": given.get("rate"),
             "quota": given.get("quota"),
             "refill": given.get("refill"),
@@ -204,12 +173,3 @@ def _lifetimes() -> list[tuple[str, Any]]:
     choices.append((_CUSTOM, gettext("another time, given below")))
     first = format_duration(capped(default) or default) if default else _NEVER
     return sorted(choices, key=lambda choice: choice[0] != first)
-
-
-def _parsed(parse: Callable[[str], T], text: str) -> T | None:
-    if not text.strip():
-        return None
-    try:
-        return parse(text.strip())
-    except ValueError as error:
-        raise forms.ValidationError(told(error)) from None

@@ -45,6 +45,10 @@ class Rate:
             raise BrokenRule(_("The period of a rate must be at least a second."))
         object.__setattr__(self, "period", period)
 
+    def is_within(self, other: Rate) -> bool:
+        """Whether this allows nothing that ``other`` does not."""
+        return self.count <= other.count and self.period >= other.period
+
     def __str__(self) -> str:
         period = format_duration(self.period)
         return f"{self.count}/{period[1:] if period in _SINGLE_UNITS else period}"

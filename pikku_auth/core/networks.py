@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    collapse_addresses,
+    ip_address,
+    ip_network,
+)
 
 from pikku_auth.core.errors import BrokenRule
 from pikku_auth.core.errors import gettext_noop as _
@@ -37,6 +45,21 @@ def is_allowed(address: str | None, networks: Sequence[str]) -> bool:
     """
     parsed = parse_address(address)
     return parsed is not None and any(parsed in ip_network(network) for network in networks)
+
+
+def is_within(inner: Sequence[str], outer: Sequence[str]) -> bool:
+    """Whether each address of ``inner`` is in ``outer``. An empty list means every address."""
+    if not outer or not inner:
+        return not outer
+    return all(_is_part_of(ip_network(network), outer) for network in inner)
+
+
+def _is_part_of(network: IPv4Network | IPv6Network, outer: Sequence[str]) -> bool:
+    if isinstance(network, IPv4Network):
+        fours = [found for found in map(ip_network, outer) if isinstance(found, IPv4Network)]
+        return any(network.subnet_of(whole) for whole in collapse_addresses(fours))
+    sixes = [found for found in map(ip_network, outer) if isinstance(found, IPv6Network)]
+    return any(network.subnet_of(whole) for whole in collapse_addresses(sixes))
 
 
 def parse_address(text: str | None) -> IPv4Address | IPv6Address | None:

@@ -14,6 +14,7 @@ from pikku_auth.flows.ceilings import set_service_user_scopes
 from pikku_auth.flows.device_flow.approve import approve, claim, deny, look_up, release
 from pikku_auth.flows.device_flow.authorize import start_login
 from pikku_auth.flows.device_flow.token import IssuedLogin, exchange
+from pikku_auth.flows.keys.bounds import Bounds, set_key_bounds
 from pikku_auth.flows.keys.mint import IssuedKey, import_key, mint_key
 from pikku_auth.flows.keys.revoke import (
     delete_key,
@@ -39,6 +40,7 @@ from pikku_auth.flows.service_users import (
 from pikku_auth.flows.tickets import issue_session_ticket, issue_ticket, redeem_ticket
 
 __all__ = [
+    "Bounds",
     "IssuedKey",
     "IssuedLogin",
     "Origin",
@@ -79,6 +81,7 @@ __all__ = [
     "revoke_login",
     "revoke_logins",
     "rotate_key",
+    "set_key_bounds",
     "set_service_user_scopes",
     "start_login",
     "verify_key",

@@ -225,6 +225,16 @@ def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return parsed
 
 
+def count(text: str) -> int:
+    """Read a number of calls.
+
+    :raises ValueError: when it is none.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValueError(f"{text!r} is not a number of calls: write for example 1000.")
+    return int(text)
+
+
 def in_words(moment: datetime) -> str:
     """A moment to the minute."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

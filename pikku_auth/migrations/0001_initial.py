@@ -330,6 +330,7 @@ class Migration(migrations.Migration):
                             ("key_enabled", "key enabled"),
                             ("key_disabled", "key disabled"),
                             ("key_renamed", "key renamed"),
+                            ("key_bounds_set", "key's bounds set"),
                             ("key_deleted", "key deleted"),
                             ("login_approved", "login approved"),
                             ("login_denied", "login denied"),

@@ -55,6 +55,7 @@ class AuditEvent(NaturalKeyModel):
         KEY_ENABLED = "key_enabled", _("key enabled")
         KEY_DISABLED = "key_disabled", _("key disabled")
         KEY_RENAMED = "key_renamed", _("key renamed")
+        KEY_BOUNDS_SET = "key_bounds_set", _("key's bounds set")
         KEY_DELETED = "key_deleted", _("key deleted")
         LOGIN_APPROVED = "login_approved", _("login approved")
         LOGIN_DENIED = "login_denied", _("login denied")

@@ -18,7 +18,7 @@ from tests.docs.pages import examples, text_of
 def test_mint_key_says_what_is_shown(
     service_user: ServiceUser, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    console, _, _ = examples("commands.md", "console")
+    console, *_ = examples("commands.md", "console")
     typed, _, shown = console.partition("\n")
     found = re.fullmatch(r"\$ KEY=\$\(python manage\.py (.*)\)", typed)
     assert found
@@ -31,11 +31,22 @@ def test_mint_key_says_what_is_shown(
 
 
 @pytest.mark.django_db
+def test_keys_move_as_is_shown(
+    service_user: ServiceUser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = mint_key(service_user, name="production").key
+    _, console, *_ = examples("commands.md", "console")
+    typed, _, shown = console.partition("\n")
+    call_command(*shlex.split(typed.removeprefix("$ python manage.py ")))
+    assert capsys.readouterr().err == shown.replace("pka_Ab12Cd34", key.start)
+
+
+@pytest.mark.django_db
 def test_a_leak_is_answered_as_is_shown(
     service_user: ServiceUser, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = mint_key(service_user).key
-    _, console, _ = examples("commands.md", "console")
+    _, _, console, _ = examples("commands.md", "console")
     dry, wet = [
         shlex.split(line.removeprefix("$ python manage.py ")) for line in console.splitlines()
     ]
@@ -47,7 +58,7 @@ def test_a_leak_is_answered_as_is_shown(
 
 
 def test_show_access_lists_what_is_shown(settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    _, _, console = examples("commands.md", "console")
+    *_, console = examples("commands.md", "console")
     typed, _, shown = console.partition("\n")
     settings.ROOT_URLCONF = "example_project.sandboxes.urls"
     call_command(*shlex.split(typed.removeprefix("$ python manage.py ")))

@@ -63,7 +63,7 @@ class TestVerifying:
 
     @pytest.fixture
     def caller_of(self) -> Callable[..., Any]:
-        _, verifying, _ = examples("keys.md")
+        _, verifying, *_ = examples("keys.md")
         caller_of: Callable[..., Any] = run(verifying, {})["caller_of"]
         return caller_of
 
@@ -104,13 +104,22 @@ class TestVerifying:
 
 @pytest.mark.django_db
 def test_the_ceiling_is_set_and_taken_away(service_user: ServiceUser) -> None:
-    *_, ceiling = examples("keys.md")
+    _, _, ceiling, _ = examples("keys.md")
     vocabulary = {"sandbox": ["read"]}
     with pikku_settings(SCOPES=vocabulary):
         run(ceiling, {"service_user": service_user})
     events = AuditEvent.objects.filter(action="service_user_scopes_set").order_by("pk")
     set_to = [event.details["scopes"] for event in events]
     assert set_to == [["perm:shop.view_order", "sandbox:read"], [], None]
+
+
+@pytest.mark.django_db
+def test_bounds_of_a_live_key_are_changed(mint: Mint) -> None:
+    key = mint(networks=["192.0.2.0/24"], rate=parse_rate("1/m"), quota=5).key
+    *_, bounds = examples("keys.md")
+    run(bounds, {"key": key})
+    key.refresh_from_db()
+    assert (key.networks, key.rate, key.remaining) == (["198.51.100.0/24"], None, 5)
 
 
 def test_trying_a_key_tells_what_it_is(mint: Mint, client: Client) -> None:

@@ -26,6 +26,7 @@ from pikku_auth.flows import (
     revoke_key,
     revoke_login,
     rotate_key,
+    set_key_bounds,
     set_service_user_scopes,
 )
 from pikku_auth.flows.tickets import session_digest
@@ -86,6 +87,12 @@ class TestWhatIsToldOf:
         rotate_key(keys[2], overlap=timedelta(hours=1))
         rotate_key(keys[3], overlap=None)
         assert sent == [[f"key:{key.pk}"] for key in keys]
+
+    def test_a_key_whose_bounds_are_set(self, mint: Mint, sent: Sent) -> None:
+        key = mint().key
+        sent.clear()
+        set_key_bounds(key, networks=["192.0.2.0/24"])
+        assert sent == [[f"key:{key.pk}"]]
 
     def test_a_login_that_ends(self, ada: Any, sent: Sent) -> None:
         login = logged_in(ada).login

@@ -32,7 +32,12 @@ _TIMES = 2
 The second copy is not lost with it, and costs one look more."""
 
 _Action = AuditEvent.Action
-_KEY_ENDS = {_Action.KEY_REVOKED, _Action.KEY_DISABLED, _Action.KEY_ROTATED}
+_KEY_LOSES = {
+    _Action.KEY_REVOKED,
+    _Action.KEY_DISABLED,
+    _Action.KEY_ROTATED,
+    _Action.KEY_BOUNDS_SET,
+}
 _SERVICE_USER_LOSES = {_Action.SERVICE_USER_DEACTIVATED, _Action.SERVICE_USER_SCOPES_SET}
 
 
@@ -72,7 +77,7 @@ def connect() -> None:
 
 def _written_down(*, instance: AuditEvent, using: str, **_: object) -> None:
     """Every act that ends a credential is written down in its own transaction."""
-    if instance.action in _KEY_ENDS:
+    if instance.action in _KEY_LOSES:
         _note("key", instance.key_id, using)
     elif instance.action == _Action.LOGIN_REVOKED:
         _note("login", instance.login_id, using)

@@ -46,14 +46,26 @@ def of_key(
     """
     with named("metadata"):
         checked_metadata = check_metadata(metadata or {})
-    with named("networks"):
-        checked_networks = normalise_networks(networks)
     return {
         "name": check_name(name),
         "permissions": _permissions(scopes),
         "metadata": checked_metadata,
-        "networks": checked_networks,
         "expires_at": expiry(_lifetime(lifetime), now),
+        **of_bounds(networks=networks, rate=rate, quota=quota, refill=refill),
+    }
+
+
+def of_bounds(
+    *, networks: Iterable[str], rate: Rate | None, quota: int | None, refill: Rate | None
+) -> dict[str, Any]:
+    """The columns of what bounds the use of a key, each checked.
+
+    :raises InvalidInput: naming the field, when a value breaks its rule.
+    """
+    with named("networks"):
+        checked_networks = normalise_networks(networks)
+    return {
+        "networks": checked_networks,
         **_rate("rate", rate, "rate_count", "rate_period"),
         **_quota(quota, refill),
     }

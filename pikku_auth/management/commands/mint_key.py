@@ -20,7 +20,7 @@ from pikku_auth.flows import (
     mint_or_rotate,
 )
 from pikku_auth.flows.keys.rotate import DEFAULT_OVERLAP
-from pikku_auth.management.base import IssuingCommand, argument
+from pikku_auth.management.base import IssuingCommand, argument, count
 
 
 class Command(IssuingCommand):
@@ -54,7 +54,7 @@ class Command(IssuingCommand):
             "--rate", type=argument(parse_rate), metavar="100/m", help="Calls in each window."
         )
         parser.add_argument(
-            "--quota", type=argument(_count), metavar="N", help="Calls in all, such as 1000."
+            "--quota", type=argument(count), metavar="N", help="Calls in all, such as 1000."
         )
         parser.add_argument(
             "--refill",
@@ -136,12 +136,6 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     if options["expires_in"] is not None:
         given["lifetime"] = None if options["expires_in"] == "never" else options["expires_in"]
     return given
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise ValueError(f"{text!r} is not a number of calls: write for example 1000.")
-    return int(text)
 
 
 def _lifetime(text: str) -> Any:

@@ -1,0 +1,156 @@
+"""Changing what bounds the use of a live key: its networks, its rate and its quota."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, TypedDict, Unpack
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from pikku_auth import signals
+from pikku_auth.core.limits import Rate
+from pikku_auth.core.networks import is_within
+from pikku_auth.exceptions import InvalidInput, KeyNotLive
+from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.database import primary
+from pikku_auth.flows.keys.validation import of_bounds
+from pikku_auth.models import APIKey, AuditEvent
+
+_COLUMNS = {
+    "networks": ["networks"],
+    "rate": ["rate_count", "rate_period"],
+    "quota": ["remaining"],
+    "refill": ["refill_count", "refill_period"],
+}
+
+
+class Bounds(TypedDict, total=False):
+    """What :func:`set_key_bounds` changes; what is left out stays as it is.
+
+    No networks: any address. ``None``: no such limit. ``quota`` is how many calls are left.
+    """
+
+    networks: Iterable[str]
+    rate: Rate | None
+    quota: int | None
+    refill: Rate | None
+
+
+def set_key_bounds(
+    key: APIKey,
+    *,
+    narrow_only: bool = False,
+    origin: Origin = CODE,
+    now: datetime | None = None,
+    **bounds: Unpack[Bounds],
+) -> bool:
+    """Change from where, and how often, a live key may be used, from the next request on.
+
+    What it may *do*, and its metadata, only a new key can change. A new refill is counted from
+    ``now``. ``narrow_only`` is for those who may not mint: the key may then be used in no way in
+    which it could not be used before. ``False`` if everything was so already.
+
+    :raises KeyNotLive: when the key is revoked or expired.
+    :raises InvalidInput: when a value breaks its rule, or ``narrow_only`` forbids it.
+    """
+    using, now = primary(), now or timezone.now()
+    live = Q(expires_at=None) | Q(expires_at__gt=now)
+    rows = APIKey.objects.using(using).filter(live, pk=key.pk, revoked_at=None)
+    with transaction.atomic(using=using):
+        # It writes first, which every database lets one do at a time.
+        if not rows.update(enabled=F("enabled")):
+            over = _("The key %(key)s is revoked or expired, so its bounds can't be changed.")
+            raise KeyNotLive("key", over % {"key": key})
+        row = APIKey.objects.using(using).select_related("service_user").get(pk=key.pk)
+        before, columns = bounds_of(row), _columns(row, bounds)
+        changed = {name: value for name, value in columns.items() if value != getattr(row, name)}
+        if changed:
+            _change(rows, row, changed, now)
+            after = bounds_of(row)
+            if narrow_only:
+                _require_narrower(before, after)
+            _tell(row, before, after, origin, now, using)
+    for name in [*columns, "refilled_at"]:
+        setattr(key, name, getattr(row, name))
+    return bool(changed)
+
+
+def bounds_of(key: APIKey) -> dict[str, Any]:
+    """The bounds of ``key``, as :func:`set_key_bounds` takes them."""
+    return {
+        "networks": key.networks,
+        "rate": key.rate,
+        "quota": key.remaining,
+        "refill": key.refill,
+    }
+
+
+def _columns(row: APIKey, bounds: Bounds) -> dict[str, Any]:
+    """The columns of the bounds that were given, checked beside those that stay."""
+    given: dict[str, Any] = {**bounds}
+    if bounds.get("quota", 1) is None:
+        given = {"refill": None, **given}
+    present = bounds_of(row)
+    if present["quota"] == 0:  # used up, which is no quota to ask for
+        present["quota"] = 1
+    columns = of_bounds(**{**present, **given})
+    return {name: columns[name] for field in given for name in _COLUMNS[field]}
+
+
+def _change(rows: Any, row: APIKey, changed: dict[str, Any], now: datetime) -> None:
+    if "refill_count" in changed or "refill_period" in changed:
+        changed["refilled_at"] = now
+    rows.update(**changed)
+    for name, value in changed.items():
+        setattr(row, name, value)
+
+
+def _require_narrower(before: dict[str, Any], after: dict[str, Any]) -> None:
+    for field in before:
+        if _is_wider(field, before, after):
+            raise InvalidInput(
+                field,
+                _(
+                    "You may narrow the bounds of a key, but not widen or move them: that needs "
+                    "the right to mint it."
+                ),
+            )
+
+
+def _is_wider(field: str, before: dict[str, Any], after: dict[str, Any]) -> bool:
+    was, is_now = before[field], after[field]
+    match field:
+        case "networks":
+            return not is_within(is_now, was)
+        case "rate":
+            return was is not None and (is_now is None or not is_now.is_within(was))
+        case "quota":
+            return was is not None and (is_now is None or is_now > was)
+        case _:  # the refill of a quota: without a quota there was no limit at all
+            was_limited = before["quota"] is not None
+            return was_limited and is_now is not None and (was is None or not is_now.is_within(was))
+
+
+def _tell(
+    key: APIKey,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    origin: Origin,
+    now: datetime,
+    using: str,
+) -> None:
+    changed = [field for field in before if before[field] != after[field]]
+    was, is_now = (
+        {field: _in_json(values[field]) for field in changed} for values in (before, after)
+    )
+    action = AuditEvent.Action.KEY_BOUNDS_SET
+    record(action, origin=origin, now=now, using=using, key=key, before=was, after=is_now)
+    announce(signals.key_bounds_set, APIKey, using, key=key, before=was, origin=origin)
+
+
+def _in_json(value: Any) -> Any:
+    return str(value) if isinstance(value, Rate) else value
