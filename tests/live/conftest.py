@@ -41,6 +41,7 @@ class Server:
     name: str
     port: int
     environment: dict[str, str]
+    log: Path
 
     @property
     def url(self) -> str:
@@ -62,21 +63,26 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def servers(
-    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Server]]:
+def environment(django_db_setup: None) -> dict[str, str]:
+    """Of the servers."""
     if "REDIS_URL" not in os.environ:
         pytest.exit("Set REDIS_URL to a Redis that tests may use: tests/live needs one.", 1)
-    environment = {
+    return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.live.settings",
         "LIVE_DATABASE": str(connection.settings_dict["NAME"]),
         "PYTHONPATH": str(ROOT),
     }
+
+
+@pytest.fixture(scope="session")
+def servers(
+    environment: dict[str, str], django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Server]]:
     logs = tmp_path_factory.mktemp("servers")
     with ExitStack() as stack:
         yield {
-            name: stack.enter_context(_running(name, environment, logs / f"{name}.log"))
+            name: stack.enter_context(running(name, environment, logs / f"{name}.log"))
             for name in COMMANDS
         }
         told = "".join(log.read_text() for log in logs.iterdir())
@@ -84,12 +90,13 @@ def servers(
 
 
 @contextmanager
-def _running(name: str, environment: dict[str, str], log: Path) -> Iterator[Server]:
+def running(name: str, environment: dict[str, str], log: Path, *options: str) -> Iterator[Server]:
+    """A server, with more ``options`` on its command line."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = Server(name, port, environment)
-    command = [sys.executable, "-m", *COMMANDS[name], str(port)]
+    server = Server(name, port, environment, log)
+    command = [sys.executable, "-m", *COMMANDS[name], str(port), *options]
     with (
         log.open("w") as output,
         subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output) as run,

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from websockets.sync.client import ClientConnection, connect
 from pikku_auth.core.secrets import generate
 from pikku_auth.flows import IssuedKey, IssuedLogin, revoke_key
 from pikku_auth.testing import key_headers
-from tests.live.conftest import SECONDS, Server
+from tests.live.conftest import SECONDS, Server, running
 from tests.live.layers import layers_of
 from tests.logins import bearer, browser_of, logged_in
 
@@ -124,6 +125,19 @@ class TestHandshakes:
         assert refused.status_code == 401
         assert refused.headers["WWW-Authenticate"] == 'ApiKey realm="api", Bearer realm="api"'
         assert json.loads(refused.body)["code"] == "not_authenticated"
+
+
+@pytest.mark.parametrize("implementation", ["auto", "websockets", "websockets-sansio", "wsproto"])
+def test_a_refusal_is_no_error_in_the_log_of_uvicorn(
+    environment: dict[str, str], issued: IssuedKey, tmp_path: Path, implementation: str
+) -> None:
+    with running("uvicorn", environment, tmp_path / "log", "--ws", implementation) as server:
+        for headers, status in (({}, 401), (key_headers(issued), 403)):
+            url = server.socket_url.replace("whoami", "write")
+            assert refusal_of(url, headers).status_code == status
+        with opened(server.socket_url, key_headers(issued)) as socket:
+            assert first_of(socket)["via"] == "api_key"
+    assert "ERROR" not in server.log.read_text()
 
 
 def test_of_sixteen_connections_with_one_ticket_one_opens(

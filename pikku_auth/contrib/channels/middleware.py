@@ -25,6 +25,7 @@ from pikku_auth.unscoped import MARK
 App = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
 _SECONDS_TO_LEAVE = 10
+_SECONDS_TO_HANG_UP = 0.05
 
 
 class PikkuAuthMiddleware:
@@ -178,3 +179,6 @@ async def _deny(response: HttpResponse, scope: Scope, send: Send) -> None:
     start = {"status": response.status_code, "headers": headers}
     await send({"type": "websocket.http.response.start", **start})
     await send({"type": "websocket.http.response.body", "body": response.content})
+    # Uvicorn's default implementation logs an error where the application ends before the
+    # connection does: it forgets that it was refused (0.54).
+    await asyncio.sleep(_SECONDS_TO_HANG_UP)
