@@ -8,6 +8,7 @@ from typing import assert_type
 import requests
 from django.contrib.auth.models import User
 from django.http import HttpRequest
+from django.test import Client
 from rest_framework.test import APIClient
 
 from pikku_auth.client import ClientError, PikkuAuth, Session
@@ -25,7 +26,7 @@ from pikku_auth.flows import (
 )
 from pikku_auth.models import APIKey, LoginSession, ServiceUser
 from pikku_auth.principal import Mapped, Principal
-from pikku_auth.testing import client_with_key, key_headers, mint_test_key
+from pikku_auth.testing import client_with_key, client_with_login, key_headers, mint_test_key
 
 
 def a_keys_life(user: User) -> None:
@@ -86,3 +87,4 @@ def test_a_reader_may_not_write() -> None:
     assert_type(client, APIClient)
     issued = mint_test_key(["sandbox:read"], name="ci")
     client.get("/", headers=key_headers(issued))
+    assert_type(client_with_login(issued.key.service_user, client_class=Client), Client)
