@@ -63,7 +63,10 @@ def require_principal(view: Any = None, *, scopes: Sequence[str] = ()) -> Any:
     ``LoginRequiredMiddleware`` leaves the decision to this.
 
     :raises ValueError: when a scope is not of the grammar.
+    :raises TypeError: when the scopes are given without their name.
     """
+    if view is not None and not callable(view):
+        raise TypeError('Name the scopes: @require_principal(scopes=["sandbox:read"]).')
     check_scopes(scopes)
     decorate = partial(_decorate, scopes=tuple(scopes))
     return decorate if view is None else decorate(view)

@@ -35,9 +35,14 @@ def create_user(name: str) -> Any:
     model = get_user_model()
     user = model(**{model.USERNAME_FIELD: name})
     user.set_unusable_password()
+    # An empty default may be stored although no form lets it pass.
+    given = [field.name for field in model._meta.fields if field.has_default()]
     try:
-        user.full_clean(exclude=["password"], validate_unique=False)
+        user.full_clean(exclude=["password", *given], validate_unique=False)
     except ValidationError as error:
+        problems = (
+            f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items()
+        )
         raise InvalidInput(
             "user",
             _(
@@ -45,7 +50,7 @@ def create_user(name: str) -> Any:
                 "PIKKU_AUTH['SERVICE_USER_FACTORY'] to a function that makes one, or adopt an "
                 "existing user. docs/user-models.md has functions to copy."
             )
-            % {"model": model.__name__, "name": name, "problems": "; ".join(error.messages)},
+            % {"model": model.__name__, "name": name, "problems": "; ".join(problems)},
         ) from None
     user.save()
     return user
@@ -99,10 +104,15 @@ def _as_saved(user: Any) -> Any:
 
 def without_password(user: Any) -> Any:
     """``user``, whose saved password is unusable from now on."""
-    if user.has_usable_password():
+    if has_password(user) and user.has_usable_password():
         user.set_unusable_password()
         user.save(update_fields=["password"])
     return user
+
+
+def has_password(user: Any) -> bool:
+    """Whether the host's users have one: not where everybody comes by single sign-on."""
+    return any(field.name == "password" for field in user._meta.concrete_fields)
 
 
 def is_service_user(user: Any) -> bool:
@@ -198,7 +208,7 @@ def refuse_password(*, instance: Any, update_fields: Any = None, **_kwargs: obje
     """
     if update_fields is not None and "password" not in update_fields:
         return
-    if instance.pk is None or not instance.has_usable_password():
+    if instance.pk is None or not (has_password(instance) and instance.has_usable_password()):
         return
     if _is_account(instance.pk):
         instance.set_unusable_password()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
@@ -151,7 +152,8 @@ def delete_service_user(
         with transaction.atomic(using=using):
             ServiceUser.objects.using(using).filter(pk=service_user.pk).delete()
             if user is not None:
-                user.is_active = False
+                with suppress(AttributeError):  # a model may only derive it
+                    user.is_active = False
                 user.save(using=using)
             action = AuditEvent.Action.SERVICE_USER_DELETED
             record(action, origin=origin, now=now, using=using, subject=service_user.name)

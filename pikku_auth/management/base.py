@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.core.management.base import (
     BaseCommand,
     CommandError,
@@ -248,7 +249,7 @@ def user_named(username: str) -> Any:
     model = get_user_model()
     try:
         return model._default_manager.using(primary()).get(**{model.USERNAME_FIELD: username})
-    except model.DoesNotExist:
+    except (model.DoesNotExist, ValueError, ValidationError):  # a name may be a number, or a UUID
         raise CommandError(f"There is no user {username!r}.") from None
 
 

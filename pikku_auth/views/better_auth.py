@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.contrib.auth import logout
@@ -166,6 +166,8 @@ def _user(user: Any) -> dict[str, Any]:
     }
 
 
-def _iso(moment: datetime) -> str:
-    """ISO 8601 in UTC, with milliseconds and ``Z``."""
+def _iso(moment: date) -> str:
+    """ISO 8601 in UTC, with milliseconds and ``Z``. A user model may have days for moments."""
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -174,6 +174,12 @@ def test_an_async_view_stays_one() -> None:
     assert not iscoroutinefunction(views.writer)
 
 
+def test_scopes_without_their_name_are_a_mistake_at_once() -> None:
+    nameless: Any = "sandbox:read"
+    with pytest.raises(TypeError, match="scopes="):
+        require_principal(nameless)
+
+
 def test_a_scope_that_can_not_be_is_a_mistake_at_once() -> None:
     with pytest.raises(ValueError, match="is not a scope"):
         require_principal(scopes=["nonsense"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -27,6 +27,7 @@ from pikku_auth.flows import (
 )
 from pikku_auth.flows.device_flow import authorize as device_flow
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
+from pikku_auth.views.better_auth import _iso
 from tests.cases import in_turn
 from tests.conftest import pikku_settings
 from tests.logins import (
@@ -1079,6 +1080,10 @@ def test_14_a_bad_bearer_of_ours_does_not(browser: Client) -> None:
     headers = {"Authorization": "Bearer pks_" + "0" * 49}
     assert browser.get("/auth/get-session", headers=headers).json() is None
     assert browser.get("/auth/list-sessions", headers=headers).status_code == 401
+
+
+def test_14_a_user_model_may_have_days_for_moments() -> None:
+    assert _iso(date(2026, 11, 30)) == "2026-11-30T00:00:00.000Z"
 
 
 class TestSection14GetSession:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 
 from pikku_auth.flows import create_service_user
@@ -53,7 +54,7 @@ def _existing_user(username: str) -> Any:
     model = get_user_model()
     try:
         return model._default_manager.get_by_natural_key(username)
-    except model.DoesNotExist:
+    except (model.DoesNotExist, ValueError, ValidationError):  # a name may be a number, or a UUID
         raise CommandError(
             f"There is no user {username!r} to adopt: leave --user out to have one made."
         ) from None
