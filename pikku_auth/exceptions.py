@@ -272,7 +272,7 @@ class UnknownServiceUser(InvalidInput):
 
 
 class KeyNotFound(InvalidInput):
-    """No key has that id, start or digest, or more than one has."""
+    """No key has that id, preview or digest, or more than one has."""
 
     code = "key_not_found"
 

@@ -9,46 +9,46 @@ from __future__ import annotations
 from django.dispatch import Signal
 
 service_user_created = Signal()
-"""``service_user``, ``origin``."""
+"""``service_user``, ``context``."""
 
 service_user_scopes_set = Signal()
-"""``service_user``, ``before``, ``origin``. ``before`` is the ceiling that it had, or ``None``."""
+"""``service_user``, ``before``, ``context``. ``before`` is the ceiling that it had, or ``None``."""
 
 service_user_deactivated = Signal()
-"""``service_user``, ``origin``."""
+"""``service_user``, ``context``."""
 
 service_user_activated = Signal()
-"""``service_user``, ``origin``."""
+"""``service_user``, ``context``."""
 
 key_minted = Signal()
-"""``key``, ``origin``. Also for the successor of a rotated key."""
+"""``key``, ``context``. Also for the successor of a rotated key."""
 
 key_rotated = Signal()
-"""``key`` (the old one), ``successor``, ``origin``."""
+"""``key`` (the old one), ``successor``, ``context``."""
 
 key_revoked = Signal()
-"""``key``, ``reason``, ``origin``."""
+"""``key``, ``reason``, ``context``."""
 
 key_bounds_set = Signal()
-"""``key``, ``before``, ``origin``. ``before`` has the bounds that it had, of those that changed."""
+"""``key``, ``before``, ``context``. ``before`` has those that changed, as they were."""
 
 key_enabled = Signal()
-"""``key``, ``origin``."""
+"""``key``, ``context``."""
 
 key_disabled = Signal()
-"""``key``, ``origin``."""
+"""``key``, ``context``."""
 
 login_approved = Signal()
-"""``device_code``, ``user``, ``origin``. A human has approved a login in the browser."""
+"""``device_code``, ``user``, ``context``. A human has approved a login in the browser."""
 
 login_denied = Signal()
-"""``device_code``, ``user``, ``origin``."""
+"""``device_code``, ``user``, ``context``."""
 
 login_started = Signal()
-"""``login``, ``origin``. The device has fetched its token."""
+"""``login``, ``context``. The device has fetched its token."""
 
 login_revoked = Signal()
-"""``login``, ``reason``, ``origin``. Also when the human logged out."""
+"""``login``, ``reason``, ``context``. Also when the human logged out."""
 
 login_refused = Signal()
 """``login`` (``None`` if unknown), ``reason``, ``ip``."""

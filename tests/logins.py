@@ -8,7 +8,15 @@ from typing import Any
 from django.http import HttpResponse
 from django.test import Client
 
-from pikku_auth.flows import IssuedLogin, Origin, approve, claim, exchange, look_up, start_login
+from pikku_auth.flows import (
+    AuditContext,
+    IssuedLogin,
+    approve,
+    claim,
+    exchange,
+    look_up,
+    start_login,
+)
 from pikku_auth.flows.audit import CODE
 from pikku_auth.flows.device_flow.authorize import StartedLogin
 from pikku_auth.models import DeviceCode
@@ -28,7 +36,7 @@ def started_and_claimed(
     user: Any, *, scope: str = "", client_id: str = CLIENT, now: datetime | None = None
 ) -> StartedLogin:
     """A login that waits for what ``user`` decides."""
-    started = start_login(client_id, scope, origin=Origin(ip="192.0.2.1"), now=now)
+    started = start_login(client_id, scope, context=AuditContext(ip="192.0.2.1"), now=now)
     assert claim(look_up(started.user_code.reveal(), user=user, now=now), user, now=now)
     return started
 
@@ -41,12 +49,12 @@ def approved(user: Any, *, now: datetime | None = None, **options: Any) -> Start
 
 
 def logged_in(
-    user: Any, *, now: datetime | None = None, origin: Origin = CODE, **options: Any
+    user: Any, *, now: datetime | None = None, context: AuditContext = CODE, **options: Any
 ) -> IssuedLogin:
     """A login with its token."""
     started = approved(user, now=now, **options)
     client_id = options.get("client_id", CLIENT)
-    return exchange(started.device_code.digest, client_id, origin=origin, now=now)
+    return exchange(started.device_code.digest, client_id, context=context, now=now)
 
 
 def bearer(issued: IssuedLogin) -> dict[str, str]:

@@ -358,14 +358,14 @@ def test_a_dump_of_the_database_has_no_secret(secrets: list[str], api: Any) -> N
 
 def test_a_dump_gives_nobody_a_way_in(mint: Mint, api: Any) -> None:
     key = mint(scopes=["*"]).key
-    for stolen in (key.digest, key.start, f"pka_{key.digest}", key.digest.upper()):
+    for stolen in (key.digest, key.preview, f"pka_{key.digest}", key.digest.upper()):
         for header in ({"x-api-key": stolen}, {"Authorization": f"Bearer {stolen}"}):
             assert api.get("/api/sandboxes/", headers=header).status_code == 401
 
 
 def test_a_dump_gives_nobody_a_login(api: Any) -> None:
     login = logged_in(human()).login
-    for stolen in (login.digest, login.start, f"pks_{login.digest}", login.digest.upper()):
+    for stolen in (login.digest, login.preview, f"pks_{login.digest}", login.digest.upper()):
         headers = {"Authorization": f"Bearer {stolen}"}
         assert api.get("/api/sandboxes/", headers=headers).status_code == 401
         assert api.get("/auth/get-session", headers=headers).json() is None
@@ -381,7 +381,7 @@ def test_serialised_audit_events_have_neither_secret_nor_digest(
 ) -> None:
     issued = mint()
     text = serializers.serialize("json", AuditEvent.objects.all())
-    assert issued.key.start in text
+    assert issued.key.preview in text
     assert not leaked(secrets, text)
     assert issued.key.digest not in text
 

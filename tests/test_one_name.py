@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from pikku_auth.client.models import name_of
-from pikku_auth.flows import Origin, create_service_user, mint_key, revoke_login, start_login
+from pikku_auth.flows import AuditContext, create_service_user, mint_key, revoke_login, start_login
 from pikku_auth.models import AuditEvent
 from tests.logins import bearer, browser_of, logged_in
 
@@ -33,7 +33,7 @@ def ada(make_user: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def approval_page(ada: Any) -> str:
-    code = start_login("pikku-cli", "", origin=Origin("web")).user_code.reveal()
+    code = start_login("pikku-cli", "", context=AuditContext("web")).user_code.reveal()
     page: Any = browser_of(ada).post("/auth/activate", {"step": "look-up", "user_code": code})
     return str(page.content.decode())
 
@@ -54,12 +54,12 @@ def admin_logins(ada: Any) -> str:
 
 
 def admin_of_a_key(ada: Any) -> str:
-    key = mint_key(create_service_user("runtime"), origin=Origin("admin", ada)).key
+    key = mint_key(create_service_user("runtime"), context=AuditContext("admin", ada)).key
     return str(browser_of(ada).get(f"/admin/pikku_auth/apikey/{key.pk}/change/").content.decode())
 
 
 def audit_trail(ada: Any) -> str:
-    revoke_login(logged_in(ada).login, origin=Origin("admin", ada))
+    revoke_login(logged_in(ada).login, context=AuditContext("admin", ada))
     event = AuditEvent.objects.latest("pk")
     assert event.subject.endswith(f" of {event.actor_name}")
     return event.actor_name

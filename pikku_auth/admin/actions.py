@@ -24,7 +24,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pikku_auth.admin.base import may, origin_of
+from pikku_auth.admin.base import context_of, may
 from pikku_auth.admin.leak_search import FindingAdmin
 from pikku_auth.exceptions import InvalidInput
 
@@ -94,8 +94,8 @@ def each(verb: Callable[..., bool], told: Text) -> Callable[..., int]:
     def run(
         modeladmin: Any, request: HttpRequest, rows: Sequence[Any], given: dict[str, Any]
     ) -> int:
-        origin = origin_of(request)
-        changed = [row for row in rows if verb(row, origin=origin, **given)]
+        context = context_of(request)
+        changed = [row for row in rows if verb(row, context=context, **given)]
         modeladmin.log_acts(request, changed, str(told))
         return len(changed)
 

@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from pikku_auth.admin.display import moment
 from pikku_auth.admin.history import MOST_TOLD, link_of, story_of, told
 from pikku_auth.conf import conf
-from pikku_auth.flows import Origin, manageable
+from pikku_auth.flows import AuditContext, manageable
 from pikku_auth.flows.credentials import address_of
 from pikku_auth.models import AuditEvent
 from pikku_auth.models.usernames import username_of
@@ -200,7 +200,7 @@ def managed_by(request: HttpRequest) -> list[int]:
     return known
 
 
-def origin_of(request: HttpRequest) -> Origin:
+def context_of(request: HttpRequest) -> AuditContext:
     """Who acts, for the audit row."""
     agent = request.META.get("HTTP_USER_AGENT", "")
-    return Origin("admin", request.user, ip=address_of(request), user_agent=agent)
+    return AuditContext("admin", request.user, ip=address_of(request), user_agent=agent)

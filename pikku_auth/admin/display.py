@@ -48,7 +48,7 @@ def state_of(key: APIKey, now: datetime) -> SafeString:
 
 def key_of(key: APIKey) -> SafeString:
     """What people know a key by: its name if it has one, and its first characters."""
-    start = format_html("<code>{}…</code>", key.start)
+    start = format_html("<code>{}…</code>", key.preview)
     return format_html("{}<br>{}", key.name, start) if key.name else start
 
 

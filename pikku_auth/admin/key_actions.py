@@ -12,7 +12,7 @@ from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.actions import Act, ReasonForm, each
-from pikku_auth.admin.base import may, origin_of
+from pikku_auth.admin.base import context_of, may
 from pikku_auth.admin.bounds import BoundsForm
 from pikku_auth.admin.forms import RotateForm
 from pikku_auth.admin.secret_response import page_with
@@ -45,7 +45,9 @@ def rotate(
             try:
                 require_covers(request.user, key.service_user)
                 require_grantable(request.user, key.service_user, key.allowed)
-                issued.append(rotate_key(key, overlap=given["overlap"], origin=origin_of(request)))
+                issued.append(
+                    rotate_key(key, overlap=given["overlap"], context=context_of(request))
+                )
             except InvalidInput as error:
                 problems.append(str(error))
             else:
@@ -59,7 +61,7 @@ def change_bounds(
     modeladmin: Any, request: HttpRequest, keys: Sequence[APIKey], given: dict[str, Any]
 ) -> int:
     """Change all of them, or none. Who may not mint a key may only narrow its bounds."""
-    bounds: Any = {**given, "origin": origin_of(request)}
+    bounds: Any = {**given, "context": context_of(request)}
     with transaction.atomic(using=primary()):
         changed = [
             key

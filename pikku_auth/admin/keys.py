@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin import key_actions, minting
-from pikku_auth.admin.base import may, origin_of, register
+from pikku_auth.admin.base import context_of, may, register
 from pikku_auth.admin.deletion import DeletingAdmin
 from pikku_auth.admin.display import ago, ahead, key_of, moment_of, some_of, state_of
 from pikku_auth.admin.filters import (
@@ -56,11 +56,11 @@ class APIKeyAdmin(DeletingAdmin):
         UseFilter,
         ("service_user", ServiceUserFilter),
     )
-    search_fields = ("start", "name", "service_user__name")
-    search_help_text = _("Start, name, service user or metadata.")
+    search_fields = ("preview", "name", "service_user__name")
+    search_help_text = _("Preview, name, service user or metadata.")
     ordering = ("-pk",)
     fieldsets = (
-        (None, {"fields": ["start", "name", "owner", "coloured_state", "scope_list"]}),
+        (None, {"fields": ["preview", "name", "owner", "coloured_state", "scope_list"]}),
         (
             _("Life"),
             {
@@ -129,14 +129,14 @@ class APIKeyAdmin(DeletingAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Rename; nothing else of a key that lives can be changed."""
         key = self.get_queryset(request).get(pk=obj.pk)
-        rename_key(key, form.cleaned_data["name"], origin=origin_of(request))
+        rename_key(key, form.cleaned_data["name"], context=context_of(request))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        delete_key(obj, origin=origin_of(request))
+        delete_key(obj, context=context_of(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for key in queryset:
-            delete_key(key, origin=origin_of(request))
+            delete_key(key, context=context_of(request))
 
     @admin.display(description=_("key"), ordering="name")
     def key(self, key: APIKey) -> str:

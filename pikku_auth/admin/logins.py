@@ -15,7 +15,7 @@ from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.actions import Act, ActingAdmin, ReasonForm, each
-from pikku_auth.admin.base import origin_of, register
+from pikku_auth.admin.base import context_of, register
 from pikku_auth.admin.display import ago, ahead, badge, moment_of, short, some_of
 from pikku_auth.flows import revoke_login
 from pikku_auth.flows.logins import end_logins, open_logins
@@ -27,9 +27,9 @@ from pikku_auth.models.usernames import username_of
 def _revoke_all(
     modeladmin: Any, request: HttpRequest, rows: Sequence[LoginSession], given: dict[str, Any]
 ) -> int:
-    origin = origin_of(request)
+    context = context_of(request)
     users = {row.user for row in rows}
-    ended = [login for user in users for login in end_logins(user, origin=origin, **given)]
+    ended = [login for user in users for login in end_logins(user, context=context, **given)]
     modeladmin.log_acts(request, ended, gettext("Ended."))
     return len(ended)
 
@@ -118,7 +118,7 @@ class LoginSessionAdmin(ActingAdmin):
     list_filter = (LoginStateFilter, "client_id")
     ordering = ("-pk",)
     fields = (
-        "start",
+        "preview",
         "human",
         "client_id",
         "condition",
@@ -135,7 +135,7 @@ class LoginSessionAdmin(ActingAdmin):
     ended = moment_of("revoked_at", _("ended at"))
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
-        return ["start", "client_id", f"user__{get_user_model().USERNAME_FIELD}"]
+        return ["preview", "client_id", f"user__{get_user_model().USERNAME_FIELD}"]
 
     @admin.display(description=_("user"))
     def human(self, login: LoginSession) -> str:
@@ -148,7 +148,7 @@ class LoginSessionAdmin(ActingAdmin):
     @admin.display(description=_("login"), ordering="client_id")
     def login(self, login: LoginSession) -> str:
         client = short(login.client_id, 40)
-        return format_html("{}<br><code>{}…</code>", client, login.start)
+        return format_html("{}<br><code>{}…</code>", client, login.preview)
 
     @admin.display(description=_("scopes asked for"))
     def some_scopes(self, login: LoginSession) -> str:

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from pikku_auth.admin.base import WatchingAdmin, may, origin_of
+from pikku_auth.admin.base import WatchingAdmin, context_of, may
 from pikku_auth.admin.form_ids import form_of, new_form_id
 from pikku_auth.admin.mint_form import MintForm
 from pikku_auth.admin.secret_response import page_with
@@ -59,7 +59,7 @@ def _mint(modeladmin: WatchingAdmin, request: HttpRequest, form: MintForm) -> Ht
     require_covers(request.user, owner)
     options = form.options()
     require_grantable(request.user, owner, normalise(options["scopes"]))
-    issued = mint_key(owner, origin=origin_of(request), **options)
+    issued = mint_key(owner, context=context_of(request), **options)
     modeladmin.log_addition(request, issued.key, _("Minted."))
     return page_with(modeladmin, request, _("The new key"), [issued])
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.actions import Act, each
-from pikku_auth.admin.base import may, may_see, origin_of, register
+from pikku_auth.admin.base import context_of, may, may_see, register
 from pikku_auth.admin.deletion import DeletingAdmin
 from pikku_auth.admin.display import ago, ahead, badge, moment_of, some_of, state_of
 from pikku_auth.admin.forms import CEILING_FIELDS, ServiceUserForm, ceiling_fields
@@ -150,28 +150,28 @@ class ServiceUserAdmin(DeletingAdmin):
             return HttpResponseRedirect(f"{request.path}?{urlencode(typed)}")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        origin = origin_of(request)
+        context = context_of(request)
         if change:
-            describe_service_user(obj, form.cleaned_data["description"], origin=origin)
+            describe_service_user(obj, form.cleaned_data["description"], context=context)
             if "ceiling" in form.fields:
                 narrow = form.narrow_only
                 scopes = form.wanted_ceiling()
-                set_service_user_scopes(obj, scopes, narrow_only=narrow, origin=origin)
+                set_service_user_scopes(obj, scopes, narrow_only=narrow, context=context)
             return
         made = create_service_user(
             obj.name,
             description=obj.description,
             scopes=form.wanted_ceiling(),
-            origin=origin,
+            context=context,
         )
         vars(obj).update(vars(made))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        delete_service_user(obj, origin=origin_of(request))
+        delete_service_user(obj, context=context_of(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ServiceUser]) -> None:
         for row in queryset:
-            delete_service_user(row, origin=origin_of(request))
+            delete_service_user(row, context=context_of(request))
 
     def change_view(
         self,

@@ -58,16 +58,16 @@ class Secret:
         return sha256(self._text.encode("ascii")).hexdigest()
 
     @property
-    def start(self) -> str:
+    def preview(self) -> str:
         """The first characters, for people to tell keys apart by."""
         prefix, mark, body = self._text.partition("_")
         return f"{prefix}{mark}{body[:_START_LENGTH]}" if mark else ""
 
     def __repr__(self) -> str:
-        return f"<Secret {self.start}…>"
+        return f"<Secret {self.preview}…>"
 
     def __str__(self) -> str:
-        return f"{self.start}…"
+        return f"{self.preview}…"
 
     def __copy__(self) -> Secret:
         return self

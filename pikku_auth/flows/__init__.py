@@ -8,7 +8,7 @@ after commit.
 from __future__ import annotations
 
 from pikku_auth.flows.accounts import is_service_user
-from pikku_auth.flows.audit import Origin
+from pikku_auth.flows.audit import AuditContext
 from pikku_auth.flows.authentication import aauthenticate, arevalidate, authenticate, revalidate
 from pikku_auth.flows.ceilings import set_service_user_scopes
 from pikku_auth.flows.device_flow.approve import approve, claim, deny, look_up, release
@@ -40,10 +40,10 @@ from pikku_auth.flows.service_users import (
 from pikku_auth.flows.tickets import issue_session_ticket, issue_ticket, redeem_ticket
 
 __all__ = [
+    "AuditContext",
     "Bounds",
     "IssuedKey",
     "IssuedLogin",
-    "Origin",
     "aauthenticate",
     "activate_service_user",
     "approve",

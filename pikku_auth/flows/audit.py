@@ -16,7 +16,7 @@ from pikku_auth.models.usernames import username_of
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class AuditContext:
     """Who acts, by which source, from where, for the audit row.
 
     ``source`` is ``admin``, ``web``, ``command`` or ``code``; a host may give a word of its own,
@@ -31,13 +31,13 @@ class Origin:
     user_agent: str = ""
 
 
-CODE = Origin()
+CODE = AuditContext()
 
 
 def record(
     action: AuditEvent.Action,
     *,
-    origin: Origin,
+    context: AuditContext,
     now: datetime,
     using: str,
     key: APIKey | None = None,
@@ -56,11 +56,11 @@ def record(
         service_user=service_user,
         key=key,
         login=login,
-        actor=origin.actor,
-        actor_name=readable(origin.actor_name or username_of(origin.actor))[:254],
-        source=readable(origin.source)[:20],
-        ip=origin.ip,
-        user_agent=visible_ascii(origin.user_agent)[:200],
+        actor=context.actor,
+        actor_name=readable(context.actor_name or username_of(context.actor))[:254],
+        source=readable(context.source)[:20],
+        ip=context.ip,
+        user_agent=visible_ascii(context.user_agent)[:200],
         details=details,
     )
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from pikku_auth import signals
 from pikku_auth.core.permissions import Grant, Permissions, missing, normalise, scope_strings
 from pikku_auth.exceptions import InvalidInput
-from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys.validation import known_scopes, named
 from pikku_auth.models import AuditEvent, ServiceUser
@@ -25,7 +25,7 @@ def set_service_user_scopes(
     scopes: Grant | None,
     *,
     narrow_only: bool = False,
-    origin: Origin = CODE,
+    context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> bool:
     """Set the ceiling of ``service_user``: the most that its keys may do.
@@ -45,7 +45,7 @@ def set_service_user_scopes(
         if changed:
             ServiceUser.objects.using(using).filter(pk=row.pk).update(scopes=wanted)
             service_user.scopes = wanted
-            _tell(service_user, before, origin, now, using)
+            _tell(service_user, before, context, now, using)
     service_user.scopes = wanted
     return changed
 
@@ -113,13 +113,13 @@ def require_grantable(staff: Any, service_user: ServiceUser, permissions: Permis
 def _tell(
     service_user: ServiceUser,
     before: list[str] | None,
-    origin: Origin,
+    context: AuditContext,
     now: datetime,
     using: str,
 ) -> None:
     record(
         AuditEvent.Action.SERVICE_USER_SCOPES_SET,
-        origin=origin,
+        context=context,
         now=now,
         using=using,
         service_user=service_user,
@@ -132,5 +132,5 @@ def _tell(
         using,
         service_user=service_user,
         before=before,
-        origin=origin,
+        context=context,
     )

@@ -16,7 +16,7 @@ from pikku_auth.conf import conf
 from pikku_auth.core.secrets import digest_of
 from pikku_auth.exceptions import InvalidToken, Refused
 from pikku_auth.flows import last_used
-from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import Place, in_place, outage_is_not_a_refusal, place_of, primary
 from pikku_auth.flows.device_flow.approve import withdraw
 from pikku_auth.flows.keys.validation import check_reason
@@ -101,7 +101,11 @@ def _principal_of(login: LoginSession) -> Principal:
 
 
 def revoke_login(
-    login: LoginSession, *, reason: str = "", origin: Origin = CODE, now: datetime | None = None
+    login: LoginSession,
+    *,
+    reason: str = "",
+    context: AuditContext = CODE,
+    now: datetime | None = None,
 ) -> bool:
     """End ``login`` from the next request on. ``False`` if it had been ended before.
 
@@ -114,14 +118,14 @@ def revoke_login(
         revoked = bool(rows.update(revoked_at=now, revoke_reason=reason))
         if revoked:
             action = AuditEvent.Action.LOGIN_REVOKED
-            record(action, origin=origin, now=now, using=using, login=login, reason=reason)
+            record(action, context=context, now=now, using=using, login=login, reason=reason)
             announce(
                 signals.login_revoked,
                 LoginSession,
                 using,
                 login=login,
                 reason=reason,
-                origin=origin,
+                context=context,
             )
     return revoked
 
@@ -131,7 +135,7 @@ def revoke_logins(
     *,
     besides: LoginSession | None = None,
     reason: str = "",
-    origin: Origin = CODE,
+    context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> int:
     """End every login of ``user`` that is not over, save ``besides``. How many that were.
@@ -139,7 +143,7 @@ def revoke_logins(
     Also one that is refused for now, such as an inactive human's: it must not come back with
     them. A login that is approved and not yet fetched, or not yet decided, never comes to be.
     """
-    return len(end_logins(user, besides=besides, reason=reason, origin=origin, now=now))
+    return len(end_logins(user, besides=besides, reason=reason, context=context, now=now))
 
 
 def end_logins(
@@ -147,16 +151,16 @@ def end_logins(
     *,
     besides: LoginSession | None = None,
     reason: str = "",
-    origin: Origin = CODE,
+    context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> list[LoginSession]:
     """As :func:`revoke_logins`; those that it has ended."""
     now = now or timezone.now()
-    withdraw(user, origin=origin, now=now)
+    withdraw(user, context=context, now=now)
     return [
         login
         for login in open_logins([user], now=now)
-        if login != besides and revoke_login(login, reason=reason, origin=origin, now=now)
+        if login != besides and revoke_login(login, reason=reason, context=context, now=now)
     ]
 
 

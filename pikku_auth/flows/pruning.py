@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from pikku_auth.flows.audit import CODE, Origin, record
+from pikku_auth.flows.audit import CODE, AuditContext, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.sweeping import batch_of, delete, past_attempts, past_codes, past_tickets
 from pikku_auth.models import APIKey, AuditEvent, LoginSession
@@ -34,7 +34,7 @@ def prune(
     *,
     keys_older_than: timedelta,
     events_older_than: timedelta,
-    origin: Origin = CODE,
+    context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> Pruned:
     """Delete keys and logins that ended, and audit events that happened, so long ago.
@@ -58,7 +58,7 @@ def prune(
         with transaction.atomic(using=using):
             record(
                 AuditEvent.Action.PRUNED,
-                origin=origin,
+                context=context,
                 now=now,
                 using=using,
                 keys=keys,

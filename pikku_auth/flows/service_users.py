@@ -24,7 +24,7 @@ from pikku_auth.flows.accounts import (
     require_unprivileged,
     without_password,
 )
-from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.ceilings import checked_ceiling
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys.validation import check_text
@@ -40,7 +40,7 @@ def create_service_user(
     description: str = "",
     scopes: Grant | None = None,
     user: Any = None,
-    origin: Origin = CODE,
+    context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> ServiceUser:
     """Make a service user and its Django user, or adopt ``user`` as the latter.
@@ -67,7 +67,7 @@ def create_service_user(
             )
             record(
                 AuditEvent.Action.SERVICE_USER_CREATED,
-                origin=origin,
+                context=context,
                 now=now,
                 using=using,
                 service_user=service_user,
@@ -79,7 +79,7 @@ def create_service_user(
                 ServiceUser,
                 using,
                 service_user=service_user,
-                origin=origin,
+                context=context,
             )
     except IntegrityError as error:
         _require_free(name, user)
@@ -99,28 +99,28 @@ def _account(name: str, user: Any) -> Any:
 
 
 def deactivate_service_user(
-    service_user: ServiceUser, *, origin: Origin = CODE, now: datetime | None = None
+    service_user: ServiceUser, *, context: AuditContext = CODE, now: datetime | None = None
 ) -> bool:
     """Stop every key of ``service_user`` at once. ``False`` if it was stopped already."""
-    return _switch(service_user, origin, now, active=False)
+    return _switch(service_user, context, now, active=False)
 
 
 def activate_service_user(
-    service_user: ServiceUser, *, origin: Origin = CODE, now: datetime | None = None
+    service_user: ServiceUser, *, context: AuditContext = CODE, now: datetime | None = None
 ) -> bool:
     """Let the keys of ``service_user`` work again. ``False`` if they did already.
 
     :raises InvalidInput: when its Django user is staff or a superuser.
     """
     require_unprivileged(service_user.user)
-    return _switch(service_user, origin, now, active=True)
+    return _switch(service_user, context, now, active=True)
 
 
 def describe_service_user(
     service_user: ServiceUser,
     description: str,
     *,
-    origin: Origin = CODE,
+    context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> bool:
     """Say what ``service_user`` is for. ``False`` if that was said already.
@@ -134,13 +134,13 @@ def describe_service_user(
         changed = bool(rows.exclude(description=description).update(description=description))
         if changed:
             action = AuditEvent.Action.SERVICE_USER_DESCRIBED
-            record(action, origin=origin, now=now, using=using, service_user=service_user)
+            record(action, context=context, now=now, using=using, service_user=service_user)
     service_user.description = description
     return changed
 
 
 def delete_service_user(
-    service_user: ServiceUser, *, origin: Origin = CODE, now: datetime | None = None
+    service_user: ServiceUser, *, context: AuditContext = CODE, now: datetime | None = None
 ) -> None:
     """Forget a service user that has no keys. Its Django user stays, deactivated.
 
@@ -156,7 +156,7 @@ def delete_service_user(
                     user.is_active = False
                 user.save(using=using)
             action = AuditEvent.Action.SERVICE_USER_DELETED
-            record(action, origin=origin, now=now, using=using, subject=service_user.name)
+            record(action, context=context, now=now, using=using, subject=service_user.name)
     except ProtectedError:
         raise InvalidInput(
             "service_user",
@@ -183,7 +183,7 @@ def get_service_user(name: str) -> ServiceUser:
 
 
 def _switch(
-    service_user: ServiceUser, origin: Origin, now: datetime | None, *, active: bool
+    service_user: ServiceUser, context: AuditContext, now: datetime | None, *, active: bool
 ) -> bool:
     using, now = primary(), now or timezone.now()
     action, signal = (
@@ -195,8 +195,8 @@ def _switch(
         rows = ServiceUser.objects.using(using).filter(pk=service_user.pk, is_active=not active)
         changed = bool(rows.update(is_active=active))
         if changed:
-            record(action, origin=origin, now=now, using=using, service_user=service_user)
-            announce(signal, ServiceUser, using, service_user=service_user, origin=origin)
+            record(action, context=context, now=now, using=using, service_user=service_user)
+            announce(signal, ServiceUser, using, service_user=service_user, context=context)
     service_user.is_active = active
     return changed
 

@@ -26,7 +26,7 @@ from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
 
 from pikku_auth.core.durations import format_duration
 from pikku_auth.exceptions import InvalidInput
-from pikku_auth.flows import IssuedKey, Origin
+from pikku_auth.flows import AuditContext, IssuedKey
 from pikku_auth.flows.database import primary
 from pikku_auth.management.output import Stream, Unwritable, discard
 from pikku_auth.models import APIKey
@@ -102,13 +102,13 @@ class PikkuCommand(BaseCommand):
             self.stdout = stdout
 
     @property
-    def origin(self) -> Origin:
+    def context(self) -> AuditContext:
         """Whoever runs the command, as far as the system knows."""
         try:
             name = getpass.getuser()
         except (OSError, KeyError):
             name = ""
-        return Origin(source="command", actor_name=name)
+        return AuditContext(source="command", actor_name=name)
 
     def note(self, text: str, options: dict[str, Any]) -> None:
         """Say something to the eye, if there is one: a closed stderr undoes nothing."""
@@ -257,7 +257,7 @@ def as_json(key: APIKey, state: str) -> dict[str, Any]:
     """A key as scripts read it. Neither the secret nor its digest is in it."""
     return {
         "id": key.pk,
-        "start": key.start,
+        "start": key.preview,
         "name": key.name,
         "service_user": key.service_user.name,
         "state": state,

@@ -24,11 +24,11 @@ class Migration(migrations.Migration):
                 ),
                 ("name", models.CharField(blank=True, max_length=200, verbose_name="name")),
                 (
-                    "start",
+                    "preview",
                     models.CharField(
                         help_text="The first characters, to tell keys apart by.",
                         max_length=32,
-                        verbose_name="start",
+                        verbose_name="preview",
                     ),
                 ),
                 ("digest", models.CharField(editable=False, max_length=64, verbose_name="digest")),
@@ -207,7 +207,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("start", models.CharField(max_length=32, verbose_name="start")),
+                ("preview", models.CharField(max_length=32, verbose_name="preview")),
                 ("digest", models.CharField(editable=False, max_length=64)),
                 ("auth_hash", models.CharField(editable=False, max_length=128)),
                 ("permissions", models.JSONField(null=True, verbose_name="permissions")),
@@ -484,7 +484,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="apikey",
-            index=models.Index(fields=["start"], name="pikku_auth_api_key_start"),
+            index=models.Index(fields=["preview"], name="pikku_auth_api_key_preview"),
         ),
         migrations.AddConstraint(
             model_name="apikey",

@@ -152,8 +152,8 @@ class APIKey(NaturalKeyModel):
         related_name="keys",
     )
     name = models.CharField(_("name"), max_length=200, blank=True)
-    start = models.CharField(
-        _("start"), max_length=32, help_text=_("The first characters, to tell keys apart by.")
+    preview = models.CharField(
+        _("preview"), max_length=32, help_text=_("The first characters, to tell keys apart by.")
     )
     digest = models.CharField(_("digest"), max_length=64, editable=False)
     permissions = models.JSONField(_("permissions"), default=dict, blank=True)
@@ -204,14 +204,14 @@ class APIKey(NaturalKeyModel):
             # Not unique=True, which on PostgreSQL adds a second, useless LIKE index.
             models.UniqueConstraint(fields=["digest"], name="pikku_auth_api_key_digest"),
         ]
-        indexes = [models.Index(fields=["start"], name="pikku_auth_api_key_start")]
+        indexes = [models.Index(fields=["preview"], name="pikku_auth_api_key_preview")]
         permissions = [
             ("mint_apikey", _("Can mint API keys")),
             ("revoke_apikey", _("Can revoke API keys")),
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.start}…)" if self.name else f"{self.start}…"
+        return f"{self.name} ({self.preview}…)" if self.name else f"{self.preview}…"
 
     @property
     def scopes(self) -> list[str]:

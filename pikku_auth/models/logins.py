@@ -98,7 +98,7 @@ class LoginSession(NaturalKeyModel):
     device_code = models.OneToOneField(
         DeviceCode, on_delete=models.SET_NULL, null=True, related_name="login"
     )
-    start = models.CharField(_("start"), max_length=32)
+    preview = models.CharField(_("preview"), max_length=32)
     digest = models.CharField(max_length=64, editable=False)
     auth_hash = models.CharField(max_length=128, editable=False)
     permissions = models.JSONField(_("permissions"), null=True)
@@ -121,7 +121,7 @@ class LoginSession(NaturalKeyModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.client_id} ({self.start}…)"
+        return f"{self.client_id} ({self.preview}…)"
 
     @property
     def scopes(self) -> list[str]:

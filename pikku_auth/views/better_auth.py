@@ -19,7 +19,7 @@ from pikku_auth.flows.logins import token_digest
 from pikku_auth.models import LoginSession
 from pikku_auth.models.usernames import username_of
 from pikku_auth.views.callers import bearer_login, caller
-from pikku_auth.views.http import endpoint, origin_of, plain_error, read_json, require_fields
+from pikku_auth.views.http import context_of, endpoint, plain_error, read_json, require_fields
 
 _BY_OWNER = "revoked by its owner"
 
@@ -57,7 +57,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     """``POST sign-out``: end the caller's login. 200 whatever was presented (RFC 7009, 2.2)."""
     login = bearer_login(request)
     if login is not None:
-        revoke_login(login, reason="signed out", origin=origin_of(request, login.user))
+        revoke_login(login, reason="signed out", context=context_of(request, login.user))
     elif request.user.is_authenticated and not has_token(request):
         logout(request)
     return JsonResponse({"success": True})
@@ -89,7 +89,7 @@ def revoke_session(request: HttpRequest) -> HttpResponse:
     named = _named_by(members)
     for login in live_logins(user):
         if named & {login.digest, str(login.pk)}:
-            revoke_login(login, reason=_BY_OWNER, origin=origin_of(request, user))
+            revoke_login(login, reason=_BY_OWNER, context=context_of(request, user))
     return JsonResponse({"status": True})
 
 
@@ -97,7 +97,7 @@ def revoke_session(request: HttpRequest) -> HttpResponse:
 def revoke_sessions(request: HttpRequest) -> HttpResponse:
     """``POST revoke-sessions``: end all of the caller's logins."""
     user, _ = caller(request)
-    revoke_logins(user, reason=_BY_OWNER, origin=origin_of(request, user))
+    revoke_logins(user, reason=_BY_OWNER, context=context_of(request, user))
     return JsonResponse({"status": True})
 
 
@@ -106,7 +106,7 @@ def revoke_other_sessions(request: HttpRequest) -> HttpResponse:
     """``POST revoke-other-sessions``: end all but the one that calls."""
     user, principal = caller(request)
     login = principal.login if principal else None
-    revoke_logins(user, besides=login, reason=_BY_OWNER, origin=origin_of(request, user))
+    revoke_logins(user, besides=login, reason=_BY_OWNER, context=context_of(request, user))
     return JsonResponse({"status": True})
 
 

@@ -21,9 +21,9 @@ from pikku_auth.views.callers import refuse_keys, signed_in_user
 from pikku_auth.views.http import (
     Answer,
     WrongBody,
+    context_of,
     endpoint,
     oauth_error,
-    origin_of,
     plain_error,
     read_json,
     read_json_or_form,
@@ -43,7 +43,9 @@ def device_code(request: HttpRequest) -> HttpResponse:
         raise DeviceFlowError("invalid_request", error.wrong) from None
     if wrong := wrong_fields(members, ["client_id"], ["scope", "user_id"]):
         raise DeviceFlowError("invalid_request", wrong)
-    started = start_login(members["client_id"], members.get("scope", ""), origin=origin_of(request))
+    started = start_login(
+        members["client_id"], members.get("scope", ""), context=context_of(request)
+    )
     user_code = format_user_code(started.user_code.reveal())
     page = conf.device_code.verification_uri
     page = page or request.build_absolute_uri(reverse("pikku_auth:activate"))
@@ -67,7 +69,7 @@ def device_token(request: HttpRequest) -> HttpResponse:
     members = read_json_or_form(request)
     _check_token_request(members)
     digest = device_code_digest(members.pop("device_code"))
-    issued = exchange(digest, members["client_id"], origin=origin_of(request))
+    issued = exchange(digest, members["client_id"], context=context_of(request))
     lifetime = issued.login.expires_at - issued.login.created_at
     return JsonResponse(
         {
@@ -99,7 +101,7 @@ def device_approve(request: HttpRequest) -> HttpResponse:
     """``POST device/approve``: for the browser's own session, and for nothing else."""
     user, found = _to_decide(request)
     moment = signed_in_at(request.session)
-    approve(found, user, signed_in_at=moment, origin=origin_of(request))
+    approve(found, user, signed_in_at=moment, context=context_of(request))
     return JsonResponse({"success": True})
 
 
@@ -107,7 +109,7 @@ def device_approve(request: HttpRequest) -> HttpResponse:
 def device_deny(request: HttpRequest) -> HttpResponse:
     """``POST device/deny``: as ``device/approve``."""
     user, found = _to_decide(request)
-    deny(found, user, origin=origin_of(request))
+    deny(found, user, context=context_of(request))
     return JsonResponse({"success": True})
 
 

@@ -21,7 +21,7 @@ from pikku_auth.exceptions import (
     InvalidToken,
     Refused,
 )
-from pikku_auth.flows import Origin, authenticate
+from pikku_auth.flows import AuditContext, authenticate
 from pikku_auth.flows.credentials import address_of, has_credential, is_exposed
 from pikku_auth.flows.database import outage_is_not_a_refusal
 from pikku_auth.origins import is_trusted, scheme_and_host
@@ -98,11 +98,11 @@ def unstored(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def origin_of(request: HttpRequest, actor: Any = None) -> Origin:
+def context_of(request: HttpRequest, actor: Any = None) -> AuditContext:
     """Who acts, for the audit row: ``actor``, or else the human of the browser's session."""
     user = actor or (request.user if request.user.is_authenticated else None)
     agent = request.META.get("HTTP_USER_AGENT", "")
-    return Origin(source="web", actor=user, ip=address_of(request), user_agent=agent)
+    return AuditContext(source="web", actor=user, ip=address_of(request), user_agent=agent)
 
 
 def oauth_error(error: DeviceFlowError) -> HttpResponse:

@@ -39,7 +39,7 @@ from pikku_auth.models import DeviceCode
 from pikku_auth.models.usernames import username_of
 from pikku_auth.refusals import refusal_of_credentials
 from pikku_auth.views.callers import signed_in_user
-from pikku_auth.views.http import origin_of, outside_atomic_requests, unstored
+from pikku_auth.views.http import context_of, outside_atomic_requests, unstored
 
 _TICKET_SALT = "pikku_auth.ticket"
 _TICKET_AGE = timedelta(minutes=5)
@@ -144,12 +144,14 @@ def _decide(request: HttpRequest, step: str) -> HttpResponse:
     found = _device_of_ticket(request)
     if found is None:
         return _problem(request, DeviceFlowError("bad_ticket", "Too late, or somebody else's"))
-    origin = origin_of(request)
+    context = context_of(request)
     try:
         if step == "approve":
-            approve(found, request.user, signed_in_at=signed_in_at(request.session), origin=origin)
+            approve(
+                found, request.user, signed_in_at=signed_in_at(request.session), context=context
+            )
         else:
-            deny(found, request.user, origin=origin)
+            deny(found, request.user, context=context)
     except NothingGranted as error:
         return _page(request, "confirm", _what_is_asking(request, found), error.status)
     except DeviceFlowError as error:

@@ -45,7 +45,7 @@ def _key(key: APIKey) -> dict[str, object]:
     if key.remaining is not None:
         key.refresh_from_db(fields=["remaining"])
     return {
-        "start": key.start,
+        "start": key.preview,
         "name": key.name,
         "rate": key.rate and str(key.rate),
         "remaining": key.remaining,

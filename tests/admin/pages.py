@@ -95,7 +95,7 @@ def many_keys(owner: ServiceUser, count: int) -> list[APIKey]:
         APIKey(
             service_user=owner,
             name=f"name-{before + number}",
-            start="pka_x",
+            preview="pka_x",
             digest=f"{before + number:064x}",
             created_at=now,
         )

@@ -18,8 +18,8 @@ from freezegun import freeze_time
 
 from pikku_auth.admin.history import told
 from pikku_auth.flows import (
+    AuditContext,
     IssuedKey,
-    Origin,
     revoke_key,
     rotate_key,
 )
@@ -48,8 +48,8 @@ class TestTheList:
     """What was done, by whom, from which source and address."""
 
     def test_tells_each_event_in_words(self, auditor: Client, mint: Mint) -> None:
-        origin = Origin("command", actor_name="root", ip="192.0.2.7")
-        revoke_key(mint(name="ci").key, reason="leaked", origin=origin)
+        context = AuditContext("command", actor_name="root", ip="192.0.2.7")
+        revoke_key(mint(name="ci").key, reason="leaked", context=context)
         html = html_of(auditor.get(EVENTS))
         for text in ("Key revoked: leaked", "command", "root", "192.0.2.7", "ci (pka_"):
             assert text in html
@@ -77,13 +77,13 @@ class TestTheList:
         )
         assert f'<span title="Key revoked: {reason}">Key revoked: {"r" * 31}…</span>' in rows
         assert f">{'n' * 20}…" in rows
-        assert f"({key.start}…) of sandbox-runtime</span>" in rows
+        assert f"({key.preview}…) of sandbox-runtime</span>" in rows
         for text in (f"Key revoked: {reason}", escape(event.subject)):
             assert f">{text}<" in page
 
     def test_filters_by_action_source_and_row(self, auditor: Client, mint: Mint) -> None:
         key = mint().key
-        revoke_key(key, origin=Origin("admin"))
+        revoke_key(key, context=AuditContext("admin"))
         mint()
         for query, count in (
             ({"action__exact": "key_minted"}, 2),
@@ -112,7 +112,7 @@ class TestTheExport:
     """A CSV file of what the list shows."""
 
     def test_has_every_event_with_the_newest_first(self, auditor: Client, mint: Mint) -> None:
-        revoke_key(mint().key, reason="leaked", origin=Origin("command", actor_name="root"))
+        revoke_key(mint().key, reason="leaked", context=AuditContext("command", actor_name="root"))
         rows = exported(auditor)
         assert [row["action"] for row in rows] == [
             "key_revoked",
@@ -125,7 +125,7 @@ class TestTheExport:
         self, auditor: Client, mint: Mint, make_user: Any
     ) -> None:
         key, ada = mint().key, make_user("ada")
-        successor = rotate_key(key, origin=Origin("code", ada)).key
+        successor = rotate_key(key, context=AuditContext("code", ada)).key
         login = logged_in(ada).login
         rows = {row["action"]: row for row in exported(auditor)}
         ids = ("service_user_id", "key_id", "login_id", "actor_id")
@@ -176,7 +176,7 @@ class TestTheExport:
         assert response["Content-Disposition"].startswith('attachment; filename="audit-')
 
     def test_has_no_formula(self, auditor: Client, mint: Mint) -> None:
-        revoke_key(mint().key, origin=Origin("admin", actor_name="=cmd()", user_agent="@x"))
+        revoke_key(mint().key, context=AuditContext("admin", actor_name="=cmd()", user_agent="@x"))
         row = exported(auditor)[0]
         assert (row["actor"], row["user_agent"]) == ("'=cmd()", "'@x")
 
@@ -193,7 +193,7 @@ class TestHistory:
 
     def test_of_a_key(self, superuser: Client, mint: Mint) -> None:
         key = mint(scopes=["sandbox:read"]).key
-        rotate_key(key, origin=Origin("command", actor_name="root"))
+        rotate_key(key, context=AuditContext("command", actor_name="root"))
         html = html_of(superuser.get(f"{KEYS}{key.pk}/history/"))
         assert "Key minted: sandbox:read; expires" in html
         assert "it lives on for 1 day" in html

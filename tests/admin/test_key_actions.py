@@ -152,7 +152,7 @@ class TestRevoking:
         key, heard = mint().key, []
 
         def hear(**payload: Any) -> None:
-            heard.append((payload["reason"], payload["origin"].source))
+            heard.append((payload["reason"], payload["context"].source))
 
         signals.key_revoked.connect(hear)
         with django_capture_on_commit_callbacks(execute=True):

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.flows import (
+    AuditContext,
     IssuedKey,
-    Origin,
     create_service_user,
     deactivate_service_user,
     disable_key,
@@ -238,7 +238,7 @@ class TestSearch:
         assert listed(viewer, q=term) == ["production"]
 
     def test_by_start(self, viewer: Client) -> None:
-        start = APIKey.objects.get(name="nightly").start
+        start = APIKey.objects.get(name="nightly").preview
         assert listed(viewer, q=start) == ["nightly"]
 
     def test_by_all_words(self, viewer: Client) -> None:
@@ -310,7 +310,7 @@ def test_the_page_of_a_rotated_key_leads_to_its_successor_and_back(
 def test_whom_a_key_belongs_to_is_linked_for_who_may_see_them(
     staff: Staff, superuser: Client, mint: Mint, make_user: Any
 ) -> None:
-    key = mint(origin=Origin(actor=make_user("grace"))).key
+    key = mint(context=AuditContext(actor=make_user("grace"))).key
     links = [f"{SERVICE_USERS}{key.service_user_id}/change/", f"{USERS}{key.created_by_id}/change/"]
     pages = (KEYS, f"{KEYS}{key.pk}/change/", f"{KEYS}act/revoke/?ids={key.pk}")
     limited = staff("view_apikey", "revoke_apikey", "change_apikey")

@@ -42,7 +42,12 @@ def is_revoked(issued: IssuedLogin) -> bool:
 
 def test_the_list_says_who_is_logged_in_from_where(staff: Staff, issued: IssuedLogin) -> None:
     html = staff("view_loginsession").get(PATH).content.decode()
-    for text in (issued.token.start, issued.login.user.get_username(), "pikku-cli", "sandbox:read"):
+    for text in (
+        issued.token.preview,
+        issued.login.user.get_username(),
+        "pikku-cli",
+        "sandbox:read",
+    ):
         assert text in html
 
 
@@ -58,7 +63,7 @@ def test_no_page_shows_what_is_secret(staff: Staff, issued: IssuedLogin, page: s
 
 def test_no_login_is_found_by_its_digest(staff: Staff, issued: IssuedLogin) -> None:
     response = staff("view_loginsession").get(PATH, {"q": issued.login.digest})
-    assert issued.token.start not in response.content.decode()
+    assert issued.token.preview not in response.content.decode()
 
 
 @pytest.mark.parametrize("lookup", ["digest__startswith", "auth_hash__startswith", "auth_hash"])
@@ -127,7 +132,7 @@ def test_the_list_costs_the_same_for_a_thousand_of_as_many_humans(
         owners = model._default_manager.filter(**{f"{model.USERNAME_FIELD}__in": names})
         LoginSession.objects.bulk_create(
             LoginSession(
-                user=owner, start="pks_x", digest=f"{start}-{owner.pk}", client_id="ci",
+                user=owner, preview="pks_x", digest=f"{start}-{owner.pk}", client_id="ci",
                 created_at=now, renewed_at=now, expires_at=now + timedelta(days=1),
             )
             for owner in owners
@@ -142,7 +147,7 @@ def test_the_page_asks_first(staff: Staff, issued: IssuedLogin) -> None:
     chosen = {"action": "revoke", "_selected_action": issued.login.pk}
     html = html_of(client.post(PATH, chosen))
     assert f"End 1 login of {issued.login.user.get_username()}?" in html
-    assert issued.token.start in html
+    assert issued.token.preview in html
     assert not is_revoked(issued)
 
 
@@ -207,7 +212,7 @@ def test_the_page_lists_all_that_will_end(
     revoke(client, over)
     html = html_of(client.get(f"{PATH}act/revoke-all/?ids={over.login.pk}"))
     assert f"End all logins of {ada.get_username()}, 2 in all?" in html
-    shown = [one.token.start in html for one in (issued, other, over, of_another)]
+    shown = [one.token.preview in html for one in (issued, other, over, of_another)]
     assert shown == [True, True, False, False]
 
 

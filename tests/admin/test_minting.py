@@ -362,13 +362,13 @@ class TestTheForm:
         self, minter: Client, service_user: ServiceUser
     ) -> None:
         """As CVE-2025-61928 was: an owner, or a right, by a field of the body."""
-        given = {"digest": "0" * 64, "start": "x", "revoked_at": "2026-01-01", "created_by": 1}
+        given = {"digest": "0" * 64, "preview": "x", "revoked_at": "2026-01-01", "created_by": 1}
         given |= {"user": 1, "owner": 1, "permissions": '{"*": ["*"]}', "enabled": "", "id": 77}
         mint(minter, service_user, **given)
         key = APIKey.objects.get()
         assert key.pk != 77
         assert (key.enabled, key.revoked_at, key.scopes) == (True, None, [])
-        assert key.start.startswith("pka_")
+        assert key.preview.startswith("pka_")
 
 
 class TestANewInstall:

@@ -107,7 +107,7 @@ class Acts:
             "permissions": '{"*": ["*"]}', "scopes": "*", "service_user": other.pk, "owner": 7,
             "expires_at_0": "2040-01-01", "expires_at_1": "00:00", "expires_at": "2040-01-01",
             "networks": "[]", "enabled": "on", "remaining": "5", "metadata": "{}", "name": "",
-            "digest": "0" * 64, "start": "x", "revoked_at": "", "created_by": 1, "id": 1,
+            "digest": "0" * 64, "preview": "x", "revoked_at": "", "created_by": 1, "id": 1,
         }  # fmt: skip
         self.client.post(f"{KEYS}{self.key.pk}/change/", given)
         return APIKey.objects.filter(pk=self.key.pk).values()[0] != before

@@ -155,7 +155,7 @@ def test_a_key_is_good_although_nobody_could_read_the_notes(
     done = shell(f"{MINT} 2>&-")
     remember_secret(done.stdout.strip())
     assert done.returncode == 0
-    assert query("SELECT start FROM pikku_auth_apikey") == [(done.stdout[:12],)]
+    assert query("SELECT preview FROM pikku_auth_apikey") == [(done.stdout[:12],)]
 
 
 @pytest.mark.parametrize(

@@ -80,10 +80,10 @@ def test_it_is_a_table(mint: Callable[..., IssuedKey], capsys: Output) -> None:
     assert [re.split(" {2,}", row) for row in rows] == [
         ["ID", "START", "NAME", "SERVICE USER", "STATE", "LAST USED", "EXPIRES", "SCOPES"],
         [
-            *[str(used.key.pk), used.key.start, "ci", "sandbox-runtime", "active"],
+            *[str(used.key.pk), used.key.preview, "ci", "sandbox-runtime", "active"],
             *["2 hours ago", "in 3 days", "perm:* sandbox:*"],
         ],
-        [str(old.pk), old.start, "a longer name", "sandbox-runtime", "active", "never", "never"],
+        [str(old.pk), old.preview, "a longer name", "sandbox-runtime", "active", "never", "never"],
     ]
     assert rows[0].index("SERVICE") == rows[1].index("sandbox") == rows[2].index("sandbox")
     assert stderr == ""
@@ -119,7 +119,7 @@ def test_it_shows_neither_a_secret_nor_a_digest(
     call_command("list_keys")
     call_command("list_keys", "--format", "json")
     stdout = capsys.readouterr().out
-    assert issued.key.start in stdout
+    assert issued.key.preview in stdout
     assert issued.secret.reveal() not in stdout
     assert issued.key.digest not in stdout
 
@@ -167,7 +167,7 @@ def test_json_is_an_array_of_objects(mint: Callable[..., IssuedKey], capsys: Out
     assert json.loads(stdout) == [
         {
             "id": key.pk,
-            "start": key.start,
+            "start": key.preview,
             "name": "ci",
             "service_user": "sandbox-runtime",
             "state": "revoked",

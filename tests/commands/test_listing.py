@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 from freezegun import freeze_time
 
 from pikku_auth.flows import (
+    AuditContext,
     IssuedKey,
-    Origin,
     create_service_user,
     deactivate_service_user,
     mint_key,
@@ -149,8 +149,8 @@ def test_events_are_listed_the_newest_first_and_by_what_they_are_about(
 ) -> None:
     other = mint_key(create_service_user("builder"), now=NOW - 9 * DAY)
     issued = mint(name="ci", scopes=["sandbox:read"])
-    by = Origin(source="admin", actor_name="ada", ip="192.0.2.1")
-    revoke_key(issued.key, reason="leaked", origin=by, now=NOW + DAY)
+    by = AuditContext(source="admin", actor_name="ada", ip="192.0.2.1")
+    revoke_key(issued.key, reason="leaked", context=by, now=NOW + DAY)
     [newest, *_] = listed(capsys, "list_events")
     assert (newest["action"], newest["actor"], newest["ip"]) == ("key_revoked", "ada", "192.0.2.1")
     assert newest["key_id"] == issued.key.pk

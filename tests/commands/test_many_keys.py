@@ -12,7 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from freezegun import freeze_time
 
-from pikku_auth.flows import Origin, create_service_user, mint_key, revoke_key
+from pikku_auth.flows import AuditContext, create_service_user, mint_key, revoke_key
 from pikku_auth.management.commands.revoke_key import Command
 from pikku_auth.models import APIKey, ServiceUser
 from tests.commands.test_revoke_key import Terminal
@@ -39,7 +39,7 @@ def keys(service_user: ServiceUser, make_user: Callable[..., Any]) -> dict[str, 
     return {
         "old": mint_key(service_user, name="old", now=NOW - 9 * DAY).key,
         "new": mint_key(service_user, name="new", now=NOW - DAY).key,
-        "ada's": mint_key(service_user, name="ada's", origin=Origin(actor=ada)).key,
+        "ada's": mint_key(service_user, name="ada's", context=AuditContext(actor=ada)).key,
         "builder's": mint_key(builder, name="builder's").key,
     }
 

@@ -62,7 +62,7 @@ def test_everything_for_the_eye_is_on_stderr(service_user: ServiceUser, capsys: 
         mint_key("--name", "ci", "--scope", "sandbox:read", "--expires-in", "30d")
     key = APIKey.objects.get()
     assert capsys.readouterr().err == (
-        f"Key {key.pk}, ci ({key.start}…) of sandbox-runtime: sandbox:read; "
+        f"Key {key.pk}, ci ({key.preview}…) of sandbox-runtime: sandbox:read; "
         "expires 2026-12-31 12:00 UTC.\n"
         "Copy it now: it is stored only as a digest and cannot be shown again.\n"
     )
@@ -131,7 +131,7 @@ def test_json_is_the_key_and_what_it_is(service_user: ServiceUser, capsys: Outpu
     assert "ü" in stdout
     assert answer == {
         "id": key.pk,
-        "start": key.start,
+        "start": key.preview,
         "name": "ü",
         "service_user": "sandbox-runtime",
         "state": "active",

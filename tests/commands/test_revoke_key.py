@@ -96,7 +96,7 @@ def test_revoking_twice_is_no_error_and_needs_no_answer(issued: IssuedKey, capsy
     assert (key.revoked_at, key.revoke_reason) == (NOW, "leaked")
 
 
-@pytest.mark.parametrize("how", ["pk", "start", "digest"])
+@pytest.mark.parametrize("how", ["pk", "preview", "digest"])
 def test_the_key_is_named_by_its_id_its_start_or_its_digest(issued: IssuedKey, how: str) -> None:
     call_command("revoke_key", str(getattr(issued.key, how)), "--no-input")
     assert is_revoked(issued)

@@ -56,8 +56,8 @@ def test_it_shows_the_logins_and_asks_on_a_terminal(ada: Any, capsys: Output) ->
     stdout, stderr = capsys.readouterr()
     assert stdout == ""
     assert stderr == (
-        f"another ({fresh.token.start}…), from somewhere, not used\n"
-        f"pikku-cli ({used.token.start}…), from 192.0.2.7, last used 2026-12-01 12:00 UTC\n"
+        f"another ({fresh.token.preview}…), from somewhere, not used\n"
+        f"pikku-cli ({used.token.preview}…), from 192.0.2.7, last used 2026-12-01 12:00 UTC\n"
         f"End 2 logins? [y/N] Ended 2 logins of {ada.get_username()}.\n"
     )
 

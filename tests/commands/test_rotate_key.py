@@ -27,7 +27,7 @@ def key(mint: Callable[..., IssuedKey]) -> APIKey:
     return mint(name="ci", scopes=["sandbox:read"], now=NOW).key
 
 
-@pytest.mark.parametrize("how", ["pk", "start", "digest"])
+@pytest.mark.parametrize("how", ["pk", "preview", "digest"])
 def test_the_new_key_is_alone_on_stdout(key: APIKey, capsys: Output, how: str) -> None:
     call_command("rotate_key", str(getattr(key, how)), "--verbosity", "3")
     stdout = capsys.readouterr().out

@@ -42,7 +42,7 @@ def test_it_changes_what_is_named_and_says_what_holds_now(
 
 def test_what_is_so_already_is_no_error(mint: Mint, capsys: Output) -> None:
     key = mint().key
-    call_command("set_key_bounds", key.start, "--any-network")
+    call_command("set_key_bounds", key.preview, "--any-network")
     told = f"Nothing to change for {key} of sandbox-runtime: from anywhere.\n"
     assert capsys.readouterr().err == told
 

@@ -92,7 +92,7 @@ def test_the_digest_is_what_sha256sum_says() -> None:
 
 def test_the_start_is_the_prefix_and_eight_characters() -> None:
     secret = generate("pka")
-    assert secret.start == secret.reveal()[:12]
+    assert secret.preview == secret.reveal()[:12]
 
 
 @given(secret_texts, positions, st.characters(min_codepoint=33, max_codepoint=126))
@@ -253,14 +253,14 @@ def test_our_prefix_is_known_by_its_underscore_and_its_case(text: str, ours: boo
 )
 def test_showing_a_secret_shows_its_start_alone(show: Callable[[Secret], str]) -> None:
     secret = generate("pka")
-    assert secret.start in show(secret)
+    assert secret.preview in show(secret)
     assert secret.reveal()[:13] not in show(secret)
 
 
 def test_logging_a_secret_logs_its_start_alone(caplog: pytest.LogCaptureFixture) -> None:
     secret = generate("pka")
     logging.getLogger("host").warning("made %s", secret, extra={"secret": secret})
-    assert caplog.messages == [f"made {secret.start}…"]
+    assert caplog.messages == [f"made {secret.preview}…"]
 
 
 def test_a_traceback_with_local_variables_shows_no_secret() -> None:
@@ -273,7 +273,7 @@ def test_a_traceback_with_local_variables_shows_no_secret() -> None:
     shown = "".join(
         traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
     )
-    assert secret.start in shown
+    assert secret.preview in shown
     assert secret.reveal() not in shown
 
 

@@ -25,7 +25,7 @@ def test_mint_key_says_what_is_shown(
     call_command(*shlex.split(found[1]))
     key = APIKey.objects.get()
     assert key.expires_at is not None
-    shown = shown.replace("Key 7", f"Key {key.pk}").replace("pka_Ab12Cd34", key.start)
+    shown = shown.replace("Key 7", f"Key {key.pk}").replace("pka_Ab12Cd34", key.preview)
     shown = re.sub(r"expires \S+ \S+ UTC", f"expires {key.expires_at:%Y-%m-%d %H:%M} UTC", shown)
     assert capsys.readouterr().err == shown
 
@@ -38,7 +38,7 @@ def test_keys_move_as_is_shown(
     _, console, *_ = examples("commands.md", "console")
     typed, _, shown = console.partition("\n")
     call_command(*shlex.split(typed.removeprefix("$ python manage.py ")))
-    assert capsys.readouterr().err == shown.replace("pka_Ab12Cd34", key.start)
+    assert capsys.readouterr().err == shown.replace("pka_Ab12Cd34", key.preview)
 
 
 @pytest.mark.django_db
@@ -51,7 +51,7 @@ def test_a_leak_is_answered_as_is_shown(
         shlex.split(line.removeprefix("$ python manage.py ")) for line in console.splitlines()
     ]
     call_command(*dry)
-    assert key.start in capsys.readouterr().out
+    assert key.preview in capsys.readouterr().out
     call_command(*wet, "--no-input")
     key.refresh_from_db()
     assert key.revoke_reason == "found in a public log"

@@ -134,7 +134,7 @@ def test_trying_a_key_tells_what_it_is(mint: Mint, client: Client) -> None:
     assert told.keys() == written.keys()
     # A host's users may be called otherwise.
     varying: dict[str, Any] = {"user": None, "expires_at": None, "max_expires_at": None}
-    varying["key"] = {**written["key"], "start": issued.key.start}
+    varying["key"] = {**written["key"], "start": issued.key.preview}
     assert {**told, **varying} == {**written, **varying}
 
 
@@ -174,7 +174,7 @@ def test_a_key_of_better_auth_is_taken_over(service_user: ServiceUser) -> None:
     stored = base64.urlsafe_b64encode(digest).decode().rstrip("=")
     (written,) = re.findall(r"`(base64\.\S+ \+ \S+)`", text_of("keys.md"))
     in_hex = eval(written, {"base64": base64, "stored": stored})  # noqa: S307  # as for exec
-    imported = import_key(service_user, digest=in_hex, start="better-auth")
+    imported = import_key(service_user, digest=in_hex, preview="better-auth")
     with pikku_settings(ACCEPT_FOREIGN_KEYS=True):
         assert verify_key(text).key == imported
 
@@ -205,5 +205,5 @@ class TestSignals:
         source = inspect.getsource(signals)
         told = dict(re.findall(r'^(\w+) = Signal\(\)\n"""(.*)', source, re.MULTILINE))
         for name, arguments in rows.items():
-            named = set(re.findall(r"``(\w+)``", told[name])) - {"origin", "None"}
+            named = set(re.findall(r"``(\w+)``", told[name])) - {"context", "None"}
             assert set(arguments) == named, name

@@ -24,24 +24,24 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 from pikku_auth.flows import *
 from pikku_auth.models import APIKey
-who = Origin("admin", get_user_model().objects.get(username="carol"), ip="192.0.2.7")
+who = AuditContext("admin", get_user_model().objects.get(username="carol"), ip="192.0.2.7")
 now = timezone.now()
 def mint(service, name, days_ago=0, **options):
     options.setdefault("scopes", ["sandbox:read"])
     minted = now - timedelta(days=days_ago)
-    return mint_key(service, name=name, origin=who, now=minted, **options).key
+    return mint_key(service, name=name, context=who, now=minted, **options).key
 def used(key, **ago):
     seen = {"last_used_at": now - timedelta(**ago), "last_used_ip": "198.51.100.23"}
     APIKey.objects.filter(pk=key.pk).update(**seen)
 used(mint("builder", "nightly builds", 80), hours=20)
 used(mint("sandbox-runtime", "production", 40, scopes=["sandbox:read", "sandbox:write"],
           metadata={"sandbox": "b2f7"}), minutes=4)
-revoke_key(mint("sandbox-runtime", "Ada's laptop", 12), reason="found in a log", origin=who)
-disable_key(mint("builder", "trial", 5), origin=who)
+revoke_key(mint("sandbox-runtime", "Ada's laptop", 12), reason="found in a log", context=who)
+disable_key(mint("builder", "trial", 5), context=who)
 mint("builder", "last year", 100)
 rotated = mint("sandbox-runtime", "staging", 30)
 used(rotated, hours=2)
-rotate_key(rotated, origin=who)
+rotate_key(rotated, context=who)
 """
 
 _LONG_WORDS = """
@@ -50,13 +50,14 @@ from pikku_auth.flows import *
 from tests.logins import logged_in
 name = "customer_integration_synchronisation_production_europe_west"
 human = get_user_model().objects.create_user("augusta.ada.lovelace@analytical-engines.example.com")
-where = Origin("admin", human, ip="2001:db8:85a3:8d3:1319:8a2e:370:7348", user_agent="Firefox/150")
-machine = create_service_user(name, description=f"For {name}", origin=where)
-key = mint_key(machine, name=name, scopes=["sandbox:read", "sandbox:write"], origin=where).key
-login = logged_in(human, scope="sandbox:read sandbox:write", client_id=name, origin=where).login
-revoke_login(login, reason=name, origin=where)
-rotate_key(key, origin=where)
-revoke_key(key, reason=name, origin=where)
+address = "2001:db8:85a3:8d3:1319:8a2e:370:7348"
+where = AuditContext("admin", human, ip=address, user_agent="Firefox/150")
+machine = create_service_user(name, description=f"For {name}", context=where)
+key = mint_key(machine, name=name, scopes=["sandbox:read", "sandbox:write"], context=where).key
+login = logged_in(human, scope="sandbox:read sandbox:write", client_id=name, context=where).login
+revoke_login(login, reason=name, context=where)
+rotate_key(key, context=where)
+revoke_key(key, reason=name, context=where)
 """
 
 

@@ -15,8 +15,8 @@ from django.db.models.signals import pre_save
 from pikku_auth.core.limits import Rate
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import (
+    AuditContext,
     IssuedKey,
-    Origin,
     activate_service_user,
     create_service_user,
     deactivate_service_user,
@@ -62,7 +62,7 @@ ACTS = {
     ),
     "mint": Act(lambda key, **how: mint_key(key.service_user, **how), ["key_minted"]),
     "import": Act(
-        lambda key, **how: import_key(key.service_user, digest="a" * 64, start="sk", **how),
+        lambda key, **how: import_key(key.service_user, digest="a" * 64, preview="sk", **how),
         ["key_imported"],
     ),
     "disable": Act(disable_key, ["key_disabled"]),
@@ -112,8 +112,8 @@ def test_each_act_leaves_its_rows_with_who_when_where_and_from_which_source(
     ada = make_user("ada")
     act.before(key)
     last = AuditEvent.objects.latest("pk").pk
-    origin = Origin(source="admin", actor=ada, ip="2001:db8::7", user_agent="Firefox/150")
-    act.do(key, origin=origin, now=NOW)
+    context = AuditContext(source="admin", actor=ada, ip="2001:db8::7", user_agent="Firefox/150")
+    act.do(key, context=context, now=NOW)
     events = AuditEvent.objects.filter(pk__gt=last).order_by("pk")
     assert [event.action for event in events] == act.rows
     for event in events:
@@ -156,25 +156,29 @@ def test_code_acts_without_a_name_unless_it_gives_one(service_user: ServiceUser)
 
 
 def test_a_source_of_the_hosts_own_is_kept_to_the_length_of_its_column(key: APIKey) -> None:
-    revoke_key(key, origin=Origin(source="the nightly reconciliation"))
+    revoke_key(key, context=AuditContext(source="the nightly reconciliation"))
     assert AuditEvent.objects.latest("pk").source == "the nightly reconcil"
 
 
 def test_a_source_without_users_may_name_the_actor(key: APIKey) -> None:
-    revoke_key(key, origin=Origin(source="command", actor_name="root"))
+    revoke_key(key, context=AuditContext(source="command", actor_name="root"))
     event = AuditEvent.objects.latest("pk")
     assert (event.source, event.actor, event.actor_name) == ("command", None, "root")
 
 
 def test_control_characters_are_stripped(key: APIKey) -> None:
-    revoke_key(key, origin=Origin(actor_name="ro\x1b[2Jot\0", user_agent="curl/8\r\nForged: 1"))
+    revoke_key(
+        key, context=AuditContext(actor_name="ro\x1b[2Jot\0", user_agent="curl/8\r\nForged: 1")
+    )
     event = AuditEvent.objects.latest("pk")
     assert (event.actor_name, event.user_agent) == ("ro[2Jot", "curl/8Forged: 1")
 
 
 def test_what_is_too_long_is_cut(service_user: ServiceUser) -> None:
     owner = create_service_user("o" * 100)
-    mint_key(owner, name="n" * 200, origin=Origin(actor_name="a" * 300, user_agent="u" * 300))
+    mint_key(
+        owner, name="n" * 200, context=AuditContext(actor_name="a" * 300, user_agent="u" * 300)
+    )
     event = AuditEvent.objects.latest("pk")
     assert (event.actor_name, event.user_agent) == ("a" * 254, "u" * 200)
     assert len(event.subject) == 300
@@ -224,7 +228,9 @@ def test_a_row_shows_no_digest(key: APIKey) -> None:
 def test_a_row_reads_as_a_sentence(key: APIKey) -> None:
     revoke_key(key, now=NOW)
     event = AuditEvent.objects.latest("pk")
-    assert str(event) == (f"2026-12-01 12:00:00 key revoked: ci ({key.start}…) of sandbox-runtime")
+    assert str(event) == (
+        f"2026-12-01 12:00:00 key revoked: ci ({key.preview}…) of sandbox-runtime"
+    )
 
 
 def test_a_row_cannot_be_changed(service_user: ServiceUser) -> None:
@@ -252,10 +258,10 @@ def test_the_story_outlives_the_key_its_owner_and_the_actor(make_user: Callable[
     name = ada.get_username()
     builder = create_service_user("builder", now=NOW)
     key = mint_key(builder, name="ci", now=NOW).key
-    revoke_key(key, origin=Origin(actor=ada), now=NOW)
+    revoke_key(key, context=AuditContext(actor=ada), now=NOW)
     prune(keys_older_than=DAY, events_older_than=30 * DAY, now=NOW + 2 * DAY)
     builder.delete()
     get_user_model()._default_manager.all().delete()
     event = AuditEvent.objects.get(action="key_revoked")
     assert (event.key, event.service_user, event.actor) == (None, None, None)
-    assert (event.subject, event.actor_name) == (f"ci ({key.start}…) of builder", name)
+    assert (event.subject, event.actor_name) == (f"ci ({key.preview}…) of builder", name)

@@ -11,7 +11,7 @@ import pytest
 from pikku_auth.core.secrets import Secret
 from pikku_auth.exceptions import DeviceFlowError, TooManyAttempts, Unavailable
 from pikku_auth.flows import (
-    Origin,
+    AuditContext,
     approve,
     claim,
     create_service_user,
@@ -90,8 +90,8 @@ class TestStarting:
         assert len(started.device_code.reveal()) == len("pkd_") + 43 + 6
 
     def test_where_it_was_asked_for_is_kept_for_the_human_to_see(self) -> None:
-        origin = Origin(ip="2001:db8::7", user_agent="pikku\x1b[2J/1" + "x" * 300)
-        row = row_of(start_login(CLIENT, "sandbox:read", origin=origin, now=NOW))
+        context = AuditContext(ip="2001:db8::7", user_agent="pikku\x1b[2J/1" + "x" * 300)
+        row = row_of(start_login(CLIENT, "sandbox:read", context=context, now=NOW))
         assert (row.ip, row.scope) == ("2001:db8::7", "sandbox:read")
         assert row.user_agent == ("pikku[2J/1" + "x" * 300)[:200]
 
@@ -152,14 +152,14 @@ class TestStarting:
         )
 
     def test_an_address_starts_sixty_logins_in_ten_minutes(self) -> None:
-        here, there = Origin(ip="192.0.2.1"), Origin(ip="192.0.2.2")
+        here, there = AuditContext(ip="192.0.2.1"), AuditContext(ip="192.0.2.2")
         for _ in range(60):
-            start_login(CLIENT, origin=here, now=NOW)
+            start_login(CLIENT, context=here, now=NOW)
         with pytest.raises(TooManyAttempts) as caught:
-            start_login(CLIENT, origin=here, now=NOW)
+            start_login(CLIENT, context=here, now=NOW)
         assert caught.value.retry_after == 600
-        assert start_login(CLIENT, origin=there, now=NOW)
-        assert start_login(CLIENT, origin=here, now=END)
+        assert start_login(CLIENT, context=there, now=NOW)
+        assert start_login(CLIENT, context=here, now=END)
 
     def test_codes_that_are_taken_are_made_anew(
         self, started: StartedLogin, monkeypatch: pytest.MonkeyPatch
@@ -364,8 +364,8 @@ class TestDeciding:
         ada = make_user()
         started = started_and_claimed(ada, scope="sandbox:read", now=NOW)
         row = row_of(started)
-        origin = Origin(source="web", actor=ada, ip="192.0.2.9", user_agent="Firefox/150")
-        verb(row, ada, origin=origin, now=NOW)
+        context = AuditContext(source="web", actor=ada, ip="192.0.2.9", user_agent="Firefox/150")
+        verb(row, ada, context=context, now=NOW)
         assert row.status == row_of(started).status == status
         event = AuditEvent.objects.get()
         assert (event.action, event.at, event.actor) == (action, NOW, ada)

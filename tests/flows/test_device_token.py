@@ -13,8 +13,8 @@ from django.contrib.auth import get_user_model
 from pikku_auth.core.secrets import generate
 from pikku_auth.exceptions import DeviceFlowError, InvalidToken
 from pikku_auth.flows import (
+    AuditContext,
     IssuedLogin,
-    Origin,
     create_service_user,
     deny,
     exchange,
@@ -68,8 +68,8 @@ class TestTheToken:
     ) -> None:
         ada = make_user()
         started = approved(ada, now=NOW)
-        origin = Origin(source="web", ip="192.0.2.1", user_agent="pikku\n/1")
-        issued = exchange(started.device_code.digest, CLIENT, origin=origin, now=NOW)
+        context = AuditContext(source="web", ip="192.0.2.1", user_agent="pikku\n/1")
+        issued = exchange(started.device_code.digest, CLIENT, context=context, now=NOW)
         login = LoginSession.objects.get()
         assert issued.login == login
         assert (login.user, login.device_code, login.client_id) == (ada, row_of(started), CLIENT)
@@ -86,7 +86,7 @@ class TestTheToken:
         token = issued.token.reveal()
         assert token.startswith("pks_")
         assert issued.login.digest == issued.token.digest
-        assert issued.login.start == token[:12]
+        assert issued.login.preview == token[:12]
         assert token not in f"{issued} {issued.login} {vars(issued.login)}"
 
     def test_it_works(self, yes: StartedLogin) -> None:
@@ -119,7 +119,7 @@ class TestTheToken:
             issued.login,
             NOW + SECOND,
         )
-        assert event.subject == f"pikku-cli ({issued.token.start}…) of {ada.get_username()}"
+        assert event.subject == f"pikku-cli ({issued.token.preview}…) of {ada.get_username()}"
         assert event.details == {"scope": "sandbox:read"}
 
     def test_two_devices_have_two_logins(self, make_user: MakeUser) -> None:

@@ -12,7 +12,14 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from pikku_auth import signals
 from pikku_auth.core.limits import Rate, parse_rate
 from pikku_auth.exceptions import InvalidInput, KeyNotLive, LimitExceeded, NetworkNotAllowed
-from pikku_auth.flows import IssuedKey, Origin, disable_key, revoke_key, set_key_bounds, verify_key
+from pikku_auth.flows import (
+    AuditContext,
+    IssuedKey,
+    disable_key,
+    revoke_key,
+    set_key_bounds,
+    verify_key,
+)
 from pikku_auth.models import APIKey, AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -101,13 +108,13 @@ def test_the_record_says_what_was_and_what_is(
     told: list[Any] = []
 
     def receive(**given: Any) -> None:
-        told.append((given["key"].pk, given["before"], given["origin"].source))
+        told.append((given["key"].pk, given["before"], given["context"].source))
 
     signals.key_bounds_set.connect(receive)
     try:
         with django_capture_on_commit_callbacks(execute=True):
             bounds: Any = {"networks": [], "rate": A_MINUTE, "quota": 9}
-            set_key_bounds(key, origin=Origin(source="web"), **bounds)
+            set_key_bounds(key, context=AuditContext(source="web"), **bounds)
     finally:
         signals.key_bounds_set.disconnect(receive)
     event = AuditEvent.objects.latest("pk")

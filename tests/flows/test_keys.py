@@ -106,7 +106,7 @@ def test_nothing_brings_a_revoked_key_back(mint: Callable[..., IssuedKey]) -> No
     assert (key.revoked_at, key.state(NOW)) == (NOW, KeyState.REVOKED)
 
 
-@pytest.mark.parametrize("how", ["pk", "start", "digest"])
+@pytest.mark.parametrize("how", ["pk", "preview", "digest"])
 def test_a_key_is_found_by_its_id_its_start_or_its_digest(
     mint: Callable[..., IssuedKey], how: str
 ) -> None:
@@ -128,13 +128,15 @@ def test_what_names_no_key_is_repeated_with_the_way_to_find_it(
 
 def test_a_start_is_exact_on_every_database(mint: Callable[..., IssuedKey]) -> None:
     key = mint().key
-    for reference in (key.start.upper(), f"{key.start} ", key.digest.upper(), f"0{key.pk}"):
+    for reference in (key.preview.upper(), f"{key.preview} ", key.digest.upper(), f"0{key.pk}"):
         with pytest.raises(KeyNotFound):
             find_key(reference)
 
 
-def test_an_ambiguous_start_comes_with_the_ids(service_user: ServiceUser) -> None:
-    keys = [import_key(service_user, digest=digit * 64, start="sk_live", now=NOW) for digit in "ab"]
+def test_an_ambiguous_preview_comes_with_the_ids(service_user: ServiceUser) -> None:
+    keys = [
+        import_key(service_user, digest=digit * 64, preview="sk_live", now=NOW) for digit in "ab"
+    ]
     ids = ", ".join(str(key.pk) for key in keys)
     with pytest.raises(KeyNotFound, match=rf"ambiguous: name one by its id \({ids}\)"):
         find_key("sk_live")
@@ -144,7 +146,7 @@ def test_a_start_that_is_another_keys_id_is_ambiguous(
     service_user: ServiceUser, mint: Callable[..., IssuedKey]
 ) -> None:
     key = mint().key
-    import_key(service_user, digest="a" * 64, start=str(key.pk), now=NOW)
+    import_key(service_user, digest="a" * 64, preview=str(key.pk), now=NOW)
     with pytest.raises(KeyNotFound, match="ambiguous"):
         find_key(str(key.pk))
 

@@ -38,7 +38,7 @@ def test_a_key_of_another_system_is_found_even_if_it_looks_like_a_digest(
 ) -> None:
     foreign = "a" * 64
     digest = sha256(foreign.encode()).hexdigest()
-    key = import_key(service_user, digest=digest, start="a")
+    key = import_key(service_user, digest=digest, preview="a")
     assert find_leaked(digests_of(foreign)) == key
 
 

@@ -23,8 +23,8 @@ from pikku_auth.conf import conf
 from pikku_auth.core.secrets import generate
 from pikku_auth.exceptions import DeviceFlowError, InvalidInput, InvalidToken
 from pikku_auth.flows import (
+    AuditContext,
     IssuedLogin,
-    Origin,
     create_service_user,
     deny,
     exchange,
@@ -212,9 +212,9 @@ class TestRevoking:
         assert (row(issued).revoked_at, row(issued).revoke_reason) == (NOW, "stolen")
 
     def test_it_is_recorded_once(self, ada: Any, issued: IssuedLogin) -> None:
-        origin = Origin(source="admin", actor=ada, ip="192.0.2.1")
+        context = AuditContext(source="admin", actor=ada, ip="192.0.2.1")
         for _ in range(2):
-            revoke_login(issued.login, reason="stolen", origin=origin, now=NOW)
+            revoke_login(issued.login, reason="stolen", context=context, now=NOW)
         event = AuditEvent.objects.get(action="login_revoked")
         assert (event.login, event.actor, event.source) == (issued.login, ada, "admin")
         assert event.details == {"reason": "stolen"}
@@ -485,7 +485,7 @@ class TestScopes:
 
 
 def test_it_reads_as_its_client_and_its_start(issued: IssuedLogin) -> None:
-    assert str(issued.login) == f"pikku-cli ({issued.token.start}…)"
+    assert str(issued.login) == f"pikku-cli ({issued.token.preview}…)"
 
 
 def test_announcements_come_after_the_commit_and_have_no_secret(
@@ -531,8 +531,8 @@ def test_revoking_logins_ends_those_that_were_about_to_come(ada: Any, status: st
 def test_what_was_about_to_come_is_denied_and_recorded(ada: Any) -> None:
     approved(ada)
     started_and_claimed(ada)
-    staff = Origin("command", actor_name="root")
-    assert revoke_logins(ada, origin=staff) == 0
+    staff = AuditContext("command", actor_name="root")
+    assert revoke_logins(ada, context=staff) == 0
     assert set(DeviceCode.objects.values_list("status", flat=True)) == {"denied"}
     events = AuditEvent.objects.filter(action="login_denied")
     assert [(event.source, event.actor_name) for event in events] == [("command", "root")] * 2

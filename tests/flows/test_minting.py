@@ -13,8 +13,8 @@ from pytest_django import Settings
 from pikku_auth.core.limits import Rate
 from pikku_auth.exceptions import InsufficientScope, InvalidInput, InvalidKey, UnknownServiceUser
 from pikku_auth.flows import (
+    AuditContext,
     IssuedKey,
-    Origin,
     deactivate_service_user,
     import_key,
     mint_key,
@@ -39,7 +39,7 @@ def test_only_the_digest_and_the_start_of_a_secret_are_kept(mint: Callable[..., 
     issued = mint()
     secret = issued.secret.reveal()
     assert issued.key.digest == sha256(secret.encode()).hexdigest()
-    assert issued.key.start == secret[:12]
+    assert issued.key.preview == secret[:12]
 
 
 def test_an_issued_key_does_not_show_its_secret(mint: Callable[..., IssuedKey]) -> None:
@@ -74,7 +74,7 @@ def test_everything_that_was_given_is_kept(
         rate=Rate(100, timedelta(minutes=1)),
         quota=5,
         refill=Rate(50, DAY),
-        origin=Origin(actor=ada),
+        context=AuditContext(actor=ada),
         now=NOW,
     )
     key = APIKey.objects.get(pk=made.key.pk)
@@ -260,7 +260,7 @@ def test_an_imported_key_works_while_foreign_keys_are_accepted(
     settings: Settings, service_user: ServiceUser
 ) -> None:
     key = import_key(
-        "sandbox-runtime", digest=DIGEST, start="sk_live_0123", scopes=["sandbox:read"]
+        "sandbox-runtime", digest=DIGEST, preview="sk_live_0123", scopes=["sandbox:read"]
     )
     with pytest.raises(InvalidKey):
         verify_key(FOREIGN)
@@ -269,42 +269,42 @@ def test_an_imported_key_works_while_foreign_keys_are_accepted(
 
 
 def test_an_imported_key_obeys_the_rules_of_a_minted_one(service_user: ServiceUser) -> None:
-    key = import_key(service_user, digest=DIGEST, start="sk", name="old", now=NOW)
+    key = import_key(service_user, digest=DIGEST, preview="sk", name="old", now=NOW)
     assert (key.name, key.created_at, key.expires_at) == ("old", NOW, NOW + 90 * DAY)
     with pytest.raises(InvalidInput) as refusal:
-        import_key(service_user, digest="0" * 64, start="sk", scopes=["nonsense"])
+        import_key(service_user, digest="0" * 64, preview="sk", scopes=["nonsense"])
     assert refusal.value.field == "scopes"
 
 
 @pytest.mark.parametrize("digest", ["", "0" * 63, "0" * 65, "A" * 64, "g" * 64, "0" * 64 + "\n"])
 def test_a_malformed_digest_is_refused(service_user: ServiceUser, digest: str) -> None:
     with pytest.raises(InvalidInput, match="64 lower-case hex") as refusal:
-        import_key(service_user, digest=digest, start="sk")
+        import_key(service_user, digest=digest, preview="sk")
     assert refusal.value.field == "digest"
 
 
-@pytest.mark.parametrize("start", ["", "x" * 33, "a\nb"])
-def test_a_malformed_start_is_refused(service_user: ServiceUser, start: str) -> None:
+@pytest.mark.parametrize("preview", ["", "x" * 33, "a\nb"])
+def test_a_malformed_preview_is_refused(service_user: ServiceUser, preview: str) -> None:
     with pytest.raises(InvalidInput, match=r"1 to 32|can't be seen|at most 32") as refusal:
-        import_key(service_user, digest=DIGEST, start=start)
-    assert refusal.value.field == "start"
+        import_key(service_user, digest=DIGEST, preview=preview)
+    assert refusal.value.field == "preview"
 
 
-def test_longest_start_is_taken_and_the_import_is_recorded(service_user: ServiceUser) -> None:
-    key = import_key(service_user, digest=DIGEST, start="x" * 32)
+def test_longest_preview_is_taken_and_the_import_is_recorded(service_user: ServiceUser) -> None:
+    key = import_key(service_user, digest=DIGEST, preview="x" * 32)
     event = AuditEvent.objects.get(action="key_imported")
     assert (event.key, event.subject) == (key, f"{key} of {service_user}")
 
 
 def test_a_key_is_imported_once(service_user: ServiceUser) -> None:
-    key = import_key(service_user, digest=DIGEST, start="sk")
+    key = import_key(service_user, digest=DIGEST, preview="sk")
     with pytest.raises(InvalidInput, match=f"here already, with the id {key.pk}") as refusal:
-        import_key(service_user, digest=DIGEST, start="other")
+        import_key(service_user, digest=DIGEST, preview="other")
     assert refusal.value.field == "digest"
-    assert APIKey.objects.get().start == "sk"
+    assert APIKey.objects.get().preview == "sk"
 
 
 def test_an_inactive_service_user_imports_no_key(service_user: ServiceUser) -> None:
     deactivate_service_user(service_user)
     with pytest.raises(InvalidInput, match="inactive"):
-        import_key(service_user, digest=DIGEST, start="sk")
+        import_key(service_user, digest=DIGEST, preview="sk")

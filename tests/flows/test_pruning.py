@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pikku_auth.flows import (
+    AuditContext,
     IssuedKey,
-    Origin,
     create_service_user,
     disable_key,
     prune,
@@ -81,7 +81,7 @@ def test_pruning_is_itself_recorded(mint: Callable[..., IssuedKey]) -> None:
     prune(
         keys_older_than=DAY,
         events_older_than=CENTURY,
-        origin=Origin(source="command", actor_name="root"),
+        context=AuditContext(source="command", actor_name="root"),
         now=NOW + 3 * DAY,
     )
     event = AuditEvent.objects.get(action="pruned")
@@ -137,7 +137,7 @@ class TestLogins:
         self.prune(NOW + 200 * DAY)
         event = AuditEvent.objects.get(action="login_started")
         assert event.login is None
-        assert event.subject.startswith(f"pikku-cli ({login.start}…)")
+        assert event.subject.startswith(f"pikku-cli ({login.preview}…)")
 
     def test_a_code_is_deleted_a_day_after_it_has_expired_and_its_login_is_not(
         self, login: LoginSession

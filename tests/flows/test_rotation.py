@@ -22,8 +22,8 @@ from pikku_auth.exceptions import (
     UnknownServiceUser,
 )
 from pikku_auth.flows import (
+    AuditContext,
     IssuedKey,
-    Origin,
     create_service_user,
     deactivate_service_user,
     disable_key,
@@ -97,7 +97,7 @@ def test_a_successor_has_another_secret_and_everything_else_as_it_was(
     new = rotate_key(old.key, overlap=HOUR, now=NOW + DAY)
     assert new.secret.reveal() != old.secret.reveal()
     assert new.key.digest == new.secret.digest
-    assert new.key.start == new.secret.start
+    assert new.key.preview == new.secret.preview
     assert new.key.rotated_from == old.key
     assert new.key.created_at == NOW + DAY
     assert [getattr(new.key, name) for name in INHERITED] == [
@@ -118,7 +118,9 @@ def test_a_successor_says_who_made_it(
     mint: Callable[..., IssuedKey], make_user: Callable[..., Any]
 ) -> None:
     ada = make_user("ada")
-    assert rotate_key(mint().key, overlap=HOUR, origin=Origin(actor=ada)).key.created_by == ada
+    assert (
+        rotate_key(mint().key, overlap=HOUR, context=AuditContext(actor=ada)).key.created_by == ada
+    )
 
 
 def test_a_successor_begins_with_fresh_eyes(mint: Callable[..., IssuedKey]) -> None:

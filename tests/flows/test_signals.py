@@ -12,14 +12,14 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from pikku_auth import signals
 from pikku_auth.core.secrets import Secret
-from pikku_auth.flows import IssuedKey, Origin, create_service_user, revoke_key, rotate_key
+from pikku_auth.flows import AuditContext, IssuedKey, create_service_user, revoke_key, rotate_key
 from pikku_auth.models import APIKey, ServiceUser
 from tests.flows.test_audit import ACTS, Act
 
 pytestmark = pytest.mark.django_db
 
 SIGNALS = {name: value for name, value in vars(signals).items() if isinstance(value, Signal)}
-HOW = Origin(source="admin")
+HOW = AuditContext(source="admin")
 
 # An imported key is news of the same kind as a minted one.
 SENT = {
@@ -78,12 +78,12 @@ def test_each_act_is_announced(
     act: Act = ACTS[name]
     act.before(key)
     with django_capture_on_commit_callbacks(execute=True):
-        act.do(key, origin=HOW)
+        act.do(key, context=HOW)
         assert heard == []
     assert [signal for signal, _ in heard] == SENT[name]
     for signal, payload in heard:
         assert payload["sender"] is (ServiceUser if signal.startswith("service") else APIKey)
-        assert payload["origin"] is HOW
+        assert payload["context"] is HOW
 
 
 @pytest.mark.parametrize("name", ACTS)

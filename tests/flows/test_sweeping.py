@@ -12,8 +12,8 @@ from django.db import OperationalError, connection
 from pikku_auth.core.limits import Rate
 from pikku_auth.exceptions import DeviceFlowError, TooManyAttempts
 from pikku_auth.flows import (
+    AuditContext,
     IssuedKey,
-    Origin,
     approve,
     claim,
     exchange,
@@ -48,7 +48,7 @@ def _small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start(number: int = 0, now: datetime = NOW) -> Any:
-    return start_login(CLIENT, origin=Origin(ip=f"192.0.2.{number}"), now=now)
+    return start_login(CLIENT, context=AuditContext(ip=f"192.0.2.{number}"), now=now)
 
 
 def spend(number: int, now: datetime = NOW) -> None:

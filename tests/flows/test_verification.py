@@ -188,7 +188,7 @@ def test_keys_that_differ_in_case_only_each_find_themselves(service_user: Servic
     with pikku_settings(ACCEPT_FOREIGN_KEYS=True):
         for text in ("foreign-key-AbC", "foreign-key-aBc"):
             digest = sha256(text.encode()).hexdigest()
-            import_key(service_user, digest=digest, start=text[:8], name=text)
+            import_key(service_user, digest=digest, preview=text[:8], name=text)
         assert verify_key("foreign-key-AbC").key.name == "foreign-key-AbC"
         assert verify_key("foreign-key-aBc").key.name == "foreign-key-aBc"
 
@@ -197,7 +197,7 @@ def test_an_imported_key_works_only_while_foreign_keys_are_accepted(
     service_user: ServiceUser,
 ) -> None:
     digest = "9c1185a5c5e9fc54612808977ee8f548b2258d31b7b8d8a5a4b4b4b4b4b4b4b4"
-    import_key(service_user, digest=digest, start="sk_live")
+    import_key(service_user, digest=digest, preview="sk_live")
     with pytest.raises(InvalidKey) as refusal:
         verify_key("sk_live_something")
     assert refusal.value.reason == "malformed"

@@ -61,7 +61,7 @@ def test_owner_of_the_wrong_type_is_named(owner: Any) -> None:
     for act in (
         mint_key,
         get_service_user,
-        lambda owner: import_key(owner, digest=DIGEST, start="a"),
+        lambda owner: import_key(owner, digest=DIGEST, preview="a"),
     ):
         with pytest.raises(InvalidInput) as refused:
             act(owner)
@@ -76,8 +76,8 @@ def test_owner_of_the_wrong_type_is_named(owner: Any) -> None:
         ("overlap", lambda key: rotate_key(key, overlap="1h")),
         ("description", lambda key: describe_service_user(key.service_user, OTHER)),
         ("scopes", lambda key: set_service_user_scopes(key.service_user, 7)),
-        ("digest", lambda key: import_key(key.service_user, digest=OTHER, start="a")),
-        ("start", lambda key: import_key(key.service_user, digest=DIGEST, start=OTHER)),
+        ("digest", lambda key: import_key(key.service_user, digest=OTHER, preview="a")),
+        ("preview", lambda key: import_key(key.service_user, digest=DIGEST, preview=OTHER)),
         ("name", lambda _: create_service_user(OTHER)),
         ("description", lambda _: create_service_user("other", description=OTHER)),
         ("scopes", lambda _: create_service_user("other", scopes=7)),

@@ -163,7 +163,7 @@ class TestRevokingCloses:
     def test_a_command_closes_a_servers_socket(self, server: Server, issued: IssuedKey) -> None:
         with opened(server.socket_url, key_headers(issued)) as socket:
             first_of(socket)
-            server.manage("revoke_key", issued.key.start, "--no-input")
+            server.manage("revoke_key", issued.key.preview, "--no-input")
             assert code_of(socket) == 4401
 
     def test_one_server_closes_the_others_socket(
@@ -193,7 +193,7 @@ class TestRevokingCloses:
         revoked = mint()
         with opened(server.socket_url, key_headers(issued)) as socket:
             first_of(socket)
-            server.manage("revoke_key", revoked.key.start, "--no-input")
+            server.manage("revoke_key", revoked.key.preview, "--no-input")
             socket.send('"still here?"')
             assert first_of(socket) == "still here?"
 

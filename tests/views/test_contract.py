@@ -17,7 +17,7 @@ from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
 from pikku_auth.flows import (
-    Origin,
+    AuditContext,
     approve,
     create_service_user,
     deny,
@@ -254,7 +254,7 @@ def test_2_without_a_session_a_get_is_401(client: Client) -> None:
 def test_2_too_many_requests_are_429(client: Client) -> None:
     """The reference has no ``Retry-After`` and no OAuth error; ours says the same in both."""
     for _ in range(60):
-        start_login(CLIENT, origin=Origin(ip="192.0.2.7"))
+        start_login(CLIENT, context=AuditContext(ip="192.0.2.7"))
     body = json.dumps({"client_id": CLIENT})
     response = client.post("/auth/device/code", body, "application/json", REMOTE_ADDR="192.0.2.7")
     assert response.status_code == 429

@@ -19,7 +19,7 @@ from django.utils import timezone
 from freezegun import freeze_time
 
 from pikku_auth.flows import IssuedKey, approve, claim, deny, start_login
-from pikku_auth.flows.audit import Origin
+from pikku_auth.flows.audit import AuditContext
 from pikku_auth.flows.device_flow.authorize import StartedLogin
 from pikku_auth.flows.sign_in import SIGNED_IN_AT
 from pikku_auth.models import Attempts, AuditEvent, DeviceCode, LoginSession
@@ -32,12 +32,12 @@ pytestmark = pytest.mark.django_db
 
 PAGE = "/auth/activate"
 WRONG = "BBBB-BBBB"
-ELSEWHERE = Origin(source="web", ip="198.51.100.7", user_agent="curl/8.5 (a terminal)")
+ELSEWHERE = AuditContext(source="web", ip="198.51.100.7", user_agent="curl/8.5 (a terminal)")
 
 
-def start(client_id: str = "pikku-cli", scope: str = "", origin: Origin = ELSEWHERE) -> str:
+def start(client_id: str = "pikku-cli", scope: str = "", context: AuditContext = ELSEWHERE) -> str:
     """A login that waits for its human; its user code, as the terminal shows it."""
-    code = start_login(client_id, scope, origin=origin).user_code.reveal()
+    code = start_login(client_id, scope, context=context).user_code.reveal()
     return f"{code[:4]}-{code[4:]}"
 
 
@@ -358,14 +358,14 @@ def test_an_older_request_says_how_old_it_is(browser: Client) -> None:
 
 
 def test_an_address_that_is_the_browsers_own_needs_no_words(browser: Client) -> None:
-    code = start(origin=Origin(source="web", ip="127.0.0.1", user_agent=""))
+    code = start(context=AuditContext(source="web", ip="127.0.0.1", user_agent=""))
     response = look_up(browser, code)
     assert "another address" not in text_of(response)
     assert rows(response.content.decode())["From"] == "127.0.0.1"
 
 
 def test_an_unknown_address_is_called_so(browser: Client) -> None:
-    code = start(origin=Origin(source="web", ip=None, user_agent=""))
+    code = start(context=AuditContext(source="web", ip=None, user_agent=""))
     assert rows(look_up(browser, code).content.decode())["From"] == "an unknown address"
 
 
@@ -382,8 +382,8 @@ def test_an_unknown_address_is_called_so(browser: Client) -> None:
     ],
 )
 def test_what_a_stranger_sends_is_text(payload: str, browser: Client) -> None:
-    origin = Origin(source="web", ip="198.51.100.7", user_agent=payload)
-    html = look_up(browser, start(payload, origin=origin)).content.decode()
+    context = AuditContext(source="web", ip="198.51.100.7", user_agent=payload)
+    html = look_up(browser, start(payload, context=context)).content.decode()
     assert html.count(escape(payload)) == 2
     assert payload == escape(payload) or payload not in html
 
@@ -798,7 +798,7 @@ def with_a_policy_of_its_own(
 @pytest.fixture
 def bearer(ada: Any, remember_secret: Callable[[str], None]) -> dict[str, str]:
     """The header of a login of Ada's."""
-    started = start_login("pikku-cli", origin=ELSEWHERE)
+    started = start_login("pikku-cli", context=ELSEWHERE)
     row = DeviceCode.objects.get()
     claim(row, ada)
     approve(row, ada)

@@ -37,7 +37,7 @@ def test_a_key_is_its_service_user(mint: Mint) -> None:
         "scopes": ["sandbox:read"],
         "expires_at": issued.key.expires_at.isoformat(),  # type: ignore[union-attr]
         "max_expires_at": issued.key.expires_at.isoformat(),  # type: ignore[union-attr]
-        "key": {"start": issued.key.start, "name": "", "rate": None, "remaining": None},
+        "key": {"start": issued.key.preview, "name": "", "rate": None, "remaining": None},
     }
 
 

@@ -12,7 +12,7 @@ from pikku_auth import signals
 from pikku_auth.core.user_codes import normalise_user_code
 from pikku_auth.exceptions import DeviceFlowError
 from pikku_auth.flows.accounts import is_service_user
-from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.device_flow.authorize import user_code_digest
 from pikku_auth.flows.device_flow.throttling import (
@@ -88,7 +88,7 @@ def approve(
     user: Any,
     *,
     signed_in_at: datetime | None = None,
-    origin: Origin = CODE,
+    context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> None:
     """Let the device have its token.
@@ -106,21 +106,21 @@ def approve(
         raise DeviceFlowError("access_denied", "This user may not approve logins", 403)
     require_something(offer_to(user, device_code.requested))
     changes = {"status": DeviceCode.Status.APPROVED, "auth_hash": auth_hashes(user)[0]}
-    _decide(device_code, user, changes, origin, now)
+    _decide(device_code, user, changes, context, now)
 
 
 def deny(
-    device_code: DeviceCode, user: Any, *, origin: Origin = CODE, now: datetime | None = None
+    device_code: DeviceCode, user: Any, *, context: AuditContext = CODE, now: datetime | None = None
 ) -> None:
     """Refuse the device.
 
     :raises DeviceFlowError: when it is not ``user``'s to decide, or over.
     """
     changes = {"status": DeviceCode.Status.DENIED}
-    _decide(device_code, user, changes, origin, now or timezone.now())
+    _decide(device_code, user, changes, context, now or timezone.now())
 
 
-def withdraw(user: Any, *, origin: Origin = CODE, now: datetime | None = None) -> None:
+def withdraw(user: Any, *, context: AuditContext = CODE, now: datetime | None = None) -> None:
     """Deny each login of ``user`` that is approved and not yet fetched, or not yet decided."""
     using, now, status = primary(), now or timezone.now(), DeviceCode.Status
     undone = [status.PENDING, status.APPROVED]
@@ -128,7 +128,7 @@ def withdraw(user: Any, *, origin: Origin = CODE, now: datetime | None = None) -
         with transaction.atomic(using=using):
             rows = DeviceCode.objects.using(using).filter(pk=device_code.pk, status__in=undone)
             if rows.update(status=status.DENIED):
-                _tell_decided(device_code, user, status.DENIED, origin, now, using)
+                _tell_decided(device_code, user, status.DENIED, context, now, using)
 
 
 def _digest_of(typed: str) -> str | None:
@@ -147,7 +147,7 @@ def _decide(
     device_code: DeviceCode,
     user: Any,
     changes: dict[str, Any],
-    origin: Origin,
+    context: AuditContext,
     now: datetime,
 ) -> None:
     using, status = primary(), changes["status"]
@@ -157,14 +157,14 @@ def _decide(
         )
         if not rows.update(**changes):
             raise _why_undecided(device_code, user, status, now)
-        _tell_decided(device_code, user, status, origin, now, using)
+        _tell_decided(device_code, user, status, context, now, using)
 
 
 def _tell_decided(
     device_code: DeviceCode,
     user: Any,
     status: DeviceCode.Status,
-    origin: Origin,
+    context: AuditContext,
     now: datetime,
     using: str,
 ) -> None:
@@ -172,7 +172,7 @@ def _tell_decided(
     device_code.status = status
     record(
         AuditEvent.Action.LOGIN_APPROVED if approved else AuditEvent.Action.LOGIN_DENIED,
-        origin=origin,
+        context=context,
         now=now,
         using=using,
         subject=f"{device_code.client_id} of {username_of(user)}",
@@ -185,7 +185,7 @@ def _tell_decided(
         using,
         device_code=device_code,
         user=user,
-        origin=origin,
+        context=context,
     )
 
 

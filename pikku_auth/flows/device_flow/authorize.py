@@ -15,7 +15,7 @@ from pikku_auth.core.secrets import Secret, generate
 from pikku_auth.core.text import MAX_CLIENT_ID, is_client_id, visible_ascii
 from pikku_auth.core.user_codes import generate_user_code
 from pikku_auth.exceptions import DeviceFlowError, Unavailable
-from pikku_auth.flows.audit import CODE, Origin
+from pikku_auth.flows.audit import CODE, AuditContext
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.device_flow.throttling import (
     CODES_ASKED_FOR,
@@ -42,7 +42,7 @@ class StartedLogin:
 
 
 def start_login(
-    client_id: str, scope: str = "", *, origin: Origin = CODE, now: datetime | None = None
+    client_id: str, scope: str = "", *, context: AuditContext = CODE, now: datetime | None = None
 ) -> StartedLogin:
     """Begin a device login (RFC 8628, 3.1 and 3.2).
 
@@ -52,11 +52,11 @@ def start_login(
     now = now or timezone.now()
     _check_client(client_id)
     _check_scope(scope)
-    if says_who(origin.ip):
-        spend_attempts(network_limits("start", origin.ip, CODES_ASKED_FOR), now)
+    if says_who(context.ip):
+        spend_attempts(network_limits("start", context.ip, CODES_ASKED_FOR), now)
     for _ in range(_COLLISIONS):
         device_code, user_code = generate(DEVICE_PREFIX), Secret(generate_user_code())
-        if _insert(device_code, user_code, client_id, scope, origin, now):
+        if _insert(device_code, user_code, client_id, scope, context, now):
             sweep_codes(now, primary())
             lifetime, interval, _uri = conf.device_code
             seconds = int(lifetime.total_seconds()), int(interval.total_seconds())
@@ -99,7 +99,7 @@ def _insert(
     user_code: Secret,
     client_id: str,
     scope: str,
-    origin: Origin,
+    context: AuditContext,
     now: datetime,
 ) -> bool:
     lifetime, interval = conf.device_code.lifetime, conf.device_code.interval.seconds
@@ -114,8 +114,8 @@ def _insert(
                 expires_at=now + lifetime,
                 announced_interval=interval,
                 interval=interval,
-                ip=origin.ip,
-                user_agent=visible_ascii(origin.user_agent)[:200],
+                ip=context.ip,
+                user_agent=visible_ascii(context.user_agent)[:200],
             )
     except IntegrityError:
         return False

@@ -19,7 +19,7 @@ from pikku_auth.core.secrets import Secret, digest_of, generate
 from pikku_auth.core.text import visible_ascii
 from pikku_auth.exceptions import DeviceFlowError, NothingGranted
 from pikku_auth.flows.accounts import is_service_user
-from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.device_flow.authorize import DEVICE_PREFIX, check_client_allowed
 from pikku_auth.flows.login_scopes import offer_to
@@ -57,7 +57,7 @@ def device_code_digest(text: str) -> str | None:
 
 
 def exchange(
-    digest: str | None, client_id: str, *, origin: Origin = CODE, now: datetime | None = None
+    digest: str | None, client_id: str, *, context: AuditContext = CODE, now: datetime | None = None
 ) -> IssuedLogin:
     """Answer a poll: the token, exactly once, or why not (RFC 8628, 3.4 and 3.5).
 
@@ -72,7 +72,7 @@ def exchange(
     if code.client_id != client_id:
         raise DeviceFlowError("invalid_grant", "Client ID mismatch")
     if code.status == DeviceCode.Status.CONSUMED:  # at any time: not even a poll too early
-        _revoke_what_it_gave(code, origin, now)
+        _revoke_what_it_gave(code, context, now)
         raise DeviceFlowError(*_INVALID_CODE)
     _note_poll(code, now)
     if now >= code.expires_at:
@@ -83,7 +83,7 @@ def exchange(
         case DeviceCode.Status.DENIED:
             _consume(code, DeviceCode.Status.DENIED)
             raise DeviceFlowError("access_denied", "Access denied")
-    return _issue(code, origin, now)
+    return _issue(code, context, now)
 
 
 def _find(digest: str | None) -> DeviceCode | None:
@@ -127,9 +127,9 @@ def _granted(code: DeviceCode, ip: str | None) -> Permissions:
     return offer.permissions
 
 
-def _issue(code: DeviceCode, origin: Origin, now: datetime) -> IssuedLogin:
+def _issue(code: DeviceCode, context: AuditContext, now: datetime) -> IssuedLogin:
     user: Any = code.user
-    permissions = _granted(code, origin.ip)
+    permissions = _granted(code, context.ip)
     using, token = primary(), generate(conf.login_prefix)
     with transaction.atomic(using=using):
         if not _consume(code, DeviceCode.Status.APPROVED):
@@ -137,13 +137,13 @@ def _issue(code: DeviceCode, origin: Origin, now: datetime) -> IssuedLogin:
         login = LoginSession(
             user=user,
             device_code=code,
-            start=token.start,
+            preview=token.preview,
             digest=token.digest,
             auth_hash=auth_hashes(user)[0],
             permissions=code.requested,
             client_id=code.client_id,
-            ip=origin.ip,
-            user_agent=visible_ascii(origin.user_agent)[:200],
+            ip=context.ip,
+            user_agent=visible_ascii(context.user_agent)[:200],
             created_at=now,
             renewed_at=now,
         )
@@ -152,18 +152,18 @@ def _issue(code: DeviceCode, origin: Origin, now: datetime) -> IssuedLogin:
         login.granted = permissions
         record(
             AuditEvent.Action.LOGIN_STARTED,
-            origin=origin,
+            context=context,
             now=now,
             using=using,
             login=login,
             scope=" ".join(login.scopes),
         )
-        announce(signals.login_started, LoginSession, using, login=login, origin=origin)
+        announce(signals.login_started, LoginSession, using, login=login, context=context)
     return IssuedLogin(login, token)
 
 
-def _revoke_what_it_gave(code: DeviceCode, origin: Origin, now: datetime) -> None:
+def _revoke_what_it_gave(code: DeviceCode, context: AuditContext, now: datetime) -> None:
     """A code redeemed twice is in two hands (OWASP ASVS 5, 10.4.2)."""
     login = LoginSession.objects.using(primary()).filter(device_code=code).first()
     if login is not None:
-        revoke_login(login, reason="device code replayed", origin=origin, now=now)
+        revoke_login(login, reason="device code replayed", context=context, now=now)

@@ -15,7 +15,7 @@ from pikku_auth import signals
 from pikku_auth.core.limits import Rate
 from pikku_auth.core.networks import is_within
 from pikku_auth.exceptions import InvalidInput, KeyNotLive
-from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys.validation import of_bounds
 from pikku_auth.models import APIKey, AuditEvent
@@ -44,7 +44,7 @@ def set_key_bounds(
     key: APIKey,
     *,
     narrow_only: bool = False,
-    origin: Origin = CODE,
+    context: AuditContext = CODE,
     now: datetime | None = None,
     **bounds: Unpack[Bounds],
 ) -> bool:
@@ -73,7 +73,7 @@ def set_key_bounds(
             after = bounds_of(row)
             if narrow_only:
                 _require_narrower(before, after)
-            _tell(row, before, after, origin, now, using)
+            _tell(row, before, after, context, now, using)
     for name in [*columns, "refilled_at"]:
         setattr(key, name, getattr(row, name))
     return bool(changed)
@@ -139,7 +139,7 @@ def _tell(
     key: APIKey,
     before: dict[str, Any],
     after: dict[str, Any],
-    origin: Origin,
+    context: AuditContext,
     now: datetime,
     using: str,
 ) -> None:
@@ -148,8 +148,8 @@ def _tell(
         {field: _in_json(values[field]) for field in changed} for values in (before, after)
     )
     action = AuditEvent.Action.KEY_BOUNDS_SET
-    record(action, origin=origin, now=now, using=using, key=key, before=was, after=is_now)
-    announce(signals.key_bounds_set, APIKey, using, key=key, before=was, origin=origin)
+    record(action, context=context, now=now, using=using, key=key, before=was, after=is_now)
+    announce(signals.key_bounds_set, APIKey, using, key=key, before=was, context=context)
 
 
 def _in_json(value: Any) -> Any:

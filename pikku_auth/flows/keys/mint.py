@@ -17,7 +17,7 @@ from pikku_auth.core.limits import Rate
 from pikku_auth.core.permissions import Grant
 from pikku_auth.core.secrets import DIGEST, Secret, generate
 from pikku_auth.exceptions import InvalidInput
-from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys import validation
 from pikku_auth.flows.keys.validation import Lifetime
@@ -47,7 +47,7 @@ def mint_key(
     rate: Rate | None = None,
     quota: int | None = None,
     refill: Rate | None = None,
-    origin: Origin = CODE,
+    context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> IssuedKey:
     """Make a key of ``service_user`` (or the one of that name).
@@ -76,13 +76,13 @@ def mint_key(
     with transaction.atomic(using=using):
         key = APIKey.objects.using(using).create(
             service_user=owner,
-            start=secret.start,
+            preview=secret.preview,
             digest=secret.digest,
             created_at=now,
-            created_by=origin.actor,
+            created_by=context.actor,
             **values,
         )
-        tell_minted(key, origin, now, using)
+        tell_minted(key, context, now, using)
     return IssuedKey(key, secret)
 
 
@@ -90,14 +90,14 @@ def import_key(
     service_user: ServiceUser | str,
     *,
     digest: str,
-    start: str,
-    origin: Origin = CODE,
+    preview: str,
+    context: AuditContext = CODE,
     now: datetime | None = None,
     **options: Any,
 ) -> APIKey:
     """Take over a key of another system by the SHA-256 of its secret, in hex.
 
-    ``start`` is what people know it by. ``options`` are those of :func:`mint_key`. The
+    ``preview`` is what people know it by. ``options`` are those of :func:`mint_key`. The
     key works while ``ACCEPT_FOREIGN_KEYS`` is on.
 
     :raises InvalidInput: as :func:`mint_key`, or when the digest is malformed or known.
@@ -106,33 +106,33 @@ def import_key(
     owner = _active_owner(service_user)
     if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         raise InvalidInput("digest", _("A digest is the SHA-256 in 64 lower-case hex digits."))
-    if not validation.check_text("start", start, 32):
-        raise InvalidInput("start", _("A start has 1 to 32 characters."))
+    if not validation.check_text("preview", preview, 32):
+        raise InvalidInput("preview", _("A preview has 1 to 32 characters."))
     values = validation.of_key(now=now, **options)
     with transaction.atomic(using=using):
         key, made = APIKey.objects.using(using).get_or_create(
             digest=digest,
             defaults={
                 "service_user": owner,
-                "start": start,
+                "preview": preview,
                 "created_at": now,
-                "created_by": origin.actor,
+                "created_by": context.actor,
                 **values,
             },
         )
         if not made:
             known = _("That key is here already, with the id %(pk)s.") % {"pk": key.pk}
             raise InvalidInput("digest", known)
-        record(AuditEvent.Action.KEY_IMPORTED, origin=origin, now=now, using=using, key=key)
-        announce(signals.key_minted, APIKey, using, key=key, origin=origin)
+        record(AuditEvent.Action.KEY_IMPORTED, context=context, now=now, using=using, key=key)
+        announce(signals.key_minted, APIKey, using, key=key, context=context)
     return key
 
 
-def tell_minted(key: APIKey, origin: Origin, now: datetime, using: str) -> None:
+def tell_minted(key: APIKey, context: AuditContext, now: datetime, using: str) -> None:
     """Record and announce a new key. Call it inside its transaction."""
     record(
         AuditEvent.Action.KEY_MINTED,
-        origin=origin,
+        context=context,
         now=now,
         using=using,
         key=key,
@@ -140,7 +140,7 @@ def tell_minted(key: APIKey, origin: Origin, now: datetime, using: str) -> None:
         expires_at=key.expires_at and key.expires_at.isoformat(),
         rotated_from=key.rotated_from_id,
     )
-    announce(signals.key_minted, APIKey, using, key=key, origin=origin)
+    announce(signals.key_minted, APIKey, using, key=key, context=context)
 
 
 def _active_owner(service_user: ServiceUser | str) -> ServiceUser:

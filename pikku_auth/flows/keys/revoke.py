@@ -12,16 +12,16 @@ from django.utils.translation import gettext as _
 from pikku_auth import signals
 from pikku_auth.core.secrets import DIGEST
 from pikku_auth.exceptions import InvalidInput, KeyNotFound
-from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys.validation import check_name, check_reason
 from pikku_auth.models import APIKey, AuditEvent
 
-_LONGEST_START = 32
+_LONGEST_PREVIEW = 32
 
 
 def revoke_key(
-    key: APIKey, *, reason: str = "", origin: Origin = CODE, now: datetime | None = None
+    key: APIKey, *, reason: str = "", context: AuditContext = CODE, now: datetime | None = None
 ) -> bool:
     """End ``key`` for good, from the next request on. ``False`` if it had been before.
 
@@ -33,7 +33,7 @@ def revoke_key(
         rows = APIKey.objects.using(using).filter(pk=key.pk, revoked_at=None)
         revoked = bool(rows.update(revoked_at=now, revoke_reason=reason))
         if revoked:
-            tell_revoked(key, reason, origin, now, using)
+            tell_revoked(key, reason, context, now, using)
     if revoked:
         key.revoked_at, key.revoke_reason = now, reason
     else:
@@ -41,18 +41,18 @@ def revoke_key(
     return revoked
 
 
-def enable_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = None) -> bool:
+def enable_key(key: APIKey, *, context: AuditContext = CODE, now: datetime | None = None) -> bool:
     """Let a disabled key work again. ``False`` if it wasn't disabled, or is revoked."""
-    return _switch(key, origin, now, enabled=True)
+    return _switch(key, context, now, enabled=True)
 
 
-def disable_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = None) -> bool:
+def disable_key(key: APIKey, *, context: AuditContext = CODE, now: datetime | None = None) -> bool:
     """Stop ``key`` until it is enabled. ``False`` if it was disabled, or is revoked."""
-    return _switch(key, origin, now, enabled=False)
+    return _switch(key, context, now, enabled=False)
 
 
 def rename_key(
-    key: APIKey, name: str, *, origin: Origin = CODE, now: datetime | None = None
+    key: APIKey, name: str, *, context: AuditContext = CODE, now: datetime | None = None
 ) -> bool:
     """Call ``key`` something else. ``False`` if that is its name already.
 
@@ -67,11 +67,11 @@ def rename_key(
         key.name = name
         if renamed:
             action = AuditEvent.Action.KEY_RENAMED
-            record(action, origin=origin, now=now, using=using, key=key, before=before)
+            record(action, context=context, now=now, using=using, key=key, before=before)
     return renamed
 
 
-def delete_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = None) -> None:
+def delete_key(key: APIKey, *, context: AuditContext = CODE, now: datetime | None = None) -> None:
     """Forget ``key``. Its audit trail stays.
 
     :raises InvalidInput: while it is neither revoked nor expired.
@@ -86,7 +86,7 @@ def delete_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = Non
             raise InvalidInput("key", alive)
         record(
             AuditEvent.Action.KEY_DELETED,
-            origin=origin,
+            context=context,
             now=now,
             using=using,
             service_user=service_user,
@@ -95,29 +95,29 @@ def delete_key(key: APIKey, *, origin: Origin = CODE, now: datetime | None = Non
 
 
 def find_key(reference: str | int) -> APIKey:
-    """The key with that numeric id, start or digest.
+    """The key with that numeric id, preview or digest.
 
     :raises KeyNotFound: when there is none or more than one, or a secret was given.
     """
     reference = str(reference)
-    if len(reference) > _LONGEST_START and not DIGEST.fullmatch(reference):
+    if len(reference) > _LONGEST_PREVIEW and not DIGEST.fullmatch(reference):
         raise KeyNotFound(
             "key",
             _(
-                "That is neither an id, nor a start, nor a digest. If it is a secret, it may now "
-                "be in your shell's history: name the key by its start, as list_keys shows it, and "
-                "consider rotating it."
+                "That is neither an id, nor a preview, nor a digest. If it is a secret, it may now "
+                "be in your shell's history: name the key by its preview, as list_keys shows it, "
+                "and consider rotating it."
             ),
         )
     if not reference.isprintable():
         raise KeyNotFound("key", _no_key(reference))
-    match = Q(start=reference) | Q(digest=reference)
+    match = Q(preview=reference) | Q(digest=reference)
     if reference.isascii() and reference.isdigit() and len(reference) < 19:
         match |= Q(pk=int(reference))
     rows = APIKey.objects.using(primary()).select_related("service_user__user").filter(match)
     # Some databases compare without regard to case, or to trailing spaces.
     first = rows.order_by("pk")[:20]
-    found = [key for key in first if reference in (str(key.pk), key.start, key.digest)]
+    found = [key for key in first if reference in (str(key.pk), key.preview, key.digest)]
     if len(found) == 1:
         return found[0]
     if not found:
@@ -131,15 +131,17 @@ def _no_key(reference: str) -> str:
     return _("There is no key %(reference)r: list_keys shows them all.") % {"reference": reference}
 
 
-def tell_revoked(key: APIKey, reason: str, origin: Origin, now: datetime, using: str) -> None:
+def tell_revoked(
+    key: APIKey, reason: str, context: AuditContext, now: datetime, using: str
+) -> None:
     """Record and announce a key's end. Call it inside its transaction."""
     record(
-        AuditEvent.Action.KEY_REVOKED, origin=origin, now=now, using=using, key=key, reason=reason
+        AuditEvent.Action.KEY_REVOKED, context=context, now=now, using=using, key=key, reason=reason
     )
-    announce(signals.key_revoked, APIKey, using, key=key, reason=reason, origin=origin)
+    announce(signals.key_revoked, APIKey, using, key=key, reason=reason, context=context)
 
 
-def _switch(key: APIKey, origin: Origin, now: datetime | None, *, enabled: bool) -> bool:
+def _switch(key: APIKey, context: AuditContext, now: datetime | None, *, enabled: bool) -> bool:
     using, now = primary(), now or timezone.now()
     action, signal = (
         (AuditEvent.Action.KEY_ENABLED, signals.key_enabled)
@@ -150,7 +152,7 @@ def _switch(key: APIKey, origin: Origin, now: datetime | None, *, enabled: bool)
         rows = APIKey.objects.using(using).filter(pk=key.pk, revoked_at=None, enabled=not enabled)
         changed = bool(rows.update(enabled=enabled))
         if changed:
-            record(action, origin=origin, now=now, using=using, key=key)
-            announce(signal, APIKey, using, key=key, origin=origin)
+            record(action, context=context, now=now, using=using, key=key)
+            announce(signal, APIKey, using, key=key, context=context)
     key.refresh_from_db(using=using, fields=["enabled"])
     return changed

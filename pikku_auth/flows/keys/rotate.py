@@ -15,7 +15,7 @@ from pikku_auth.conf import conf
 from pikku_auth.core.durations import require_positive
 from pikku_auth.core.secrets import Secret, generate
 from pikku_auth.exceptions import InvalidInput, KeyNotLive
-from pikku_auth.flows.audit import CODE, Origin, announce, record
+from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys import validation
 from pikku_auth.flows.keys.mint import IssuedKey, mint_key, tell_minted
@@ -54,7 +54,7 @@ def rotate_key(
     key: APIKey,
     *,
     overlap: timedelta | float | None = DEFAULT_OVERLAP,
-    origin: Origin = CODE,
+    context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> IssuedKey:
     """Make the successor of ``key``: a new secret, everything else as it was.
@@ -89,8 +89,8 @@ def rotate_key(
             old.refresh_from_db(using=using)
             raise KeyNotLive("key", _why_not_rotated(old, now))
         old.refresh_from_db(using=using)
-        successor = _create_successor(old, secret, lifetime, origin, now, using)
-        _tell_rotated(old, successor, overlap, origin, now, using)
+        successor = _create_successor(old, secret, lifetime, context, now, using)
+        _tell_rotated(old, successor, overlap, context, now, using)
         # Inside, so that a kill can't fall between the commit and the caller's having the secret.
         key.refresh_from_db(using=using)
     return IssuedKey(successor, secret)
@@ -101,7 +101,7 @@ def mint_or_rotate(
     *,
     name: str = "",
     overlap: timedelta | float | None = DEFAULT_OVERLAP,
-    origin: Origin = CODE,
+    context: AuditContext = CODE,
     now: datetime | None = None,
     **options: Any,
 ) -> IssuedKey:
@@ -122,7 +122,7 @@ def mint_or_rotate(
     # Some databases compare without regard to case, or to trailing spaces.
     live = [key for key in named if key.name == name and key.state(now) in _LIVE]
     if not live:
-        return mint_key(owner, name=name, origin=origin, now=now, **options)
+        return mint_key(owner, name=name, context=context, now=now, **options)
     if len(live) > 1:
         ids = ", ".join(str(key.pk) for key in live)
         raise InvalidInput(
@@ -137,7 +137,7 @@ def mint_or_rotate(
             % {"owner": owner, "n": len(live), "name": name, "ids": ids},
         )
     _require_same(live[0], options)
-    return rotate_key(live[0], overlap=overlap, origin=origin, now=now)
+    return rotate_key(live[0], overlap=overlap, context=context, now=now)
 
 
 def _checked(overlap: timedelta | float | None) -> timedelta | None:
@@ -182,15 +182,15 @@ def _create_successor(
     old: APIKey,
     secret: Secret,
     lifetime: timedelta | None,
-    origin: Origin,
+    context: AuditContext,
     now: datetime,
     using: str,
 ) -> APIKey:
     return APIKey.objects.using(using).create(
-        start=secret.start,
+        preview=secret.preview,
         digest=secret.digest,
         created_at=now,
-        created_by=origin.actor,
+        created_by=context.actor,
         rotated_from=old,
         expires_at=validation.expiry(validation.capped(lifetime), now),
         **{name: getattr(old, name) for name in _INHERITED},
@@ -201,20 +201,20 @@ def _tell_rotated(
     old: APIKey,
     successor: APIKey,
     overlap: timedelta | None,
-    origin: Origin,
+    context: AuditContext,
     now: datetime,
     using: str,
 ) -> None:
     record(
         AuditEvent.Action.KEY_ROTATED,
-        origin=origin,
+        context=context,
         now=now,
         using=using,
         key=old,
         successor=successor.pk,
         overlap_seconds=0 if overlap is None else int(overlap.total_seconds()),
     )
-    announce(signals.key_rotated, APIKey, using, key=old, successor=successor, origin=origin)
-    tell_minted(successor, origin, now, using)
+    announce(signals.key_rotated, APIKey, using, key=old, successor=successor, context=context)
+    tell_minted(successor, context, now, using)
     if overlap is None:
-        tell_revoked(old, "rotated", origin, now, using)
+        tell_revoked(old, "rotated", context, now, using)

@@ -22,7 +22,7 @@ class Command(PikkuCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it; doing it twice is no error."""
         service_user = get_service_user(options["name"])
-        if activate_service_user(service_user, origin=self.origin):
+        if activate_service_user(service_user, context=self.context):
             self.note(f"Activated {service_user}: its live keys work again.", options)
         else:
             self.note(f"{service_user} was active already.", options)

@@ -41,7 +41,7 @@ class Command(PikkuCommand):
             description=options["description"],
             scopes=options["max_scope"],
             user=user,
-            origin=self.origin,
+            context=self.context,
         )
         self.note(
             f"Made the service user {service_user}. Next: "

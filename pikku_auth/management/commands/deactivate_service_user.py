@@ -22,7 +22,7 @@ class Command(PikkuCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it; doing it twice is no error."""
         service_user = get_service_user(options["name"])
-        if deactivate_service_user(service_user, origin=self.origin):
+        if deactivate_service_user(service_user, context=self.context):
             self.note(f"Deactivated {service_user}: none of its keys works any more.", options)
         else:
             self.note(f"{service_user} was inactive already.", options)

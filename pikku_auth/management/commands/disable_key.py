@@ -18,14 +18,14 @@ class Command(PikkuCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Which keys."""
         parser.add_argument(
-            "keys", metavar="ID", nargs="+", help="The id of a key, its start, or its digest."
+            "keys", metavar="ID", nargs="+", help="The id of a key, its preview, or its digest."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Find every key first, so that a wrong id changes nothing."""
         for key in [find_key(reference) for reference in options["keys"]]:
             whose = f"{key} of {key.service_user}"
-            if disable_key(key, origin=self.origin):
+            if disable_key(key, context=self.context):
                 self.note(f"Disabled {whose}.", options)
             else:
                 self.note(f"{whose} is disabled or revoked already.", options)

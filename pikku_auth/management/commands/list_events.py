@@ -30,7 +30,7 @@ class Command(ListingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Of what, and since when."""
         parser.add_argument(
-            "--about", metavar="ID", help="Of one key: its id, its start, or its digest."
+            "--about", metavar="ID", help="Of one key: its id, its preview, or its digest."
         )
         parser.add_argument("--service", metavar="NAME", help="Of one service user and its keys.")
         parser.add_argument("--action", choices=AuditEvent.Action.values, help="Of one kind.")

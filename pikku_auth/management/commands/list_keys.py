@@ -84,7 +84,7 @@ def _chosen(options: dict[str, Any], now: datetime) -> APIKeyQuerySet:
 def _row(key: APIKey, now: datetime) -> list[str]:
     return [
         str(key.pk),
-        key.start,
+        key.preview,
         key.name,
         key.service_user.name,
         str(key.state(now).label),

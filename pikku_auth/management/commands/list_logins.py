@@ -73,7 +73,7 @@ def _row(one: LoginSession, now: datetime) -> list[str]:
 def _as_json(one: LoginSession, now: datetime) -> dict[str, Any]:
     return {
         "id": one.pk,
-        "start": one.start,
+        "start": one.preview,
         "user": one.user.get_username(),
         "client_id": one.client_id,
         "state": one.invalid_reason(now) or "live",

@@ -99,12 +99,12 @@ class Command(IssuingCommand):
                     f"{unknown} To make it: manage.py create_service_user {unknown.name}, or "
                     "add --create."
                 ) from None
-            owner = create_service_user(options["service"], origin=self.origin)
+            owner = create_service_user(options["service"], context=self.context)
         verb = mint_key
         if options["rotate"]:
             verb = partial(mint_or_rotate, overlap=overlap)
         try:
-            return verb(owner, name=options["name"], origin=self.origin, **_given(options))
+            return verb(owner, name=options["name"], context=self.context, **_given(options))
         except InvalidInput as error:
             option = _OPTIONS.get(error.field)
             raise CommandError(f"{option}: {error}" if option else str(error)) from None

@@ -41,7 +41,7 @@ class Command(PikkuCommand):
         pruned = prune(
             keys_older_than=options["keys_older_than"],
             events_older_than=options["events_older_than"],
-            origin=self.origin,
+            context=self.context,
         )
         self.note(
             f"Deleted {pruned.keys} keys, {pruned.logins} logins, {pruned.codes} device codes, "

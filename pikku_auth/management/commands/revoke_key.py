@@ -27,7 +27,7 @@ class Command(RevokingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Which keys, and why."""
         parser.add_argument(
-            "keys", metavar="ID", nargs="*", help="The id of a key, its start, or its digest."
+            "keys", metavar="ID", nargs="*", help="The id of a key, its preview, or its digest."
         )
         parser.add_argument("--service", metavar="NAME", help="The keys of one service user.")
         parser.add_argument(
@@ -56,7 +56,7 @@ class Command(RevokingCommand):
             self.confirm(_question(live), options)
         for key in keys:
             whose = f"{key} of {key.service_user}"
-            if revoke_key(key, reason=options["reason"], origin=self.origin):
+            if revoke_key(key, reason=options["reason"], context=self.context):
                 self.note(f"Revoked {whose}.", options)
             else:
                 self.note(f"{whose} was revoked already.", options)

@@ -30,7 +30,7 @@ class Command(RevokingCommand):
         if logins:
             described = "".join(f"{_described(login)}\n" for login in logins)
             self.confirm(f"{described}End {_counted(len(logins))}?", options)
-        ended = revoke_logins(user, reason=options["reason"], origin=self.origin)
+        ended = revoke_logins(user, reason=options["reason"], context=self.context)
         self.note(f"Ended {_counted(ended)} of {username_of(user)}.", options)
 
 

@@ -23,7 +23,7 @@ class Command(IssuingCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which key, and how the old one ends."""
-        parser.add_argument("key", metavar="ID", help="Its id, its start, or its digest.")
+        parser.add_argument("key", metavar="ID", help="Its id, its preview, or its digest.")
         ending = parser.add_mutually_exclusive_group()
         ending.add_argument(
             "--overlap",
@@ -39,5 +39,5 @@ class Command(IssuingCommand):
         """Rotate it."""
         key = find_key(options["key"])
         overlap = None if options["now"] else options["overlap"]
-        self.issue(partial(rotate_key, key, overlap=overlap, origin=self.origin), options)
+        self.issue(partial(rotate_key, key, overlap=overlap, context=self.context), options)
         self.tell_of_the_old_key(key, overlap, options)

@@ -35,7 +35,7 @@ class Command(PikkuCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Which keys, and the new bounds."""
         parser.add_argument(
-            "keys", metavar="ID", nargs="*", help="The id of a key, its start, or its digest."
+            "keys", metavar="ID", nargs="*", help="The id of a key, its preview, or its digest."
         )
         parser.add_argument(
             "--service", metavar="NAME", help="Every live key of one service user instead."
@@ -70,7 +70,7 @@ class Command(PikkuCommand):
             for key in _chosen(options):
                 whose = f"{key} of {key.service_user}"
                 try:
-                    changed = set_key_bounds(key, origin=self.origin, **bounds)
+                    changed = set_key_bounds(key, context=self.context, **bounds)
                 except InvalidInput as error:
                     raise CommandError(f"{whose}: {error} Nothing was changed.") from None
                 done = "Changed" if changed else "Nothing to change for"

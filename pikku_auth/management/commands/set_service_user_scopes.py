@@ -29,7 +29,7 @@ class Command(PikkuCommand):
         """Set it."""
         service_user = get_service_user(options["name"])
         scopes = None if options["no_ceiling"] else options["scope"] or []
-        set_service_user_scopes(service_user, scopes, origin=self.origin)
+        set_service_user_scopes(service_user, scopes, context=self.context)
         self.note(f"The keys of {service_user} {_told(service_user.scopes)}.", options)
 
 
