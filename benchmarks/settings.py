@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from datetime import timedelta
 from pathlib import Path
 
 from example_project.settings import *  # noqa: F403
@@ -12,9 +11,6 @@ from example_project.settings import DATABASES, INSTALLED_APPS
 
 DEBUG = False
 INSTALLED_APPS = [*INSTALLED_APPS, "rest_framework.authtoken", "knox", "rest_framework_api_key"]
-
-# Longer than a run, so that a key that was used once is fresh until the end.
-PIKKU_AUTH = {"LAST_USED_RESOLUTION": timedelta(hours=1)}  # type: ignore[dict-item]  # a mixed dict
 
 _name = f"test_pikku_benchmark_{os.getpid()}"
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):

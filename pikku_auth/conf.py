@@ -16,7 +16,6 @@ from django.utils.module_loading import import_string
 from pikku_auth.core.permissions import Grant, normalise
 
 DEFAULTS: dict[str, Any] = {
-    "ACCEPT_FOREIGN_KEYS": False,
     "DEFAULT_KEY_LIFETIME": timedelta(days=90),
     "DEVICE_CLIENT_IDS": None,
     "DEVICE_CODE": {
@@ -24,23 +23,21 @@ DEFAULTS: dict[str, Any] = {
         "interval": timedelta(seconds=5),
         "verification_uri": None,
     },
+    "IMPORTED_KEYS": False,
     "KEY_HEADER": "x-api-key",
-    "KEY_PREFIX": "pka",
-    "LAST_USED_RESOLUTION": timedelta(minutes=1),
     "LOGIN_LIFETIME": timedelta(days=7),
     "LOGIN_MAX_LIFETIME": timedelta(days=90),
-    "LOGIN_PREFIX": "pks",
     "LOGIN_SCOPES": "pikku_auth.flows.login_scopes.default_login_scopes",
     "MAP_KEY": None,
     "MAP_LOGIN": None,
     "MAX_KEY_LIFETIME": None,
     "MAY_MANAGE": None,
     "NUM_PROXIES": 0,
+    "PREFIXES": {"key": "pka", "login": "pks"},
     "REQUIRE_HTTPS": False,
     "SCOPES": None,
     "SERVICE_USER_FACTORY": "pikku_auth.flows.accounts.create_user",
     "SIGN_IN_MAX_AGE": None,
-    "SOCKET_RECHECK": timedelta(seconds=30),
     "UNSCOPED_VIEWS": "closed",
 }
 
@@ -53,6 +50,13 @@ class DeviceCodeSettings(NamedTuple):
     verification_uri: str | None
 
 
+class Prefixes(NamedTuple):
+    """What keys and login tokens begin with."""
+
+    key: str
+    login: str
+
+
 class Settings:
     """One property a setting; ``docs/settings.md`` says what each means."""
 
@@ -63,10 +67,6 @@ class Settings:
         path = self._get(name)
         hook: Callable[..., Any] | None = import_string(path) if path else None
         return hook
-
-    @property
-    def accept_foreign_keys(self) -> bool:
-        return bool(self._get("ACCEPT_FOREIGN_KEYS"))
 
     @property
     def default_key_lifetime(self) -> timedelta | None:
@@ -85,6 +85,11 @@ class Settings:
         return DeviceCodeSettings(**{**DEFAULTS["DEVICE_CODE"], **self._get("DEVICE_CODE")})
 
     @property
+    def imported_keys(self) -> bool:
+        """Whether keys that were imported from another system are looked up, too."""
+        return bool(self._get("IMPORTED_KEYS"))
+
+    @property
     def key_header(self) -> str:
         """Read when a host's URLs are imported, where E001 has not yet been told."""
         if not isinstance(getattr(settings, "PIKKU_AUTH", {}), dict):
@@ -97,15 +102,6 @@ class Settings:
         return "HTTP_" + self.key_header.upper().replace("-", "_")
 
     @property
-    def key_prefix(self) -> str:
-        return str(self._get("KEY_PREFIX"))
-
-    @property
-    def last_used_resolution(self) -> timedelta:
-        resolution: timedelta = self._get("LAST_USED_RESOLUTION")
-        return resolution
-
-    @property
     def login_lifetime(self) -> timedelta:
         lifetime: timedelta = self._get("LOGIN_LIFETIME")
         return lifetime
@@ -115,10 +111,6 @@ class Settings:
         """How long a login lives at most, however often it is used; ``None`` for ever."""
         lifetime: timedelta | None = self._get("LOGIN_MAX_LIFETIME")
         return lifetime
-
-    @property
-    def login_prefix(self) -> str:
-        return str(self._get("LOGIN_PREFIX"))
 
     @property
     def login_renewal(self) -> timedelta:
@@ -161,6 +153,11 @@ class Settings:
         return int(self._get("NUM_PROXIES"))
 
     @property
+    def prefixes(self) -> Prefixes:
+        """Each that is not given has its default."""
+        return Prefixes(**{**DEFAULTS["PREFIXES"], **self._get("PREFIXES")})
+
+    @property
     def require_https(self) -> bool:
         """Whether a credential that came over plain HTTP is refused."""
         return bool(self._get("REQUIRE_HTTPS"))
@@ -181,12 +178,6 @@ class Settings:
         """How long ago a human may have signed in to approve a login; ``None`` for ever."""
         age: timedelta | None = self._get("SIGN_IN_MAX_AGE")
         return age
-
-    @property
-    def socket_recheck(self) -> timedelta:
-        """How often it is asked whether the caller of an open WebSocket is still good."""
-        interval: timedelta = self._get("SOCKET_RECHECK")
-        return interval
 
     @property
     def unscoped_views(self) -> str:

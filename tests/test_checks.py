@@ -112,9 +112,9 @@ ONLY_PAGES = (
 
 # What in a host's settings sets each check off, and it alone.
 SET_OFF: dict[str, dict[str, Any]] = {
-    "pikku_auth.E001": {"PIKKU_AUTH": ["KEY_PREFIX"]},
-    "pikku_auth.E002": {"PIKKU_AUTH": {"KEY_PREFX": "abc"}},
-    "pikku_auth.E003": {"PIKKU_AUTH": {"KEY_PREFIX": "-"}},
+    "pikku_auth.E001": {"PIKKU_AUTH": ["PREFIXES"]},
+    "pikku_auth.E002": {"PIKKU_AUTH": {"PREFXES": {}}},
+    "pikku_auth.E003": {"PIKKU_AUTH": {"PREFIXES": "-"}},
     "pikku_auth.E005": {"AUTHENTICATION_BACKENDS": [MODEL_BACKEND]},
     "pikku_auth.E006": {"REST_FRAMEWORK": asking(SESSION, OURS)},
     "pikku_auth.E007": {"USE_TZ": False},
@@ -366,7 +366,7 @@ def test_each_id_has_a_row_in_the_docs(check_id: str) -> None:
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("KEY_PREFX", "KEY_PREFIX"),
+        ("PREFXES", "PREFIXES"),
         ("key_header", "KEY_HEADER"),
         ("NUMPROXIES", "NUM_PROXIES"),
         ("SCOPE", "SCOPES"),
@@ -414,7 +414,7 @@ NO_PREFIXES = [
 ]
 
 BAD_VALUES: dict[str, list[Any]] = {
-    "ACCEPT_FOREIGN_KEYS": ["yes", "", 1, None],
+    "IMPORTED_KEYS": ["yes", "", 1, None],
     "DEVICE_CODE": [
         None,
         [],
@@ -484,10 +484,14 @@ BAD_VALUES: dict[str, list[Any]] = {
         b"x-api-key",
         None,
     ],
-    "KEY_PREFIX": [*NO_PREFIXES, "pks"],
-    "LAST_USED_RESOLUTION": [*NO_LIFETIMES, None],
+    "PREFIXES": [
+        None,
+        "pka",
+        {"keys": "pka"},
+        *({"key": bad} for bad in [*NO_PREFIXES, "pks"]),
+        *({"login": bad} for bad in [*NO_PREFIXES, "pka"]),
+    ],
     "LOGIN_LIFETIME": [*NO_LIFETIMES, None],
-    "LOGIN_PREFIX": [*NO_PREFIXES, "pka"],
     "LOGIN_SCOPES": [
         None,
         5,
@@ -518,12 +522,11 @@ BAD_VALUES: dict[str, list[Any]] = {
         True,
         [None],
     ],
-    "SOCKET_RECHECK": [*NO_LIFETIMES, None],
     "UNSCOPED_VIEWS": [None, "", "OPEN", True, []],
 }
 
 GOOD_VALUES: dict[str, list[Any]] = {
-    "ACCEPT_FOREIGN_KEYS": [True, False],
+    "IMPORTED_KEYS": [True, False],
     "DEVICE_CODE": [
         {},
         {"lifetime": timedelta(minutes=30), "interval": timedelta(seconds=1)},
@@ -539,10 +542,8 @@ GOOD_VALUES: dict[str, list[Any]] = {
     "DEFAULT_KEY_LIFETIME": [None, timedelta(seconds=1), timedelta(days=36_500)],
     "SIGN_IN_MAX_AGE": [None, timedelta(minutes=15)],
     "KEY_HEADER": ["X-API-Key", "x-machine-token", "key"],
-    "KEY_PREFIX": ["ab", "acme1", "a" * 16],
-    "LAST_USED_RESOLUTION": [timedelta(microseconds=1), timedelta(days=1)],
+    "PREFIXES": [{}, {"key": "ab"}, {"login": "acme1"}, {"key": "a" * 16, "login": "b" * 16}],
     "LOGIN_LIFETIME": [timedelta(seconds=1), timedelta(days=36_500)],
-    "LOGIN_PREFIX": ["ab", "acme1", "a" * 16],
     "LOGIN_MAX_LIFETIME": [None, timedelta(seconds=1), timedelta(days=30)],
     "LOGIN_SCOPES": [
         [],
@@ -558,7 +559,6 @@ GOOD_VALUES: dict[str, list[Any]] = {
     "REQUIRE_HTTPS": [True, False],
     "NUM_PROXIES": [0, 1, 7],
     "SCOPES": [None, {}, [], {"sandbox": ["read"]}, ["sandbox:read", "user:read"]],
-    "SOCKET_RECHECK": [timedelta(milliseconds=50), timedelta(minutes=5)],
     "UNSCOPED_VIEWS": ["closed", "open"],
 }
 
@@ -609,12 +609,12 @@ def test_the_default_of_each_setting_is_taken(settings: Settings) -> None:
 
 
 def test_two_prefixes_may_not_be_the_same(settings: Settings) -> None:
-    settings.PIKKU_AUTH = {"KEY_PREFIX": "acme", "LOGIN_PREFIX": "acme"}
-    assert [message.id for message in checks.check_settings()] == ["pikku_auth.E003"] * 2
+    settings.PIKKU_AUTH = {"PREFIXES": {"key": "acme", "login": "acme"}}
+    assert [message.id for message in checks.check_settings()] == ["pikku_auth.E003"]
 
 
 def test_prefixes_that_trade_places_are_taken(settings: Settings) -> None:
-    settings.PIKKU_AUTH = {"KEY_PREFIX": "pks", "LOGIN_PREFIX": "pka"}
+    settings.PIKKU_AUTH = {"PREFIXES": {"key": "pks", "login": "pka"}}
     assert checks.check_settings() == []
 
 

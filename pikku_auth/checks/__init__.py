@@ -155,11 +155,16 @@ def _is_bool(value: object) -> None:
         raise TypeError(f"{value!r} is not True or False.")
 
 
-def _is_prefix(value: object) -> None:
-    if not (isinstance(value, str) and PREFIX.fullmatch(value)):
-        raise ValueError(f"{value!r} is not 2 to 16 lower-case letters and digits.")
-    if conf.key_prefix == conf.login_prefix:
-        raise ValueError("KEY_PREFIX and LOGIN_PREFIX are the same.")
+def _are_prefixes(value: object) -> None:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is not a dict of prefixes.")
+    if strange := value.keys() - {"key", "login"}:
+        raise ValueError(f"{', '.join(map(repr, strange))} is no kind of secret.")
+    for prefix in value.values():
+        if not (isinstance(prefix, str) and PREFIX.fullmatch(prefix)):
+            raise ValueError(f"{prefix!r} is not 2 to 16 lower-case letters and digits.")
+    if conf.prefixes.key == conf.prefixes.login:
+        raise ValueError("keys and logins would begin alike.")
 
 
 def _is_header(value: object) -> None:
@@ -225,30 +230,28 @@ def _is_vocabulary(value: Any) -> None:
 
 _HINTS = {
     "LOGIN_SCOPES": "Write a list of scopes, or the dotted path of a function of a user. ",
+    "PREFIXES": 'Write {"key": "pka", "login": "pks"}, with prefixes of your own. ',
     "SCOPES": 'Write {"resource": ["action", …], …}, without wildcards. ',
 }
 
 _VALUE_RULES: dict[str, Callable[[Any], None]] = {
-    "ACCEPT_FOREIGN_KEYS": _is_bool,
     "DEVICE_CLIENT_IDS": _is_list_of_clients,
     "DEVICE_CODE": is_device_code,
     "SERVICE_USER_FACTORY": _is_callable,
     "DEFAULT_KEY_LIFETIME": _is_lifetime,
     "SIGN_IN_MAX_AGE": _is_lifetime,
+    "IMPORTED_KEYS": _is_bool,
     "KEY_HEADER": _is_header,
-    "KEY_PREFIX": _is_prefix,
-    "LAST_USED_RESOLUTION": _is_positive,
     "LOGIN_LIFETIME": _is_positive,
     "LOGIN_MAX_LIFETIME": _is_lifetime,
-    "LOGIN_PREFIX": _is_prefix,
     "LOGIN_SCOPES": _is_login_grant,
     "MAP_KEY": _is_hook,
     "MAP_LOGIN": _is_hook,
     "MAX_KEY_LIFETIME": _is_lifetime,
     "MAY_MANAGE": _is_hook,
     "NUM_PROXIES": _is_number_of_proxies,
+    "PREFIXES": _are_prefixes,
     "REQUIRE_HTTPS": _is_bool,
     "SCOPES": _is_vocabulary,
-    "SOCKET_RECHECK": _is_positive,
     "UNSCOPED_VIEWS": _is_closed_or_open,
 }

@@ -52,9 +52,9 @@ def find_credential(request: HttpRequest) -> Credential | None:
 
 def _in_key_header(request: HttpRequest) -> Credential:
     value = request.META[conf.key_header_meta]
-    # A login token is none of another system's keys, which ACCEPT_FOREIGN_KEYS would look up.
+    # A login token is none of another system's keys, which IMPORTED_KEYS would look up.
     digest = None if token_digest(value) else key_digest(value)
-    is_misplaced = digest is None and _names(value, [conf.login_prefix])
+    is_misplaced = digest is None and _names(value, [conf.prefixes.login])
     return Credential("key", digest, address_of(request), is_exposed(request), is_misplaced)
 
 
@@ -63,7 +63,7 @@ def _in_authorization(request: HttpRequest) -> Credential:
     # one kind of credential per header.
     digest = token_digest(bearer_of(request))
     readings = _readings(_authorization(request))
-    is_misplaced = digest is None and any(_names(one, [conf.key_prefix]) for one in readings)
+    is_misplaced = digest is None and any(_names(one, [conf.prefixes.key]) for one in readings)
     return Credential("token", digest, address_of(request), is_exposed(request), is_misplaced)
 
 
@@ -97,7 +97,7 @@ def has_token(request: HttpRequest) -> bool:
     passed over to a cookie.
     """
     header = _authorization(request)
-    ours = (conf.login_prefix, conf.key_prefix)
+    ours = (conf.prefixes.login, conf.prefixes.key)
     return bool(header) and any(_names(reading, ours) for reading in _readings(header))
 
 

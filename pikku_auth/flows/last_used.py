@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import Q
 
-from pikku_auth.conf import conf
 from pikku_auth.flows.database import Place, in_place, in_transaction, place_of
 from pikku_auth.models import APIKey, LoginSession
 
 logger = logging.getLogger("pikku_auth")
+
+RESOLUTION = timedelta(minutes=1)
+"""How often ``last_used_at`` of one row is written at most."""
 
 _MOST_NOTED = 10_000
 # By where the row was read: whose request ends next may be another tenant's.
@@ -32,7 +34,7 @@ _lock = threading.Lock()
 def note(credential: APIKey | LoginSession, now: datetime, ip: str | None) -> None:
     """Remember that ``credential`` was used from ``ip``, unless the row is recent enough."""
     last = credential.last_used_at
-    if last is None or now - last >= conf.last_used_resolution:
+    if last is None or now - last >= RESOLUTION:
         with _lock:
             if len(_noted) < _MOST_NOTED:
                 _noted[place_of(credential), type(credential), credential.pk] = now, ip

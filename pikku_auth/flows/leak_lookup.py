@@ -19,7 +19,7 @@ def digests_of(text: str) -> list[str]:
     It may be in the midst of a line of a log; one of another system has to stand alone.
     """
     secrets = [*found_in(text)[:_MOST], text.strip()]
-    digests = [digest_of(one, prefix=conf.key_prefix, accept_foreign=True) for one in secrets]
+    digests = [digest_of(one, prefix=conf.prefixes.key, accept_foreign=True) for one in secrets]
     return [*filter(None, digests), *_DIGEST.findall(text.lower())[:_MOST]]
 
 

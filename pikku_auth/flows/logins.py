@@ -31,7 +31,7 @@ logger = logging.getLogger("pikku_auth")
 
 def token_digest(text: str) -> str | None:
     """The digest of a presented login token, or ``None`` if it can't be one of ours."""
-    return digest_of(text, prefix=conf.login_prefix)
+    return digest_of(text, prefix=conf.prefixes.login)
 
 
 def verify_login(

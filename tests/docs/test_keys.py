@@ -175,7 +175,7 @@ def test_a_key_of_better_auth_is_taken_over(service_user: ServiceUser) -> None:
     (written,) = re.findall(r"`(base64\.\S+ \+ \S+)`", text_of("keys.md"))
     in_hex = eval(written, {"base64": base64, "stored": stored})  # noqa: S307  # as for exec
     imported = import_key(service_user, digest=in_hex, preview="better-auth")
-    with pikku_settings(ACCEPT_FOREIGN_KEYS=True):
+    with pikku_settings(IMPORTED_KEYS=True):
         assert verify_key(text).key == imported
 
 

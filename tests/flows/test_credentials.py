@@ -120,7 +120,7 @@ def test_credential_in_the_header_of_the_other_kind_is_misplaced(
     basic = b64encode(f"{KEY}:".encode()).decode()
     text = value.format(key=KEY, KEY=KEY.upper(), token=TOKEN, basic=basic)
     request = RequestFactory().get("/", headers={header: text})
-    with pikku_settings(ACCEPT_FOREIGN_KEYS=foreign):
+    with pikku_settings(IMPORTED_KEYS=foreign):
         presented = find_credential(request)
     assert presented
     assert presented.is_misplaced is is_misplaced

@@ -94,7 +94,7 @@ class TestTheToken:
         assert verify_login(issued.token.digest, now=NOW + SECOND).login == issued.login
 
     def test_its_prefix_and_its_life_are_settings(self, yes: StartedLogin) -> None:
-        with pikku_settings(LOGIN_PREFIX="acme", LOGIN_LIFETIME=timedelta(hours=1)):
+        with pikku_settings(PREFIXES={"login": "acme"}, LOGIN_LIFETIME=timedelta(hours=1)):
             issued = poll(yes, timedelta(0))
         assert issued.token.reveal().startswith("acme_")
         assert issued.login.expires_at == NOW + timedelta(hours=1)

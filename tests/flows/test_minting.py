@@ -48,7 +48,7 @@ def test_an_issued_key_does_not_show_its_secret(mint: Callable[..., IssuedKey]) 
 
 
 def test_the_prefix_is_the_hosts(settings: Settings, mint: Callable[..., IssuedKey]) -> None:
-    settings.PIKKU_AUTH = {"KEY_PREFIX": "acme"}
+    settings.PIKKU_AUTH = {"PREFIXES": {"key": "acme"}}
     issued = mint()
     assert issued.secret.reveal().startswith("acme_")
     assert verify_key(issued.secret.reveal()).key == issued.key
@@ -264,7 +264,7 @@ def test_an_imported_key_works_while_foreign_keys_are_accepted(
     )
     with pytest.raises(InvalidKey):
         verify_key(FOREIGN)
-    settings.PIKKU_AUTH = {"ACCEPT_FOREIGN_KEYS": True}
+    settings.PIKKU_AUTH = {"IMPORTED_KEYS": True}
     assert verify_key(FOREIGN, scopes=["sandbox:read"]).key == key
 
 

@@ -185,7 +185,7 @@ def test_both_keys_are_good_while_a_rotation_overlaps_and_then_the_new_one(mint:
 def test_keys_that_differ_in_case_only_each_find_themselves(service_user: ServiceUser) -> None:
     from hashlib import sha256
 
-    with pikku_settings(ACCEPT_FOREIGN_KEYS=True):
+    with pikku_settings(IMPORTED_KEYS=True):
         for text in ("foreign-key-AbC", "foreign-key-aBc"):
             digest = sha256(text.encode()).hexdigest()
             import_key(service_user, digest=digest, preview=text[:8], name=text)
@@ -295,7 +295,7 @@ class TestCost:
 @pytest.mark.parametrize("accept_foreign", [False, True])
 def test_no_text_is_more_than_an_invalid_key(accept_foreign: bool, text: str) -> None:
     with (
-        pikku_settings(ACCEPT_FOREIGN_KEYS=accept_foreign),
+        pikku_settings(IMPORTED_KEYS=accept_foreign),
         pytest.raises(InvalidKey),
     ):
         verify_key(text)
@@ -394,13 +394,6 @@ class TestLastUsed:
         assert self.last_used(issued) == NOON
         verify(issued, now=NOON + timedelta(seconds=60))
         assert self.last_used(issued) == NOON + timedelta(seconds=60)
-
-    @pikku_settings(LAST_USED_RESOLUTION=timedelta(hours=1))
-    def test_how_often_is_a_setting(self, mint: Mint) -> None:
-        issued = mint(now=NOON)
-        verify(issued, now=NOON)
-        verify(issued, now=NOON + timedelta(minutes=59))
-        assert self.last_used(issued) == NOON
 
     def test_it_never_goes_back(self, mint: Mint) -> None:
         issued = mint(now=NOON)

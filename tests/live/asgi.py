@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 from django.urls import path
@@ -31,7 +33,8 @@ application = ProtocolTypeRouter(
                         PikkuAuthMiddleware(Listening.as_asgi(), scopes=["sandbox:write"]),
                     ),
                 ]
-            )
+            ),
+            recheck=timedelta(hours=1),  # so that a socket that closes was told to
         ),
     }
 )

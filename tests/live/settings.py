@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 
 from example_project.settings import *  # noqa: F403
 from example_project.settings import DATABASES, PIKKU_AUTH
@@ -12,5 +11,4 @@ from tests.live.layers import layers_of
 DATABASES["default"]["NAME"] = os.environ["LIVE_DATABASE"]
 ASGI_APPLICATION = "tests.live.asgi.application"
 CHANNEL_LAYERS = layers_of(os.environ["LIVE_DATABASE"])
-# So that a socket that closes was told to.
-PIKKU_AUTH = {**PIKKU_AUTH, "LOGIN_SCOPES": ["*"], "SOCKET_RECHECK": timedelta(hours=1)}
+PIKKU_AUTH = {**PIKKU_AUTH, "LOGIN_SCOPES": ["*"]}

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 from asgiref.sync import sync_to_async
 from django.db import OperationalError
 
-from pikku_auth.contrib.channels import PikkuAuthMiddleware
+from pikku_auth.contrib.channels import PikkuAuthMiddleware, open_sockets
 from pikku_auth.flows import IssuedKey
 from tests.sockets.consumers import WhoAmI
 from tests.sockets.wire import SECONDS, Call, Headers, calling, in_time
@@ -20,6 +21,11 @@ HOUR = timedelta(hours=1)
 MOMENT = timedelta(milliseconds=30)
 
 guarded = PikkuAuthMiddleware(WhoAmI.as_asgi())
+
+
+def rechecked(every: timedelta) -> Any:
+    """Have the callers of open sockets looked at this often, by middleware that does not say."""
+    return patch.object(open_sockets, "RECHECK", every)
 
 
 def during(headers: Headers, scenario: Scenario, app: Any = guarded, **changes: Any) -> Any:

@@ -15,8 +15,16 @@ from pikku_auth.contrib.channels.listener import switchboard
 from pikku_auth.contrib.channels.topics import GROUP
 from pikku_auth.flows import IssuedKey, revoke_key
 from pikku_auth.models import APIKey
-from tests.conftest import pikku_settings
-from tests.sockets.during import HOUR, MOMENT, during, guarded, in_the_database, key_of, until
+from tests.sockets.during import (
+    HOUR,
+    MOMENT,
+    during,
+    guarded,
+    in_the_database,
+    key_of,
+    rechecked,
+    until,
+)
 from tests.sockets.layers import LayerThatGivesUp, hang
 from tests.sockets.wire import Call, calling, in_time
 
@@ -43,14 +51,14 @@ class TestALayerThatIsNotWell:
         monkeypatch.setattr(layer, method, hang)
         layer.group_send = InMemoryChannelLayer.group_discard  # nobody is told
         issued = mint()
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
+        with rechecked(MOMENT):
             assert during(key_of(issued), in_the_database(revoke_key, issued.key)) == 4401
 
     @pytest.mark.parametrize("path", ["BrokenLayer", "LayerThatDies"])
     def test_may_be_gone(self, path: str, mint: Mint, use_layer: UseLayer, caplog: Any) -> None:
         use_layer(f"{LAYERS}.{path}")
         issued = mint()
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
+        with rechecked(MOMENT):
             assert during(key_of(issued), in_the_database(revoke_key, issued.key)) == 4401
         assert "Open sockets can't be told of a change now: ConnectionError('gone')" in caplog.text
         assert APIKey.objects.get().revoked_at is not None
@@ -70,7 +78,7 @@ class TestALayerThatIsNotWell:
             await sync_to_async(revoke_key)(issued.key)
             return await call.closed_with()
 
-        with pikku_settings(SOCKET_RECHECK=HOUR):
+        with rechecked(HOUR):
             assert during(key_of(issued), scenario) == 4401
 
     def test_may_be_away_when_the_socket_opens(
@@ -88,7 +96,7 @@ class TestALayerThatIsNotWell:
             raise ConnectionError
 
         monkeypatch.setattr(layer, "group_add", away)
-        with pikku_settings(SOCKET_RECHECK=HOUR):
+        with rechecked(HOUR):
             assert during(key_of(issued), scenario) == 4401
 
     def test_may_hang_once_and_be_joined_then(self, mint: Mint, layer: Any) -> None:
@@ -105,7 +113,7 @@ class TestALayerThatIsNotWell:
             return await call.closed_with()
 
         layer.group_add = hang_once
-        with pikku_settings(SOCKET_RECHECK=HOUR):
+        with rechecked(HOUR):
             assert during(key_of(issued), scenario) == 4401
 
     def test_may_have_lost_its_memory(self, mint: Mint, layer: Any) -> None:
@@ -120,7 +128,7 @@ class TestALayerThatIsNotWell:
             await layer.send(channel, {"nothing": "that we have said"})
             return await call.closed_with()
 
-        with pikku_settings(SOCKET_RECHECK=HOUR):
+        with rechecked(HOUR):
             assert during(key_of(issued), scenario) == 4401
 
 
@@ -144,7 +152,7 @@ def test_who_was_revoked_before_anybody_listened_is_found(
             return code
 
     monkeypatch.setattr(listener, "_SECONDS_TO_ANSWER", HOUR.total_seconds())
-    with pikku_settings(SOCKET_RECHECK=HOUR):
+    with rechecked(HOUR):
         assert in_time(go) == 4401
 
 

@@ -47,6 +47,7 @@ from tests.sockets.during import (
     during,
     in_the_database,
     key_of,
+    rechecked,
     still_answers,
 )
 from tests.sockets.wire import Call, Headers, calling, in_time
@@ -116,13 +117,21 @@ class TestItCloses:
 
     def test_at_the_next_periodic_look(self, ending: tuple[Headers, Ending]) -> None:
         headers, end = ending
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
+        with rechecked(MOMENT):
             assert during(headers, in_the_database(end)) == 4401
+
+    @pytest.mark.parametrize("every", [MOMENT, MOMENT.total_seconds()], ids=["time", "seconds"])
+    def test_how_often_is_said_to_the_outermost_middleware(self, mint: Mint, every: Any) -> None:
+        issued = mint()
+        inner = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=[], recheck=HOUR)
+        app = PikkuAuthMiddleware(inner, recheck=every)
+        end = in_the_database(revoke_key, issued.key)
+        assert during(key_of(issued), end, app) == 4401
 
     @pytest.mark.usefixtures("layer")
     def test_at_once_where_a_channel_layer_tells_it(self, ending: tuple[Headers, Ending]) -> None:
         headers, end = ending
-        with pikku_settings(SOCKET_RECHECK=HOUR):
+        with rechecked(HOUR):
             assert during(headers, in_the_database(end)) == 4401
 
     def test_when_the_key_expires(self, mint: Mint) -> None:
@@ -133,7 +142,7 @@ class TestItCloses:
             assert await still_answers(call)
             return await call.closed_with()
 
-        with pikku_settings(SOCKET_RECHECK=HOUR):
+        with rechecked(HOUR):
             assert during(key_of(issued), scenario) == 4401
 
     def test_when_the_mapping_changes_its_mind(self, mint: Mint, settings: Any) -> None:
@@ -143,8 +152,8 @@ class TestItCloses:
             settings.PIKKU_AUTH = {**settings.PIKKU_AUTH, "MAP_KEY": "tests.mappings.reject"}
             return await call.closed_with()
 
-        settings.PIKKU_AUTH = {**settings.PIKKU_AUTH, "SOCKET_RECHECK": MOMENT}
-        assert during(key_of(issued), scenario) == 4401
+        with rechecked(MOMENT):
+            assert during(key_of(issued), scenario) == 4401
 
     @pytest.mark.parametrize("place", ["outer", "inner"])
     def test_when_a_scope_that_was_wanted_has_gone(
@@ -159,8 +168,8 @@ class TestItCloses:
             settings.PIKKU_AUTH = {**settings.PIKKU_AUTH, "MAP_KEY": "tests.mappings.narrow"}
             return await call.closed_with()
 
-        settings.PIKKU_AUTH = {**settings.PIKKU_AUTH, "SOCKET_RECHECK": MOMENT}
-        assert during(key_of(issued), scenario, app) == 4403
+        with rechecked(MOMENT):
+            assert during(key_of(issued), scenario, app) == 4403
 
     @pytest.mark.usefixtures("layer")
     @pytest.mark.parametrize("way", ["key", "ticket of a key"])
@@ -184,7 +193,7 @@ class TestItCloses:
                 return None
             return await call.closed_with()
 
-        with pikku_settings(SOCKET_RECHECK=HOUR):
+        with rechecked(HOUR):
             assert during(headers, scenario, app) == code
 
     @pytest.mark.parametrize("kind", ["", "a"], ids=["sync", "async"])
@@ -196,7 +205,7 @@ class TestItCloses:
         headers = page if way == "page" else [*bearer(logged_in(ada)).items()]
         app = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=["sandbox:write"])
         name = f"tests.login_scopes.{kind}by_group"
-        with pikku_settings(SOCKET_RECHECK=MOMENT, LOGIN_SCOPES=name):
+        with rechecked(MOMENT), pikku_settings(LOGIN_SCOPES=name):
             assert during(headers, in_the_database(ada.groups.clear), app) == 4403
 
     @pytest.mark.parametrize("kind", ["", "a"], ids=["sync", "async"])
@@ -204,7 +213,7 @@ class TestItCloses:
         ada.groups.add(Group.objects.create(name=login_scopes.GROUP))
         headers = [*bearer(logged_in(ada)).items()]
         name = f"tests.login_scopes.{kind}only_the_group"
-        with pikku_settings(SOCKET_RECHECK=MOMENT, LOGIN_SCOPES=name):
+        with rechecked(MOMENT), pikku_settings(LOGIN_SCOPES=name):
             assert during(headers, in_the_database(ada.groups.clear)) == 4401
 
     @pytest.mark.usefixtures("layer")
@@ -216,7 +225,7 @@ class TestItCloses:
             assert await still_answers(call)
             return await call.closed_with()
 
-        with pikku_settings(SOCKET_RECHECK=HOUR):
+        with rechecked(HOUR):
             assert during(key_of(issued), scenario) == 4401
 
     def test_when_the_key_may_not_be_used_from_there_any_more(self, mint: Mint) -> None:
@@ -228,7 +237,7 @@ class TestItCloses:
             await sync_to_async(APIKey.objects.update)(networks=["192.0.2.0/24"])
             return await call.closed_with()
 
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
+        with rechecked(MOMENT):
             assert during(key_of(issued), scenario) == 4403
 
 
@@ -245,7 +254,7 @@ class TestItStays:
                 assert await still_answers(call)
             return True
 
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
+        with rechecked(MOMENT):
             assert during(key_of(issued), scenario)
         assert layer.groups == {}
 
@@ -260,7 +269,7 @@ class TestItStays:
             await sync_to_async(revoke_key)(issued.key)
             return await call.closed_with()
 
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
+        with rechecked(MOMENT):
             assert during(key_of(issued), scenario) == 4401
 
     def test_not_beyond_its_expiry_though_the_database_is_down(self, mint: Mint) -> None:
@@ -272,7 +281,7 @@ class TestItStays:
                 patch.setattr(BaseDatabaseWrapper, "cursor", down)
                 return await call.closed_with()
 
-        with pikku_settings(SOCKET_RECHECK=HOUR):
+        with rechecked(HOUR):
             assert during(key_of(issued), scenario) == 4401
 
     def test_not_beyond_its_expiry_though_the_database_hangs(
@@ -289,12 +298,12 @@ class TestItStays:
             answers.set()
             return code
 
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
+        with rechecked(MOMENT):
             assert during(key_of(issued), scenario) == 4401
 
     def test_where_nobody_came_with_a_credential(self) -> None:
         app = PikkuAuthMiddleware(WhoAmI.as_asgi(), allow_anonymous=True)
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
+        with rechecked(MOMENT):
             assert during([], still_answers, app)
 
 
@@ -309,7 +318,7 @@ class TestTheApplication:
             assert await call.closed_with() == 4401
             await call.tell("what was on its way")
 
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
+        with rechecked(MOMENT):
             during(key_of(issued), scenario)
         assert WhoAmI.ended == [4401]
 
@@ -324,7 +333,7 @@ class TestTheApplication:
             return codes
 
         app = PikkuAuthMiddleware(Closing.as_asgi())
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
+        with rechecked(MOMENT):
             assert during(key_of(issued), scenario, app) == [4000]
 
     def test_is_not_closed_when_the_client_has_gone(self, mint: Mint) -> None:
@@ -336,7 +345,7 @@ class TestTheApplication:
                 await sync_to_async(revoke_key)(issued.key)
                 return await call.app.next()
 
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
+        with rechecked(MOMENT):
             assert in_time(go) is None
 
     def test_may_die_by_itself(self, mint: Mint) -> None:
@@ -361,7 +370,7 @@ class TestTheApplication:
                 await call.app.end()
                 assert await call.app.next() is None
 
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
+        with rechecked(MOMENT):
             in_time(go)
 
     def test_gets_what_the_mapping_raises(self, mint: Mint, settings: Any) -> None:
@@ -369,8 +378,7 @@ class TestTheApplication:
             settings.PIKKU_AUTH = {**settings.PIKKU_AUTH, "MAP_KEY": "tests.mappings.widen"}
             await call.app.end()
 
-        settings.PIKKU_AUTH = {**settings.PIKKU_AUTH, "SOCKET_RECHECK": MOMENT}
-        with pytest.raises(WidenedPermissions):
+        with rechecked(MOMENT), pytest.raises(WidenedPermissions):
             during(key_of(mint()), scenario)
 
     def test_a_client_that_has_gone_by_itself_is_no_error(self, mint: Mint) -> None:
@@ -387,7 +395,7 @@ class TestTheApplication:
             await sync_to_async(revoke_key)(issued.key)
             await tried.wait()
 
-        with pikku_settings(SOCKET_RECHECK=MOMENT):
+        with rechecked(MOMENT):
             during(key_of(issued), scenario)
         assert WhoAmI.ended == [1000]
 
@@ -401,7 +409,7 @@ class TestTheApplication:
             await call.tell("am I good?")
             return [before, await call.says()]
 
-        with pikku_settings(SOCKET_RECHECK=HOUR):
+        with rechecked(HOUR):
             assert during(key_of(issued), scenario) == ["api_key", "Invalid API key."]
 
     def test_may_ask_for_a_scope_that_may_have_gone(self, mint: Mint, settings: Any) -> None:
@@ -414,7 +422,7 @@ class TestTheApplication:
             await call.tell("may I write?")
             return [before, await call.says()]
 
-        with pikku_settings(SOCKET_RECHECK=HOUR):
+        with rechecked(HOUR):
             assert during(key_of(issued), scenario) == ["api_key", "Missing scope: sandbox:write."]
 
     def test_can_not_ask_about_nobody(self) -> None:

@@ -1396,7 +1396,7 @@ def test_14_a_key_is_refused_where_the_reference_takes_it_for_its_owner(client: 
     assert told(response) == (401, UNAUTHORIZED)
 
 
-@override_settings(PIKKU_AUTH={"LOGIN_PREFIX": "acme"})
+@override_settings(PIKKU_AUTH={"PREFIXES": {"login": "acme"}})
 def test_14_the_prefix_of_tokens_is_a_setting(client: Client, ada: Any) -> None:
     issued = logged_in(ada)
     assert issued.token.reveal().startswith("acme_")

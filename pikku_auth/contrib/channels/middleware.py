@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 
 from pikku_auth.admission import require
+from pikku_auth.contrib.channels import open_sockets
 from pikku_auth.contrib.channels.handshake import decide, request_of
-from pikku_auth.contrib.channels.open_sockets import until_refused
 from pikku_auth.contrib.channels.scope import REQUEST, WANTED, Scope
 from pikku_auth.contrib.channels.socket import CLOSE_CODES, Gate, Receive, Send, Socket
+from pikku_auth.core.durations import require_positive
 from pikku_auth.core.permissions import check_scopes
 from pikku_auth.core.websocket_protocol import without_ours
 from pikku_auth.exceptions import Refused, UnscopedView
@@ -41,9 +43,11 @@ class PikkuAuthMiddleware:
 
     With ``allow_anonymous`` a caller *without* a credential comes in, as whoever ``scope["user"]``
     is; a bad credential is refused all the same. ``allowed_origins`` are trusted besides the
-    site's own origin and ``CSRF_TRUSTED_ORIGINS``.
+    site's own origin and ``CSRF_TRUSTED_ORIGINS``. Every ``recheck`` (half a minute by default) it
+    is asked whether the caller of an open socket is still good; that of the outermost counts.
 
-    :raises ValueError: when one of ``scopes`` or ``allowed_origins`` can't be meant.
+    :raises ValueError: when one of ``scopes`` or ``allowed_origins`` can't be meant, or
+        ``recheck`` is no time.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class PikkuAuthMiddleware:
         scopes: Sequence[str] | None = None,
         allow_anonymous: bool = False,
         allowed_origins: Sequence[str] = (),
+        recheck: timedelta | float | None = None,
     ) -> None:
         self.names_scopes = scopes is not None
         self.scopes = scopes or ()
@@ -61,6 +66,7 @@ class PikkuAuthMiddleware:
         self.app = app
         self.allow_anonymous = allow_anonymous
         self.allowed_origins = allowed_origins
+        self.recheck = None if recheck is None else require_positive(recheck)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection.
@@ -86,7 +92,7 @@ class PikkuAuthMiddleware:
             inside = {**_scope_for(principal, scope, request), WANTED: [], MARK: []}
             self._tell(inside)
             try:
-                await _serve(self.app, inside, Socket(scope, receive, send))
+                await _serve(self, inside, Socket(scope, receive, send))
             except UnscopedView as refusal:
                 await _deny(response_to(refusal, request), scope, send)
 
@@ -107,18 +113,21 @@ class PikkuAuthMiddleware:
         return require(principal, self.scopes)
 
 
-async def _serve(app: App, scope: Scope, socket: Socket) -> None:
+async def _serve(middleware: PikkuAuthMiddleware, scope: Scope, socket: Socket) -> None:
     """Run the application until it ends, or the caller's credential does.
 
     :raises UnscopedView: when it serves a consumer that is closed to the caller.
     """
-    principal, request = scope["principal"], scope[REQUEST]
+    app, principal, request = middleware.app, scope["principal"], scope[REQUEST]
     if principal is None:
         await app(scope, socket.receive, socket.send)
         return
     gate = Gate(scope, socket)
     serving = asyncio.ensure_future(app(scope, gate.receive, gate.send))
-    watching = asyncio.ensure_future(until_refused(principal, request, scope[WANTED]))
+    recheck = middleware.recheck or open_sockets.RECHECK
+    watching = asyncio.ensure_future(
+        open_sockets.until_refused(principal, request, scope[WANTED], recheck)
+    )
     try:
         await asyncio.wait({serving, watching, gate.closed}, return_when=asyncio.FIRST_COMPLETED)
         if watching.done() and not serving.done():

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 
 from django.http import HttpRequest
 from django.utils import timezone
 
 from pikku_auth.admission import require
-from pikku_auth.conf import conf
 from pikku_auth.contrib.channels.listener import switchboard
 from pikku_auth.contrib.channels.revalidation import look, look_with_others
 from pikku_auth.contrib.channels.scope import REQUEST, Scope
 from pikku_auth.contrib.channels.topics import subjects_of
 from pikku_auth.exceptions import Refused, Unavailable
 from pikku_auth.principal import Principal
+
+RECHECK = timedelta(seconds=30)
+"""How often the caller of an open socket is looked at although nobody says that it has changed."""
 
 _SECONDS_TO_ANSWER = 2
 """What a database that hangs has at the expiry of a credential, to say that it was renewed."""
@@ -34,15 +37,17 @@ async def revalidate(scope: Scope, *scopes: str) -> Principal:
     return require(await look(scope["principal"], scope[REQUEST]), scopes)
 
 
-async def until_refused(principal: Principal, request: HttpRequest, scopes: Sequence[str]) -> int:
+async def until_refused(
+    principal: Principal, request: HttpRequest, scopes: Sequence[str], recheck: timedelta
+) -> int:
     """Return, with HTTP's status for why, when the caller would be let in no more.
 
     It is looked at when somebody says that it may have changed, at its own expiry, and every
-    ``SOCKET_RECHECK``. A database that is down, or hangs, ends nothing before the expiry.
+    ``recheck``. A database that is down, or hangs, ends nothing before the expiry.
     """
     with switchboard().listening(subjects_of(principal)) as nudged:
         while True:
-            await _set_or_after(nudged, _seconds_until_next_look(principal))
+            await _set_or_after(nudged, _seconds_until_next_look(principal, recheck))
             nudged.clear()
             try:
                 principal = await _looked_at(principal, request)
@@ -70,8 +75,8 @@ async def _looked_at(principal: Principal, request: HttpRequest) -> Principal:
     return looking.result()
 
 
-def _seconds_until_next_look(principal: Principal) -> float:
-    seconds, left = conf.socket_recheck.total_seconds(), _seconds_left(principal)
+def _seconds_until_next_look(principal: Principal, recheck: timedelta) -> float:
+    seconds, left = recheck.total_seconds(), _seconds_left(principal)
     return seconds if left is None else min(seconds, left)
 
 

@@ -130,7 +130,7 @@ def _granted(code: DeviceCode, ip: str | None) -> Permissions:
 def _issue(code: DeviceCode, context: AuditContext, now: datetime) -> IssuedLogin:
     user: Any = code.user
     permissions = _granted(code, context.ip)
-    using, token = primary(), generate(conf.login_prefix)
+    using, token = primary(), generate(conf.prefixes.login)
     with transaction.atomic(using=using):
         if not _consume(code, DeviceCode.Status.APPROVED):
             raise DeviceFlowError(*_INVALID_CODE)

@@ -72,7 +72,7 @@ def mint_key(
         refill=refill,
         now=now,
     )
-    secret = generate(conf.key_prefix)
+    secret = generate(conf.prefixes.key)
     with transaction.atomic(using=using):
         key = APIKey.objects.using(using).create(
             service_user=owner,
@@ -98,7 +98,7 @@ def import_key(
     """Take over a key of another system by the SHA-256 of its secret, in hex.
 
     ``preview`` is what people know it by. ``options`` are those of :func:`mint_key`. The
-    key works while ``ACCEPT_FOREIGN_KEYS`` is on.
+    key works while ``IMPORTED_KEYS`` is on.
 
     :raises InvalidInput: as :func:`mint_key`, or when the digest is malformed or known.
     """

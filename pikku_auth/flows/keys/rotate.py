@@ -74,7 +74,7 @@ def rotate_key(
     if not old.service_user.is_usable:
         raise KeyNotLive("key", _why_not_rotated(old, now))
     lifetime = None if old.expires_at is None else old.expires_at - old.created_at
-    secret = generate(conf.key_prefix)
+    secret = generate(conf.prefixes.key)
     with transaction.atomic(using=using):
         # Columns of this row only: with a join, Django guards by a subquery, which
         # PostgreSQL does not ask again after waiting for a concurrent rotation.

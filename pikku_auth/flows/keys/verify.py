@@ -80,7 +80,7 @@ async def averify_key(
 
 def key_digest(text: str) -> str | None:
     """The digest of a presented key, or ``None`` if it can't be one of ours."""
-    return digest_of(text, prefix=conf.key_prefix, accept_foreign=conf.accept_foreign_keys)
+    return digest_of(text, prefix=conf.prefixes.key, accept_foreign=conf.imported_keys)
 
 
 def verify_digest(
