@@ -19,7 +19,7 @@ from pikku_auth.flows.sign_in import signed_in_at
 from pikku_auth.models import DeviceCode
 from pikku_auth.views.callers import refuse_keys, signed_in_user
 from pikku_auth.views.http import (
-    Answer,
+    ImmediateResponse,
     WrongBody,
     context_of,
     endpoint,
@@ -122,7 +122,7 @@ def _check_token_request(members: dict[str, object]) -> None:
     if wrong:
         told = {"error": error, "error_description": wrong}
         told |= {"message": wrong, "code": "VALIDATION_ERROR"}
-        raise Answer(JsonResponse(told, status=400))
+        raise ImmediateResponse(JsonResponse(told, status=400))
 
 
 def _to_decide(request: HttpRequest) -> tuple[object, DeviceCode]:
@@ -131,7 +131,9 @@ def _to_decide(request: HttpRequest) -> tuple[object, DeviceCode]:
     members = read_json(request)
     require_fields(members, "userCode")
     if user is None:
-        raise Answer(oauth_error(DeviceFlowError("unauthorized", "Authentication required", 401)))
+        raise ImmediateResponse(
+            oauth_error(DeviceFlowError("unauthorized", "Authentication required", 401))
+        )
     return user, look_up(members.pop("userCode"), user=user, ip=address_of(request))
 
 

@@ -34,7 +34,7 @@ _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _JSON_TYPES = {str: "string", bool: "boolean", int: "number", float: "number", list: "array"}
 
 
-class Answer(Exception):
+class ImmediateResponse(Exception):
     """An answer that ends a view at once."""
 
     def __init__(self, response: HttpResponse) -> None:
@@ -42,7 +42,7 @@ class Answer(Exception):
         self.response = response
 
 
-class WrongBody(Answer):
+class WrongBody(ImmediateResponse):
     """The answer to JSON that is no object; ``wrong`` says what it is."""
 
     def __init__(self, wrong: str) -> None:
@@ -70,7 +70,7 @@ def endpoint(*methods: str, access: Way = frozenset({HUMAN})) -> Callable[[View]
                 _check_transport(request)
                 with outage_is_not_a_refusal():
                     response = view(request)
-            except Answer as answer:
+            except ImmediateResponse as answer:
                 response = answer.response
             except DeviceFlowError as error:
                 response = oauth_error(error)
@@ -119,7 +119,7 @@ def plain_error(status: int, code: str, message: str) -> HttpResponse:
 def read_json(request: HttpRequest) -> dict[str, Any]:
     """The members of a JSON body.
 
-    :raises Answer: 415 for another media type, 400 for what is no JSON object.
+    :raises ImmediateResponse: 415 for another media type, 400 for what is no JSON object.
     """
     return _members(request) if _media_type(request, [JSON]) else {}
 
@@ -127,7 +127,7 @@ def read_json(request: HttpRequest) -> dict[str, Any]:
 def read_json_or_form(request: HttpRequest) -> dict[str, Any]:
     """The members of a JSON or form body; an empty one counts as absent (RFC 6749, 3.1).
 
-    :raises Answer: 415 for another media type, 400 for what is no JSON object.
+    :raises ImmediateResponse: 415 for another media type, 400 for what is no JSON object.
     :raises DeviceFlowError: ``invalid_request`` when a form repeats a parameter.
     """
     if _media_type(request, [JSON, FORM]) == JSON:
@@ -166,10 +166,10 @@ def wrong_fields(
 def require_fields(members: dict[str, Any], *names: str) -> None:
     """Insist that the fields are strings.
 
-    :raises Answer: 400 otherwise.
+    :raises ImmediateResponse: 400 otherwise.
     """
     if wrong := wrong_fields(members, names):
-        raise Answer(plain_error(400, "VALIDATION_ERROR", wrong))
+        raise ImmediateResponse(plain_error(400, "VALIDATION_ERROR", wrong))
 
 
 def _type_of(members: dict[str, Any], name: str) -> str:
@@ -186,7 +186,9 @@ def _members(request: HttpRequest) -> dict[str, Any]:
         members = json.loads(request.body)
         forget_body(request)
     except (ValueError, RecursionError):
-        raise Answer(plain_error(400, "BAD_REQUEST", "Invalid JSON in request body")) from None
+        raise ImmediateResponse(
+            plain_error(400, "BAD_REQUEST", "Invalid JSON in request body")
+        ) from None
     if not isinstance(members, dict):
         kind = _type_of({"body": members}, "body")
         wrong = f"[body] Invalid input: expected object, received {kind}"
@@ -201,7 +203,7 @@ def _media_type(request: HttpRequest, allowed: list[str]) -> str:
     media_type: str = given.partition(";")[0].strip().lower()
     if media_type not in allowed:
         message = f'Content-Type "{given}" is not allowed. Allowed types: {", ".join(allowed)}'
-        raise Answer(plain_error(415, "UNSUPPORTED_MEDIA_TYPE", message))
+        raise ImmediateResponse(plain_error(415, "UNSUPPORTED_MEDIA_TYPE", message))
     return media_type
 
 
@@ -209,7 +211,7 @@ def _check_method(request: HttpRequest, methods: tuple[str, ...]) -> None:
     if request.method not in methods:
         response = HttpResponse(status=404)
         del response["Content-Type"]
-        raise Answer(response)
+        raise ImmediateResponse(response)
 
 
 def _check_origin(request: HttpRequest) -> None:
@@ -221,9 +223,9 @@ def _check_origin(request: HttpRequest) -> None:
     origin = request.META.get("HTTP_ORIGIN", from_referer)
     if origin == "null":
         message = "Missing or null Origin"
-        raise Answer(plain_error(403, "MISSING_OR_NULL_ORIGIN", message))
+        raise ImmediateResponse(plain_error(403, "MISSING_OR_NULL_ORIGIN", message))
     if not is_trusted(origin, request):
-        raise Answer(plain_error(403, "INVALID_ORIGIN", "Invalid origin"))
+        raise ImmediateResponse(plain_error(403, "INVALID_ORIGIN", "Invalid origin"))
 
 
 def _acts_by_session(request: HttpRequest) -> bool:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from pikku_auth.client import BadUrl, InsecureUrl, LoginExpired, NotLoggedIn
-from pikku_auth.client.ext.httpx import PikkuAuth
+from pikku_auth.client.ext.httpx import PikkuHTTPXAuth
 from pikku_auth.client.store import Store
 from tests.cases import in_turn
 from tests.client.conftest import a_login
@@ -40,7 +40,7 @@ def aget(url: str, **options: Any) -> httpx.Response:
 @pytest.fixture(params=[get, aget], ids=["Client", "AsyncClient"])
 def ask(request: pytest.FixtureRequest) -> Get:
     def go(url: str, **options: Any) -> httpx.Response:
-        defaults = {"auth": PikkuAuth(), "follow_redirects": True}
+        defaults = {"auth": PikkuHTTPXAuth(), "follow_redirects": True}
         response: httpx.Response = request.param(url, **{**defaults, **options})
         return response
 
@@ -96,14 +96,14 @@ def test_another_origins_login_is_not_sent(ask: Get, here: Server, store: Store)
 
 
 def test_a_request_may_go_without(ask: Get, here: Server) -> None:
-    assert ask(here.url, auth=PikkuAuth(required=False)).status_code == 200
+    assert ask(here.url, auth=PikkuHTTPXAuth(required=False)).status_code == 200
     assert credentials(here) == {}
 
 
 def test_a_credential_may_be_for_one_server(
     ask: Get, here: Server, elsewhere: Server, key: str
 ) -> None:
-    auth = PikkuAuth(here.url)
+    auth = PikkuHTTPXAuth(here.url)
     assert ask(here.url, auth=auth).status_code == 200
     with pytest.raises(BadUrl):
         ask(elsewhere.url, auth=auth)
@@ -272,7 +272,7 @@ class TestRedirects:
 
 
 def test_no_object_shows_a_secret(ask: Get, here: Server, key: str) -> None:
-    auth = PikkuAuth(here.url)
+    auth = PikkuHTTPXAuth(here.url)
     answer = ask(here.url, auth=auth)
     shown = [auth, answer, answer.request, answer.request.headers, dict(answer.request.headers)]
     assert key not in repr(shown)

@@ -33,9 +33,9 @@ def by_session_with_auth(url: str, header: str | None) -> None:
 
 def by_httpx(url: str, header: str | None) -> None:
     httpx = pytest.importorskip("httpx")
-    from pikku_auth.client.ext.httpx import PikkuAuth as OfHttpx
+    from pikku_auth.client.ext.httpx import PikkuHTTPXAuth
 
-    httpx.get(url, auth=OfHttpx(key_header=header), follow_redirects=True)
+    httpx.get(url, auth=PikkuHTTPXAuth(key_header=header), follow_redirects=True)
 
 
 every_way = pytest.mark.parametrize(

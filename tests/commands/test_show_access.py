@@ -29,7 +29,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
 from example_project.sandboxes.models import Sandbox
-from pikku_auth.contrib.ninja import PikkuAuth, PikkuNinjaAPI
+from pikku_auth.contrib.ninja import PikkuNinjaAPI, PikkuNinjaAuth
 from pikku_auth.decorators import any_key, browser_session_required, require_principal
 from pikku_auth.rest_framework import HasScope, PikkuAuthentication
 from tests.conftest import pikku_settings
@@ -231,12 +231,12 @@ def test_plain_view_shows_what_it_declares(settings: Any, case: str) -> None:
 
 
 def test_operation_of_ninja_shows_who_gets_in(settings: Any) -> None:
-    ninja = PikkuNinjaAPI(auth=PikkuAuth(), urls_namespace="shown", openapi_url=None)
+    ninja = PikkuNinjaAPI(auth=PikkuNinjaAuth(), urls_namespace="shown", openapi_url=None)
     auths: dict[str, dict[str, Any]] = {
         "a": {},
-        "b": {"auth": PikkuAuth(scopes=["a:b"])},
-        "c": {"auth": PikkuAuth(scopes=[])},
-        "d": {"auth": [PikkuAuth(scopes=["a:b"]), django_auth]},
+        "b": {"auth": PikkuNinjaAuth(scopes=["a:b"])},
+        "c": {"auth": PikkuNinjaAuth(scopes=[])},
+        "d": {"auth": [PikkuNinjaAuth(scopes=["a:b"]), django_auth]},
         "e": {"auth": None},
         "f": {"auth": lambda request: None},
     }

@@ -57,7 +57,7 @@ def test_a_program_hears_the_first_event(names: dict[str, Any], key: str) -> Non
 
 def test_a_careful_consumer_notices(names: dict[str, Any], mint: Mint) -> None:
     issued = mint(scopes=["sandbox:write"])
-    app = names["PikkuAuthMiddleware"](names["Careful"].as_asgi())
+    app = names["PikkuChannelsMiddleware"](names["Careful"].as_asgi())
 
     async def go() -> list[Any]:
         async with calling(app, [("x-api-key", issued.secret.reveal())]) as call:

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.test import Client, override_settings
 
-from pikku_auth.contrib.channels import PikkuAuthMiddleware
+from pikku_auth.contrib.channels import PikkuChannelsMiddleware
 from pikku_auth.decorators import any_key
 from tests.doors.decision import CRASH, Decision, decision_of
 from tests.doors.urls import WANTED, Telling
@@ -68,7 +68,7 @@ def over_asgi(path: str, *, middleware: bool = False) -> Door:
 
 def over_websocket(scopes: Sequence[str] | None = (), consumer: Any = None) -> Door:
     consumer = consumer or Telling.as_asgi()
-    app = PikkuAuthMiddleware(consumer, allow_anonymous=True, scopes=scopes)
+    app = PikkuChannelsMiddleware(consumer, allow_anonymous=True, scopes=scopes)
 
     async def go(headers: Headers) -> Decision:
         # Whoever has a cookie is a browser, and says where it is.

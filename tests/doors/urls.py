@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from pikku_auth.contrib.ninja import PikkuAuth, PikkuNinjaAPI
+from pikku_auth.contrib.ninja import PikkuNinjaAPI, PikkuNinjaAuth
 from pikku_auth.decorators import any_key, require_principal
 from pikku_auth.principal import Principal
 from pikku_auth.rest_framework import HasScope, PikkuAuthentication
@@ -89,7 +89,7 @@ async def awith_scope(request: HttpRequest) -> JsonResponse:
 
 def ninja_api(scopes: Sequence[str] | None) -> PikkuNinjaAPI:
     """The door of django-ninja, for sync and for async operations."""
-    api = PikkuNinjaAPI(auth=PikkuAuth(scopes=scopes), urls_namespace=f"doors {scopes}")
+    api = PikkuNinjaAPI(auth=PikkuNinjaAuth(scopes=scopes), urls_namespace=f"doors {scopes}")
 
     @api.get("sync/")
     def told(request: Any) -> dict[str, Any]:

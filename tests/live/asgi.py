@@ -11,7 +11,7 @@ from django.urls import path
 django_application = get_asgi_application()
 
 # Below, because it imports models.
-from pikku_auth.contrib.channels import PikkuAuthMiddleware  # noqa: E402
+from pikku_auth.contrib.channels import PikkuChannelsMiddleware  # noqa: E402
 from tests.sockets.consumers import WhoAmI  # noqa: E402
 
 
@@ -24,13 +24,13 @@ class Listening(WhoAmI):
 application = ProtocolTypeRouter(
     {
         "http": django_application,
-        "websocket": PikkuAuthMiddleware(
+        "websocket": PikkuChannelsMiddleware(
             URLRouter(
                 [
                     path("ws/whoami/", Listening.as_asgi()),
                     path(
                         "ws/write/",
-                        PikkuAuthMiddleware(Listening.as_asgi(), scopes=["sandbox:write"]),
+                        PikkuChannelsMiddleware(Listening.as_asgi(), scopes=["sandbox:write"]),
                     ),
                 ]
             ),

@@ -15,7 +15,7 @@ from ninja import NinjaAPI, Router
 from ninja.decorators import decorate_view
 from ninja.security import django_auth
 
-from pikku_auth.contrib.ninja import PikkuAuth, PikkuNinjaAPI
+from pikku_auth.contrib.ninja import PikkuNinjaAPI, PikkuNinjaAuth
 from pikku_auth.flows import IssuedKey
 from pikku_auth.testing import key_headers
 from tests.logins import browser_of
@@ -51,7 +51,7 @@ router.get("")(say)
 
 
 def api_of(kind: type[NinjaAPI], **options: Any) -> NinjaAPI:
-    api = kind(auth=[PikkuAuth(scopes=[]), django_auth], **options)
+    api = kind(auth=[PikkuNinjaAuth(scopes=[]), django_auth], **options)
     api.get("said")(say)
     api.get("whole")(say_whole)
     api.get("cached")(say_cached)

@@ -11,12 +11,12 @@ from django.urls import include, path
 from ninja import NinjaAPI, Router
 from ninja.security import django_auth
 
-from pikku_auth.contrib.ninja import PikkuAuth, PikkuNinjaAPI
+from pikku_auth.contrib.ninja import PikkuNinjaAPI, PikkuNinjaAuth
 from pikku_auth.contrib.ninja.checks import check_apis
 
 pytestmark = pytest.mark.django_db
 
-FIRST, SECOND = [PikkuAuth(), django_auth], [django_auth, PikkuAuth()]
+FIRST, SECOND = [PikkuNinjaAuth(), django_auth], [django_auth, PikkuNinjaAuth()]
 
 
 def told(request: Any) -> None:
@@ -40,7 +40,7 @@ class TestTheOrder:
     def test_ours_first_is_right(self, settings: Any) -> None:
         api = PikkuNinjaAPI(auth=FIRST, urls_namespace="first")
         api.get("/")(told)
-        api.get("/alone", auth=PikkuAuth())(told)
+        api.get("/alone", auth=PikkuNinjaAuth())(told)
         api.get("/open", auth=None)(told)
         api.get("/theirs", auth=django_auth)(told)
         assert found(settings, path("", api.urls)) == []
@@ -54,7 +54,7 @@ class TestTheOrder:
         (message,) = found(settings, path("", api.urls))
         assert message.id == "pikku_auth.E011"
         assert f"tests.ninja.test_checks.{operation.__name__}" in message.msg
-        assert message.hint == "auth=[PikkuAuth(…), …]"
+        assert message.hint == "auth=[PikkuNinjaAuth(…), …]"
 
     def test_each_operation_of_a_path_is_named_once(self, settings: Any) -> None:
         api = PikkuNinjaAPI(auth=SECOND, urls_namespace="many")
@@ -83,7 +83,7 @@ class TestTheApi:
     """Ninja's own has no headers."""
 
     def test_one_of_ninjas_own_is_a_warning_once(self, settings: Any) -> None:
-        api = NinjaAPI(auth=PikkuAuth(), urls_namespace="own")
+        api = NinjaAPI(auth=PikkuNinjaAuth(), urls_namespace="own")
         api.get("/")(told)
         api.get("/more")(atold)
         (message,) = found(settings, path("", api.urls))

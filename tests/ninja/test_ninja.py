@@ -1,4 +1,4 @@
-"""``PikkuAuth`` of django-ninja: its statuses, its words, and what it leaves to others."""
+"""``PikkuNinjaAuth`` of django-ninja: its statuses, its words, and what it leaves to others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError
 from ninja.security import django_auth
 
-from pikku_auth.contrib.ninja import PikkuAuth, PikkuNinjaAPI
+from pikku_auth.contrib.ninja import PikkuNinjaAPI, PikkuNinjaAuth
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.secrets import generate
 from pikku_auth.exceptions import WidenedPermissions
@@ -48,11 +48,11 @@ def api_of(name: str, kind: type[NinjaAPI] = PikkuNinjaAPI, **options: Any) -> N
 
 
 APIS = [
-    api_of("guarded", auth=PikkuAuth(scopes=[])),
-    api_of("scoped", auth=PikkuAuth(scopes=["sandbox:write"])),
-    api_of("shared", auth=[PikkuAuth(scopes=[]), django_auth]),
+    api_of("guarded", auth=PikkuNinjaAuth(scopes=[])),
+    api_of("scoped", auth=PikkuNinjaAuth(scopes=["sandbox:write"])),
+    api_of("shared", auth=[PikkuNinjaAuth(scopes=[]), django_auth]),
     api_of("cookies", auth=django_auth),
-    api_of("bare", NinjaAPI, auth=PikkuAuth(scopes=["sandbox:write"])),
+    api_of("bare", NinjaAPI, auth=PikkuNinjaAuth(scopes=["sandbox:write"])),
 ]
 
 urlpatterns = [path(f"{api.urls_namespace}/", api.urls) for api in APIS]
@@ -142,7 +142,7 @@ class TestRefusals:
         assert "WWW-Authenticate" not in answer
 
     def test_what_a_view_refuses_itself_is_left_as_it_is(self, mint: Mint, settings: Any) -> None:
-        api = PikkuNinjaAPI(auth=PikkuAuth(scopes=[]), urls_namespace="refusing")
+        api = PikkuNinjaAPI(auth=PikkuNinjaAuth(scopes=[]), urls_namespace="refusing")
 
         @api.get("/")
         def refuses(request: Any) -> None:
@@ -162,7 +162,7 @@ class TestRefusals:
 
             return written
 
-        api = PikkuNinjaAPI(auth=PikkuAuth(scopes=[]), urls_namespace="writing")
+        api = PikkuNinjaAPI(auth=PikkuNinjaAuth(scopes=[]), urls_namespace="writing")
         api.add_decorator(writing, mode="view")
         api.get("/")(lambda request: None)
         settings.ROOT_URLCONF = (path("", api.urls),)
@@ -200,7 +200,7 @@ def test_a_call_is_counted_once_behind_the_middleware(ask: Ask, mint: Mint, sett
 
 def test_a_misspelt_scope_is_found_at_start() -> None:
     with pytest.raises(ValueError, match="sandbox"):
-        PikkuAuth(scopes=["sandbox write"])
+        PikkuNinjaAuth(scopes=["sandbox write"])
 
 
 class TestOnTheEventLoop:
@@ -209,7 +209,7 @@ class TestOnTheEventLoop:
     def test_pikku_auth_is_asked_without_a_thread(self, mint: Mint, settings: Any) -> None:
         threads = []
 
-        class Noting(PikkuAuth):
+        class Noting(PikkuNinjaAuth):
             def __call__(self, request: Any) -> Any:
                 threads.append(get_ident())
                 return super().__call__(request)
@@ -244,7 +244,7 @@ class TestBehindLoginRequiredMiddleware:
         assert ask("cookies").status_code == 302
 
     def test_a_path_that_it_guards_in_part_is_left_to_it(self, mint: Mint, settings: Any) -> None:
-        api = PikkuNinjaAPI(auth=PikkuAuth(scopes=[]), urls_namespace="in part")
+        api = PikkuNinjaAPI(auth=PikkuNinjaAuth(scopes=[]), urls_namespace="in part")
         api.get("/")(in_part := lambda request: "told")
         api.post("/", auth=None)(in_part)
         settings.ROOT_URLCONF = (path("", api.urls),)

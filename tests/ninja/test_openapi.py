@@ -9,7 +9,7 @@ from drf_spectacular.validation import validate_schema
 from ninja import NinjaAPI, Router
 from ninja.security import django_auth
 
-from pikku_auth.contrib.ninja import PikkuAuth, PikkuNinjaAPI
+from pikku_auth.contrib.ninja import PikkuNinjaAPI, PikkuNinjaAuth
 from tests.conftest import pikku_settings
 
 BOTH = {
@@ -46,25 +46,25 @@ def operation(auth: Any) -> Any:
 
 
 def test_both_credentials_are_described() -> None:
-    assert document(PikkuAuth())["components"]["securitySchemes"] == BOTH
+    assert document(PikkuNinjaAuth())["components"]["securitySchemes"] == BOTH
 
 
 def test_the_header_may_be_named_otherwise() -> None:
     with pikku_settings(KEY_HEADER="X-Machine-Key"):
-        schemes = document(PikkuAuth())["components"]["securitySchemes"]
+        schemes = document(PikkuNinjaAuth())["components"]["securitySchemes"]
     assert schemes["apiKey"]["name"] == "X-Machine-Key"
 
 
 def test_either_credential_does_with_the_scopes_that_are_wanted() -> None:
     scopes = ["sandbox:read", "sandbox:write"]
-    assert operation(PikkuAuth(scopes=scopes))["security"] == [
+    assert operation(PikkuNinjaAuth(scopes=scopes))["security"] == [
         {"apiKey": scopes},
         {"bearer": scopes},
     ]
 
 
 def test_another_credential_is_shown_beside_ours() -> None:
-    assert operation([PikkuAuth(), django_auth])["security"] == [
+    assert operation([PikkuNinjaAuth(), django_auth])["security"] == [
         {"SessionAuth": []},
         {"apiKey": []},
         {"bearer": []},
@@ -72,7 +72,7 @@ def test_another_credential_is_shown_beside_ours() -> None:
 
 
 def test_refusals_are_among_the_answers() -> None:
-    answers = operation(PikkuAuth())["responses"]
+    answers = operation(PikkuNinjaAuth())["responses"]
     assert set(answers) == {"200", "401", "403", "429", "503"}
     assert answers["503"] == {
         "description": "Service Unavailable",
@@ -83,7 +83,7 @@ def test_refusals_are_among_the_answers() -> None:
 
 
 def test_what_the_operation_says_of_a_refusal_itself_stands() -> None:
-    api = PikkuNinjaAPI(auth=PikkuAuth())
+    api = PikkuNinjaAPI(auth=PikkuNinjaAuth())
     api.get("/told", response={200: None, 403: str})(told)
     answers = document_of(api)["paths"]["/told"]["get"]["responses"]
     assert answers["403"]["content"]["application/json"]["schema"]["type"] == "string"
@@ -95,7 +95,7 @@ def test_an_operation_that_is_open_to_all_is_as_ninja_describes_it() -> None:
 
 
 def test_operations_of_routers_are_described_too() -> None:
-    api, router = PikkuNinjaAPI(auth=PikkuAuth(scopes=["sandbox:read"])), Router()
+    api, router = PikkuNinjaAPI(auth=PikkuNinjaAuth(scopes=["sandbox:read"])), Router()
     api.add_router("more/", router)
     router.get("told")(told)
     described = document_of(api)["paths"]["/more/told"]["get"]
@@ -103,13 +103,13 @@ def test_operations_of_routers_are_described_too() -> None:
 
 
 def test_the_document_is_valid() -> None:
-    validate_schema(document([PikkuAuth(scopes=["sandbox:write"]), django_auth]))
+    validate_schema(document([PikkuNinjaAuth(scopes=["sandbox:write"]), django_auth]))
 
 
 def test_it_is_served(client: Any, settings: Any) -> None:
     from django.urls import path
 
-    api = PikkuNinjaAPI(auth=PikkuAuth(), urls_namespace="described")
+    api = PikkuNinjaAPI(auth=PikkuNinjaAuth(), urls_namespace="described")
     api.get("/told")(told)
     settings.ROOT_URLCONF = (path("api/", api.urls),)
     served = client.get("/api/openapi.json").json()

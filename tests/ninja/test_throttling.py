@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import path
 from ninja.throttling import AuthRateThrottle
 
-from pikku_auth.contrib.ninja import PikkuAuth, PikkuNinjaAPI
+from pikku_auth.contrib.ninja import PikkuNinjaAPI, PikkuNinjaAuth
 from pikku_auth.flows import IssuedKey
 from pikku_auth.testing import key_headers
 from tests.conftest import pikku_settings
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 Mint = Callable[..., IssuedKey]
 
 api = PikkuNinjaAPI(
-    auth=PikkuAuth(scopes=[]), throttle=AuthRateThrottle("1/d"), urls_namespace="throttled"
+    auth=PikkuNinjaAuth(scopes=[]), throttle=AuthRateThrottle("1/d"), urls_namespace="throttled"
 )
 api.get("/")(lambda request: None)
 

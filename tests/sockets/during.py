@@ -11,7 +11,7 @@ from unittest.mock import patch
 from asgiref.sync import sync_to_async
 from django.db import OperationalError
 
-from pikku_auth.contrib.channels import PikkuAuthMiddleware, open_sockets
+from pikku_auth.contrib.channels import PikkuChannelsMiddleware, open_sockets
 from pikku_auth.flows import IssuedKey
 from tests.sockets.consumers import WhoAmI
 from tests.sockets.wire import SECONDS, Call, Headers, calling, in_time
@@ -20,7 +20,7 @@ Scenario = Callable[[Call], Awaitable[Any]]
 HOUR = timedelta(hours=1)
 MOMENT = timedelta(milliseconds=30)
 
-guarded = PikkuAuthMiddleware(WhoAmI.as_asgi())
+guarded = PikkuChannelsMiddleware(WhoAmI.as_asgi())
 
 
 def rechecked(every: timedelta) -> Any:

@@ -12,7 +12,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from pikku_auth.contrib.channels import PikkuAuthMiddleware
+from pikku_auth.contrib.channels import PikkuChannelsMiddleware
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.secrets import generate
 from pikku_auth.core.websocket_protocol import offer
@@ -40,7 +40,7 @@ OWN = "http://testserver"
 KEY = "x-api-key"
 PROTOCOL = "Sec-WebSocket-Protocol"
 
-guarded = PikkuAuthMiddleware(WhoAmI.as_asgi())
+guarded = PikkuChannelsMiddleware(WhoAmI.as_asgi())
 
 
 def shake(headers: Headers = (), app: Any = guarded, **changes: Any) -> tuple[Call, Any]:
@@ -215,15 +215,15 @@ class TestScopes:
     """What a consumer wants of its caller."""
 
     def test_they_are_all_wanted(self, mint: Mint) -> None:
-        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=["sandbox:read", "sandbox:write"])
+        app = PikkuChannelsMiddleware(WhoAmI.as_asgi(), scopes=["sandbox:read", "sandbox:write"])
         lacking, full = mint(scopes=["sandbox:read"]), mint(scopes=["sandbox:*"])
         call, _ = shake([(KEY, secret_of(lacking))], app)
         assert (call.status, call.body["detail"]) == (403, "Missing scope: sandbox:write.")
         assert shake([(KEY, secret_of(full))], app)[0].opened
 
     def test_an_inner_middleware_asks_for_more_and_judges_nobody_twice(self, mint: Mint) -> None:
-        inner = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=["sandbox:write"])
-        app = PikkuAuthMiddleware(inner)
+        inner = PikkuChannelsMiddleware(WhoAmI.as_asgi(), scopes=["sandbox:write"])
+        app = PikkuChannelsMiddleware(inner)
         lacking = mint(scopes=["sandbox:read"])
         full = mint(scopes=["sandbox:write"], quota=5)
         assert shake([(KEY, secret_of(lacking))], app)[0].status == 403
@@ -233,13 +233,13 @@ class TestScopes:
 
     def test_a_mistyped_one_is_found_at_start(self) -> None:
         with pytest.raises(ValueError, match="sandbox"):
-            PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=["sandbox read"])
+            PikkuChannelsMiddleware(WhoAmI.as_asgi(), scopes=["sandbox read"])
 
 
 class TestAnonymous:
     """A host may let callers in who have no credential; never ones whose credential is bad."""
 
-    app = PikkuAuthMiddleware(WhoAmI.as_asgi(), allow_anonymous=True)
+    app = PikkuChannelsMiddleware(WhoAmI.as_asgi(), allow_anonymous=True)
 
     def test_nobody_comes_in_as_nobody(self) -> None:
         call, first = shake(app=self.app)
@@ -258,13 +258,17 @@ class TestAnonymous:
         assert first["via"] == "api_key"
 
     def test_where_a_scope_is_wanted_nobody_has_it(self) -> None:
-        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), allow_anonymous=True, scopes=["sandbox:read"])
+        app = PikkuChannelsMiddleware(
+            WhoAmI.as_asgi(), allow_anonymous=True, scopes=["sandbox:read"]
+        )
         assert shake(app=app)[0].status == 401
-        inner = PikkuAuthMiddleware(self.app, allow_anonymous=True)
+        inner = PikkuChannelsMiddleware(self.app, allow_anonymous=True)
         assert shake(app=inner, user=AnonymousUser())[0].opened
 
     def test_an_inner_middleware_may_want_somebody(self) -> None:
-        app = PikkuAuthMiddleware(PikkuAuthMiddleware(WhoAmI.as_asgi()), allow_anonymous=True)
+        app = PikkuChannelsMiddleware(
+            PikkuChannelsMiddleware(WhoAmI.as_asgi()), allow_anonymous=True
+        )
         assert shake(app=app)[0].status == 401
 
 
@@ -292,7 +296,7 @@ class TestOrigins:
             "bearer": [*bearer(logged_in(ada)).items()],
             "key": [(KEY, secret_of(mint()))],
         }[credential]
-        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), allow_anonymous=True)
+        app = PikkuChannelsMiddleware(WhoAmI.as_asgi(), allow_anonymous=True)
         call, _ = shake([*given, *self.ORIGINS[origin]], app)
         if origin in self.ALLOWED[credential]:
             assert call.opened
@@ -300,7 +304,7 @@ class TestOrigins:
             assert (call.status, call.body["code"]) == (403, "origin_not_allowed")
 
     def test_cookie_of_somebody_else_makes_no_browser(self) -> None:
-        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), allow_anonymous=True)
+        app = PikkuChannelsMiddleware(WhoAmI.as_asgi(), allow_anonymous=True)
         assert shake([("Cookie", "AWSALB=abc")], app)[0].opened
 
     def test_a_page_behind_tls_is_the_sites_own(self, mint: Mint) -> None:
@@ -318,7 +322,7 @@ class TestOrigins:
         headers = [(KEY, secret_of(mint())), ("Origin", origin)]
         assert shake(headers)[0].status == 403
         trusted = ["https://app.example.com", "https://*.trusted.example"]
-        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), allowed_origins=trusted)
+        app = PikkuChannelsMiddleware(WhoAmI.as_asgi(), allowed_origins=trusted)
         assert shake(headers, app)[0].opened
         settings.CSRF_TRUSTED_ORIGINS = trusted
         assert shake(headers)[0].opened
@@ -346,7 +350,7 @@ class TestOrigins:
     )
     def test_what_can_not_be_an_origin_is_found_at_start(self, origins: Any) -> None:
         with pytest.raises(ValueError, match=r'\["https://app\.example\.com"\]'):
-            PikkuAuthMiddleware(WhoAmI.as_asgi(), allowed_origins=origins)
+            PikkuChannelsMiddleware(WhoAmI.as_asgi(), allowed_origins=origins)
 
 
 class TestSubprotocols:
@@ -364,7 +368,7 @@ class TestSubprotocols:
     def test_the_application_may_choose_one_of_its_own(self, mint: Mint) -> None:
         async def go() -> str | None:
             headers = [(PROTOCOL, "graphql-transport-ws, pikku-auth"), (KEY, secret)]
-            async with calling(PikkuAuthMiddleware(Chooser.as_asgi()), headers) as call:
+            async with calling(PikkuChannelsMiddleware(Chooser.as_asgi()), headers) as call:
                 await call.hang_up()
                 return call.subprotocol
 

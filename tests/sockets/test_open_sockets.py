@@ -15,7 +15,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import RequestFactory
 from django.utils import timezone
 
-from pikku_auth.contrib.channels import PikkuAuthMiddleware, middleware, open_sockets, revalidation
+from pikku_auth.contrib.channels import (
+    PikkuChannelsMiddleware,
+    middleware,
+    open_sockets,
+    revalidation,
+)
 from pikku_auth.contrib.channels.revalidation import look_with_others
 from pikku_auth.core.websocket_protocol import offer
 from pikku_auth.exceptions import WidenedPermissions
@@ -123,8 +128,8 @@ class TestItCloses:
     @pytest.mark.parametrize("every", [MOMENT, MOMENT.total_seconds()], ids=["time", "seconds"])
     def test_how_often_is_said_to_the_outermost_middleware(self, mint: Mint, every: Any) -> None:
         issued = mint()
-        inner = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=[], recheck=HOUR)
-        app = PikkuAuthMiddleware(inner, recheck=every)
+        inner = PikkuChannelsMiddleware(WhoAmI.as_asgi(), scopes=[], recheck=HOUR)
+        app = PikkuChannelsMiddleware(inner, recheck=every)
         end = in_the_database(revoke_key, issued.key)
         assert during(key_of(issued), end, app) == 4401
 
@@ -161,8 +166,8 @@ class TestItCloses:
     ) -> None:
         issued = mint(scopes=["sandbox:*"])
         outer, inner = (["sandbox:write"], []) if place == "outer" else ([], ["sandbox:write"])
-        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=inner)
-        app = PikkuAuthMiddleware(app, scopes=outer)
+        app = PikkuChannelsMiddleware(WhoAmI.as_asgi(), scopes=inner)
+        app = PikkuChannelsMiddleware(app, scopes=outer)
 
         async def scenario(call: Call) -> int:
             settings.PIKKU_AUTH = {**settings.PIKKU_AUTH, "MAP_KEY": "tests.mappings.narrow"}
@@ -184,7 +189,7 @@ class TestItCloses:
         if way == "ticket of a key":
             ticket = issue_ticket(verify_key(issued.secret.reveal())).reveal()
             headers = [("Sec-WebSocket-Protocol", ", ".join(offer(ticket)))]
-        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=["sandbox:write"])
+        app = PikkuChannelsMiddleware(WhoAmI.as_asgi(), scopes=["sandbox:write"])
 
         async def scenario(call: Call) -> int | None:
             await sync_to_async(set_service_user_scopes)(service_user, ceiling)
@@ -203,7 +208,7 @@ class TestItCloses:
         ticket = issue_session_ticket(ada, signed_in(ada)).reveal()
         page = [("Sec-WebSocket-Protocol", ", ".join(offer(ticket)))]
         headers = page if way == "page" else [*bearer(logged_in(ada)).items()]
-        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), scopes=["sandbox:write"])
+        app = PikkuChannelsMiddleware(WhoAmI.as_asgi(), scopes=["sandbox:write"])
         name = f"tests.login_scopes.{kind}by_group"
         with rechecked(MOMENT), pikku_settings(LOGIN_SCOPES=name):
             assert during(headers, in_the_database(ada.groups.clear), app) == 4403
@@ -302,7 +307,7 @@ class TestItStays:
             assert during(key_of(issued), scenario) == 4401
 
     def test_where_nobody_came_with_a_credential(self) -> None:
-        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), allow_anonymous=True)
+        app = PikkuChannelsMiddleware(WhoAmI.as_asgi(), allow_anonymous=True)
         with rechecked(MOMENT):
             assert during([], still_answers, app)
 
@@ -332,7 +337,7 @@ class TestTheApplication:
             await asyncio.sleep(3 * MOMENT.total_seconds())
             return codes
 
-        app = PikkuAuthMiddleware(Closing.as_asgi())
+        app = PikkuChannelsMiddleware(Closing.as_asgi())
         with rechecked(MOMENT):
             assert during(key_of(issued), scenario, app) == [4000]
 
@@ -340,7 +345,7 @@ class TestTheApplication:
         issued = mint()
 
         async def go() -> Any:
-            async with calling(PikkuAuthMiddleware(Staying()), key_of(issued)) as call:
+            async with calling(PikkuChannelsMiddleware(Staying()), key_of(issued)) as call:
                 await call.app.told.put({"type": "websocket.disconnect", "code": 1001})
                 await sync_to_async(revoke_key)(issued.key)
                 return await call.app.next()
@@ -360,7 +365,7 @@ class TestTheApplication:
         self, mint: Mint, monkeypatch: Any
     ) -> None:
         monkeypatch.setattr(middleware, "_SECONDS_TO_LEAVE", 0.05)
-        issued, app = mint(), PikkuAuthMiddleware(Deaf())
+        issued, app = mint(), PikkuChannelsMiddleware(Deaf())
 
         async def go() -> None:
             async with calling(app, key_of(issued)) as call:
@@ -431,7 +436,7 @@ class TestTheApplication:
             answer: str = await call.says()
             return answer
 
-        app = PikkuAuthMiddleware(WhoAmI.as_asgi(), allow_anonymous=True)
+        app = PikkuChannelsMiddleware(WhoAmI.as_asgi(), allow_anonymous=True)
         assert during([], scenario, app) == "This socket was opened without a credential."
 
 

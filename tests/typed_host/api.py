@@ -6,10 +6,10 @@ from typing import assert_type
 
 from django.contrib.auth.models import User
 
-from pikku_auth.contrib.ninja import PikkuAuth, PikkuNinjaAPI, PrincipalRequest
+from pikku_auth.contrib.ninja import PikkuNinjaAPI, PikkuNinjaAuth, PrincipalRequest
 from pikku_auth.principal import Principal
 
-api = PikkuNinjaAPI(auth=PikkuAuth())
+api = PikkuNinjaAPI(auth=PikkuNinjaAuth())
 
 
 @api.get("/whoami")
@@ -19,6 +19,6 @@ def whoami(request: PrincipalRequest) -> dict[str, str]:
     return {"user": request.user.get_username(), "via": request.auth.via}
 
 
-@api.post("/sandboxes", auth=PikkuAuth(scopes=["sandbox:write"]))
+@api.post("/sandboxes", auth=PikkuNinjaAuth(scopes=["sandbox:write"]))
 async def make_sandbox(request: PrincipalRequest) -> dict[str, list[str]]:
     return {"scopes": request.principal.scopes}

@@ -1,4 +1,4 @@
-"""The twin for httpx: ``httpx.get(url, auth=PikkuAuth())``, sync and async."""
+"""The twin for httpx: ``httpx.get(url, auth=PikkuHTTPXAuth())``, sync and async."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from urllib.request import getproxies
 
 import httpx
 
-from pikku_auth.client.auth import Credential, drop_credentials
-from pikku_auth.client.auth import PikkuAuth as _OfRequests
+from pikku_auth.client.auth import Credential, PikkuAuth, drop_credentials
 from pikku_auth.client.exceptions import BadUrl, InsecureUrl
 from pikku_auth.client.origins import origin_of, safe_origin_of
 from pikku_auth.client.store import Store
@@ -17,7 +16,7 @@ from pikku_auth.client.store import Store
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
-class PikkuAuth(httpx.Auth):
+class PikkuHTTPXAuth(httpx.Auth):
     """The credential that belongs to the URL, by the rules of :class:`pikku_auth.client.PikkuAuth`.
 
     Neither header follows a redirect to another origin, nor back from one. Where a redirect to
@@ -34,7 +33,7 @@ class PikkuAuth(httpx.Auth):
         key_header: str | None = None,
         store: Store | None = None,
     ) -> None:
-        self._credentials = _OfRequests(url, required=required, key_header=key_header, store=store)
+        self._credentials = PikkuAuth(url, required=required, key_header=key_header, store=store)
 
     def __repr__(self) -> str:
         return repr(self._credentials)

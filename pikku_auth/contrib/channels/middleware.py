@@ -30,7 +30,7 @@ _SECONDS_TO_LEAVE = 10
 _SECONDS_TO_HANG_UP = 0.05
 
 
-class PikkuAuthMiddleware:
+class PikkuChannelsMiddleware:
     """Lets a WebSocket open only for a caller with a good credential, and as long as it is good.
 
     ``scope["principal"]`` says who it is, and ``scope["user"]``. Others are refused before the
@@ -75,8 +75,8 @@ class PikkuAuthMiddleware:
         """
         if scope["type"] != "websocket":
             raise ValueError(
-                "pikku_auth.contrib.channels.PikkuAuthMiddleware is for WebSockets: put it under "
-                '"websocket" of the ProtocolTypeRouter. For HTTP use another integration.'
+                "pikku_auth.contrib.channels.PikkuChannelsMiddleware is for WebSockets: put it "
+                'under "websocket" of the ProtocolTypeRouter. For HTTP use another integration.'
             )
         is_inner = REQUEST in scope
         request = scope[REQUEST] if is_inner else request_of(scope)
@@ -113,7 +113,7 @@ class PikkuAuthMiddleware:
         return require(principal, self.scopes)
 
 
-async def _serve(middleware: PikkuAuthMiddleware, scope: Scope, socket: Socket) -> None:
+async def _serve(middleware: PikkuChannelsMiddleware, scope: Scope, socket: Socket) -> None:
     """Run the application until it ends, or the caller's credential does.
 
     :raises UnscopedView: when it serves a consumer that is closed to the caller.

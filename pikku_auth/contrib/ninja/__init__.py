@@ -1,8 +1,8 @@
-"""The integration with django-ninja: ``PikkuNinjaAPI(auth=PikkuAuth())``."""
+"""The integration with django-ninja: ``PikkuNinjaAPI(auth=PikkuNinjaAuth())``."""
 
 from __future__ import annotations
 
 from pikku_auth.contrib.ninja.api import PikkuNinjaAPI
-from pikku_auth.contrib.ninja.auth import PikkuAuth, PrincipalRequest, RefusedByPikkuAuth
+from pikku_auth.contrib.ninja.auth import PikkuNinjaAuth, PrincipalRequest, RefusedByPikkuAuth
 
-__all__ = ["PikkuAuth", "PikkuNinjaAPI", "PrincipalRequest", "RefusedByPikkuAuth"]
+__all__ = ["PikkuNinjaAPI", "PikkuNinjaAuth", "PrincipalRequest", "RefusedByPikkuAuth"]

@@ -18,7 +18,7 @@ from pikku_auth.access import (
     keys_reach_undeclared,
 )
 from pikku_auth.conf import conf
-from pikku_auth.contrib.ninja.auth import PikkuAuth
+from pikku_auth.contrib.ninja.auth import PikkuNinjaAuth
 from pikku_auth.contrib.ninja.operations import operations_of
 from pikku_auth.routes import Route
 from pikku_auth.unscoped import is_marked
@@ -41,7 +41,7 @@ def _ways(operation: Operation) -> list[Way]:
 
 
 def _way(auth: Any, operation: Operation) -> Way:
-    if isinstance(auth, PikkuAuth):
+    if isinstance(auth, PikkuNinjaAuth):
         opens = auth.names_scopes or is_marked(operation.view_func)
         is_open = opens or conf.unscoped_views == "open"
         return frozenset({USER if is_open else HUMAN, *auth.scopes})

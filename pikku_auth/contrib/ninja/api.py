@@ -18,11 +18,11 @@ from pikku_auth.refusals import body_of, headers_of, undo
 
 
 class PikkuNinjaAPI(NinjaAPI):
-    """``NinjaAPI`` for operations that :class:`~pikku_auth.contrib.ninja.PikkuAuth` guards.
+    """``NinjaAPI`` for operations that :class:`~pikku_auth.contrib.ninja.PikkuNinjaAuth` guards.
 
     Refusals have their headers and their ``code``, answers ``Vary`` by the credential, the OpenAPI
     document has both credentials and the scopes, and Django's ``LoginRequiredMiddleware`` leaves
-    the decision to ``PikkuAuth``. Operations with another ``auth`` are as they were.
+    the decision to ``PikkuNinjaAuth``. Operations with another ``auth`` are as they were.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -31,7 +31,7 @@ class PikkuNinjaAPI(NinjaAPI):
         self.add_exception_handler(RefusedByPikkuAuth, self._refused)
 
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
-        """As ninja's; but nobody is refused in our words where ``PikkuAuth`` was asked."""
+        """As ninja's; but nobody is refused in our words where ``PikkuNinjaAuth`` was asked."""
         if _has_nobody_come(request, exc):
             exc = RefusedByPikkuAuth(NotAuthenticated())
         return super().on_exception(request, exc)

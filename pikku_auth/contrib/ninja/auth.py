@@ -24,7 +24,7 @@ from pikku_auth.unscoped import require_scoped_view
 
 
 class PrincipalRequest(PlainRequest):
-    """The request of an operation under :class:`PikkuAuth`, for its annotations."""
+    """The request of an operation under :class:`PikkuNinjaAuth`, for its annotations."""
 
     auth: Principal
 
@@ -40,7 +40,7 @@ class RefusedByPikkuAuth(HttpError):
         return type(self), (self.refusal,), self.__dict__
 
 
-class PikkuAuth(AuthBase):
+class PikkuNinjaAuth(AuthBase):
     """Admits callers with a key or a login, and only those with every one of ``scopes``.
 
     For sync and async operations. ``request.auth`` is the
@@ -97,9 +97,9 @@ class PikkuAuth(AuthBase):
         return principal
 
 
-def guards_of(operation: Operation) -> list[PikkuAuth]:
-    """The ``PikkuAuth`` in the ``auth`` of ``operation``."""
-    return [auth for auth in operation.auth_callbacks if isinstance(auth, PikkuAuth)]
+def guards_of(operation: Operation) -> list[PikkuNinjaAuth]:
+    """The ``PikkuNinjaAuth`` in the ``auth`` of ``operation``."""
+    return [auth for auth in operation.auth_callbacks if isinstance(auth, PikkuNinjaAuth)]
 
 
 def _is_in_event_loop() -> bool:

@@ -43,7 +43,7 @@ class Document(OpenAPISchema):
         return security or None
 
     def responses(self, operation: Operation) -> dict[int, dict[str, Any]]:
-        """What it answers, and what ``PikkuAuth`` does."""
+        """What it answers, and what ``PikkuNinjaAuth`` does."""
         found = super().responses(operation)
         if guards_of(operation):
             self.add_schema_definitions({_REFUSAL: _SCHEMA})
