@@ -53,7 +53,7 @@ TARGETS = [
     "pikku_auth/models/keys.py",
     "pikku_auth/models/logins.py",
     "pikku_auth/principal.py",
-    "pikku_auth/origins.py",
+    "pikku_auth/http/origins.py",
     "pikku_auth/rest_framework/authentication.py",
     "pikku_auth/rest_framework/permissions.py",
 ]

@@ -11,14 +11,14 @@ from asgiref.sync import iscoroutinefunction
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest
 
-from pikku_auth.access import HUMAN, USER, declare
-from pikku_auth.admission import admit, require
 from pikku_auth.core.permissions import check_scopes
 from pikku_auth.exceptions import Refused
 from pikku_auth.flows import aauthenticate, authenticate
+from pikku_auth.http.access import HUMAN, USER, declare
+from pikku_auth.http.caller import admit, require
+from pikku_auth.http.error_response import refusal_of_credentials, response_to, vary_by_credential
+from pikku_auth.http.unscoped_views import any_key
 from pikku_auth.principal import Principal
-from pikku_auth.refusals import refusal_of_credentials, response_to, vary_by_credential
-from pikku_auth.unscoped import any_key
 
 __all__ = [
     "PrincipalRequest",

@@ -11,13 +11,13 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, ResolverMatch
 from django.urls import resolve as resolve_path
 
-from pikku_auth.admission import admit, withheld_principal, withhold
 from pikku_auth.exceptions import BrowserSessionRequired, Refused
 from pikku_auth.flows import aauthenticate, authenticate
 from pikku_auth.flows.credentials import has_credential
+from pikku_auth.http.caller import admit, withheld_principal, withhold
+from pikku_auth.http.error_response import response_to, vary_by_credential
+from pikku_auth.http.unscoped_views import is_closed_to, is_view_marked
 from pikku_auth.principal import Principal
-from pikku_auth.refusals import response_to, vary_by_credential
-from pikku_auth.unscoped import is_closed_to, is_view_marked
 
 
 class OptionalPrincipalRequest(HttpRequest):

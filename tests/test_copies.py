@@ -21,13 +21,13 @@ from django.http import HttpRequest
 from django.test import RequestFactory, TestCase
 
 import pikku_auth
-from pikku_auth.admission import admit
 from pikku_auth.core.frozen import FrozenDict
 from pikku_auth.exceptions import InvalidInput, InvalidKey, LimitExceeded, Refused
 from pikku_auth.flows import IssuedKey, authenticate
+from pikku_auth.http.caller import admit
 from pikku_auth.principal import Mapped, Principal, bound_of
 from pikku_auth.testing import key_headers, mint_test_key
-from pikku_auth.views.http import Answer
+from pikku_auth.views.http import ImmediateResponse
 from tests.conftest import pikku_settings
 from tests.logins import bearer, logged_in
 
@@ -142,7 +142,7 @@ class TestKeptInSetUpTestData(TestCase):
         assert answer.status_code == 200
 
 
-NEVER_LEAVE = (Answer,)
+NEVER_LEAVE = (ImmediateResponse,)
 """They end a view from within, and carry its response."""
 ABSTRACT = {Refused}
 

@@ -14,9 +14,9 @@ from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve
 from rest_framework.settings import api_settings
 
-from pikku_auth.access import DECLARED, USER, is_behind_our_middleware
+from pikku_auth.http.access import DECLARED, USER, is_behind_our_middleware
+from pikku_auth.http.routes import Route, routes
 from pikku_auth.rest_framework import PikkuAuthentication
-from pikku_auth.routes import Route, routes
 
 
 def nothing_asks_for_credentials() -> Iterator[CheckMessage]:

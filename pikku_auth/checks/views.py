@@ -10,8 +10,8 @@ from django.core.checks import Warning as CheckWarning
 from rest_framework.permissions import OR, AllowAny
 from rest_framework.settings import api_settings
 
+from pikku_auth.http.routes import routes
 from pikku_auth.rest_framework import PikkuAuthentication
-from pikku_auth.routes import routes
 
 
 def class_of_view_not_first() -> Iterator[CheckMessage]:

@@ -12,7 +12,9 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.views import APIView
 
-from pikku_auth.access import (
+from pikku_auth.conf import conf
+from pikku_auth.core.permissions import check_scopes
+from pikku_auth.http.access import (
     ANYBODY,
     HUMAN,
     STAFF,
@@ -23,12 +25,10 @@ from pikku_auth.access import (
     access,
     keys_reach_undeclared,
 )
-from pikku_auth.conf import conf
-from pikku_auth.core.permissions import check_scopes
+from pikku_auth.http.routes import Route
 from pikku_auth.rest_framework.authentication import PikkuAuthentication
 from pikku_auth.rest_framework.permissions import HasScope, declared_scopes, declares_scopes
 from pikku_auth.rest_framework.unscoped import demands_scopes, is_declared_any_key
-from pikku_auth.routes import Route
 
 UNSURE: list[Way] = [frozenset({UNKNOWN})]
 

@@ -17,8 +17,8 @@ from pikku_auth.exceptions import (
     Unavailable,
 )
 from pikku_auth.flows import authenticate
+from pikku_auth.http.error_response import REALM, body_of, challenge_of
 from pikku_auth.principal import Principal
-from pikku_auth.refusals import REALM, body_of, challenge_of
 from pikku_auth.rest_framework.headers import tell, tell_why, vary_by_credential
 from pikku_auth.rest_framework.unscoped import admitted
 

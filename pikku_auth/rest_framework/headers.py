@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from pikku_auth.conf import conf
 from pikku_auth.exceptions import Refused
-from pikku_auth.refusals import REALM, headers_of
+from pikku_auth.http.error_response import REALM, headers_of
 
 
 def vary_by_credential(request: Request) -> None:

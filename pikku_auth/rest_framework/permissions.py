@@ -14,8 +14,8 @@ from rest_framework.request import Request
 
 from pikku_auth.core.permissions import check_scopes, missing
 from pikku_auth.exceptions import InsufficientScope
+from pikku_auth.http.error_response import REALM
 from pikku_auth.principal import Principal
-from pikku_auth.refusals import REALM
 from pikku_auth.rest_framework.headers import tell_why
 
 if TYPE_CHECKING:  # REST framework's views import the authentication classes

@@ -10,12 +10,12 @@ from rest_framework.permissions import AllowAny, DjangoModelPermissions
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
-from pikku_auth.admission import require
 from pikku_auth.core.permissions import check_scopes
 from pikku_auth.exceptions import UnscopedView
+from pikku_auth.http.caller import require
+from pikku_auth.http.unscoped_views import is_closed_to, is_marked, require_scoped_view
 from pikku_auth.principal import Principal
 from pikku_auth.rest_framework.permissions import HasScope, declared_scopes, declares_scopes
-from pikku_auth.unscoped import is_closed_to, is_marked, require_scoped_view
 
 if TYPE_CHECKING:  # REST framework's views import the authentication classes
     from rest_framework.views import APIView

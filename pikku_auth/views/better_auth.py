@@ -9,13 +9,13 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
-from pikku_auth.access import ANYBODY
 from pikku_auth.exceptions import InvalidToken
 from pikku_auth.flows import last_used, live_logins, revoke_login, revoke_logins
 from pikku_auth.flows.credentials import bearer_of, has_token
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.login_scopes import grant_to_each
 from pikku_auth.flows.logins import token_digest
+from pikku_auth.http.access import ANYBODY
 from pikku_auth.models import LoginSession
 from pikku_auth.models.usernames import username_of
 from pikku_auth.views.callers import bearer_login, caller

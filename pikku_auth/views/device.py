@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 
-from pikku_auth.access import ANYBODY
 from pikku_auth.conf import conf
 from pikku_auth.core.user_codes import format_user_code
 from pikku_auth.exceptions import DeviceFlowError
@@ -16,6 +15,7 @@ from pikku_auth.flows import approve, claim, deny, exchange, look_up, start_logi
 from pikku_auth.flows.credentials import address_of
 from pikku_auth.flows.device_flow.token import device_code_digest
 from pikku_auth.flows.sign_in import signed_in_at
+from pikku_auth.http.access import ANYBODY
 from pikku_auth.models import DeviceCode
 from pikku_auth.views.callers import refuse_keys, signed_in_user
 from pikku_auth.views.http import (

@@ -13,7 +13,6 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 
-from pikku_auth.access import HUMAN, Way, declare
 from pikku_auth.exceptions import (
     DeviceFlowError,
     HTTPSRequired,
@@ -24,7 +23,8 @@ from pikku_auth.exceptions import (
 from pikku_auth.flows import AuditContext, authenticate
 from pikku_auth.flows.credentials import address_of, has_credential, is_exposed
 from pikku_auth.flows.database import outage_is_not_a_refusal
-from pikku_auth.origins import is_trusted, scheme_and_host
+from pikku_auth.http.access import HUMAN, Way, declare
+from pikku_auth.http.origins import is_trusted, scheme_and_host
 
 View = Callable[[HttpRequest], HttpResponse]
 

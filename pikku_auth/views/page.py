@@ -26,7 +26,6 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from pikku_auth.access import HUMAN, declare
 from pikku_auth.core.text import readable
 from pikku_auth.core.user_codes import format_user_code, normalise_user_code
 from pikku_auth.exceptions import DeviceFlowError, NothingGranted, TooManyAttempts
@@ -35,9 +34,10 @@ from pikku_auth.flows.credentials import address_of
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.login_scopes import offer_to
 from pikku_auth.flows.sign_in import is_fresh, signed_in_at
+from pikku_auth.http.access import HUMAN, declare
+from pikku_auth.http.error_response import refusal_of_credentials
 from pikku_auth.models import DeviceCode
 from pikku_auth.models.usernames import username_of
-from pikku_auth.refusals import refusal_of_credentials
 from pikku_auth.views.callers import signed_in_user
 from pikku_auth.views.http import context_of, outside_atomic_requests, unstored
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from pikku_auth.access import USER
 from pikku_auth.core.secrets import Secret
 from pikku_auth.core.websocket_protocol import offer
 from pikku_auth.exceptions import NotAuthenticated, Refused
 from pikku_auth.flows import authenticate
 from pikku_auth.flows.tickets import LIFETIME, issue_session_ticket, issue_ticket
-from pikku_auth.refusals import response_to
+from pikku_auth.http.access import USER
+from pikku_auth.http.error_response import response_to
 from pikku_auth.views.callers import signed_in_user
 from pikku_auth.views.http import endpoint
 

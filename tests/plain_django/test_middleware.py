@@ -13,12 +13,12 @@ from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
 from django.test import AsyncClient
 
-from pikku_auth.access import access_to_plain
 from pikku_auth.core.secrets import generate
 from pikku_auth.flows import IssuedKey, authentication, revoke_key, revoke_login
+from pikku_auth.http.access import access_to_plain
+from pikku_auth.http.routes import Route
 from pikku_auth.middleware import PikkuAuthMiddleware
 from pikku_auth.models import APIKey
-from pikku_auth.routes import Route
 from tests.cases import in_turn
 from tests.conftest import pikku_settings
 from tests.logins import browser_of, logged_in

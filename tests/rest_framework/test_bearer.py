@@ -58,7 +58,7 @@ def test_the_scheme_has_no_case(api: APIClient, issued: IssuedLogin, scheme: str
 
 
 class TestBesideOtherCredentials:
-    """The whole table of what decides is in ``tests/doors``."""
+    """The whole table of what decides is in ``tests/integrations``."""
 
     @pytest.mark.parametrize("good", [True, False], ids=["good", "bad"])
     def test_a_bearer_of_ours_decides_beside_a_cookie(

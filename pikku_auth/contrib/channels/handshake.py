@@ -19,7 +19,7 @@ from pikku_auth.flows import aauthenticate, redeem_ticket
 from pikku_auth.flows.credentials import address_of, is_exposed
 from pikku_auth.flows.mapping import amapped
 from pikku_auth.flows.tickets import refuse_ticket, ticket_digest
-from pikku_auth.origins import is_trusted
+from pikku_auth.http.origins import is_trusted
 from pikku_auth.principal import Principal
 
 _SCHEMES = {"ws": "http", "wss": "https"}

@@ -10,7 +10,6 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 
-from pikku_auth.admission import require
 from pikku_auth.contrib.channels import open_sockets
 from pikku_auth.contrib.channels.handshake import decide, request_of
 from pikku_auth.contrib.channels.scope import REQUEST, WANTED, Scope
@@ -19,10 +18,11 @@ from pikku_auth.core.durations import require_positive
 from pikku_auth.core.permissions import check_scopes
 from pikku_auth.core.websocket_protocol import without_ours
 from pikku_auth.exceptions import Refused, UnscopedView
-from pikku_auth.origins import scheme_and_host
+from pikku_auth.http.caller import require
+from pikku_auth.http.error_response import response_to
+from pikku_auth.http.origins import scheme_and_host
+from pikku_auth.http.unscoped_views import MARK
 from pikku_auth.principal import Principal
-from pikku_auth.refusals import response_to
-from pikku_auth.unscoped import MARK
 
 App = Callable[[Scope, Receive, Send], Awaitable[Any]]
 

@@ -10,12 +10,12 @@ from datetime import timedelta
 from django.http import HttpRequest
 from django.utils import timezone
 
-from pikku_auth.admission import require
 from pikku_auth.contrib.channels.listener import switchboard
 from pikku_auth.contrib.channels.revalidation import look, look_with_others
 from pikku_auth.contrib.channels.scope import REQUEST, Scope
 from pikku_auth.contrib.channels.topics import subjects_of
 from pikku_auth.exceptions import Refused, Unavailable
+from pikku_auth.http.caller import require
 from pikku_auth.principal import Principal
 
 RECHECK = timedelta(seconds=30)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pikku_auth.contrib.channels.scope import Scope
 from pikku_auth.core.websocket_protocol import NAME
-from pikku_auth.unscoped import MARK, is_closed_to
+from pikku_auth.http.unscoped_views import MARK, is_closed_to
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -7,7 +7,10 @@ from typing import Any
 from ninja.operation import Operation
 from ninja.security.session import SessionAuth
 
-from pikku_auth.access import (
+from pikku_auth.conf import conf
+from pikku_auth.contrib.ninja.auth import PikkuNinjaAuth
+from pikku_auth.contrib.ninja.operations import operations_of
+from pikku_auth.http.access import (
     ANYBODY,
     HUMAN,
     UNKNOWN,
@@ -17,11 +20,8 @@ from pikku_auth.access import (
     access,
     keys_reach_undeclared,
 )
-from pikku_auth.conf import conf
-from pikku_auth.contrib.ninja.auth import PikkuNinjaAuth
-from pikku_auth.contrib.ninja.operations import operations_of
-from pikku_auth.routes import Route
-from pikku_auth.unscoped import is_marked
+from pikku_auth.http.routes import Route
+from pikku_auth.http.unscoped_views import is_marked
 
 
 def access_to_operations(route: Route) -> list[Access] | None:

@@ -14,7 +14,7 @@ from pikku_auth.contrib.ninja.caching import varying, was_asked
 from pikku_auth.contrib.ninja.openapi import Document
 from pikku_auth.contrib.ninja.operations import operations_of
 from pikku_auth.exceptions import NotAuthenticated, Refused
-from pikku_auth.refusals import body_of, headers_of, undo
+from pikku_auth.http.error_response import body_of, headers_of, undo
 
 
 class PikkuNinjaAPI(NinjaAPI):

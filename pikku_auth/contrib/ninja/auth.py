@@ -11,7 +11,6 @@ from ninja.errors import HttpError
 from ninja.operation import Operation
 from ninja.security.base import AuthBase
 
-from pikku_auth.admission import admit, require
 from pikku_auth.conf import conf
 from pikku_auth.contrib.ninja.caching import note_asked
 from pikku_auth.contrib.ninja.operations import is_any_key
@@ -19,8 +18,9 @@ from pikku_auth.core.permissions import check_scopes
 from pikku_auth.decorators import PrincipalRequest as PlainRequest
 from pikku_auth.exceptions import Refused
 from pikku_auth.flows import aauthenticate, authenticate
+from pikku_auth.http.caller import admit, require
+from pikku_auth.http.unscoped_views import require_scoped_view
 from pikku_auth.principal import Principal
-from pikku_auth.unscoped import require_scoped_view
 
 
 class PrincipalRequest(PlainRequest):

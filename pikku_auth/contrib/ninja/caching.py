@@ -9,7 +9,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 
-from pikku_auth.refusals import vary_by_credential
+from pikku_auth.http.error_response import vary_by_credential
 
 _ASKED = "_pikku_auth_asked"
 

@@ -11,7 +11,7 @@ from ninja.operation import Operation
 from pikku_auth.contrib.ninja.api import PikkuNinjaAPI
 from pikku_auth.contrib.ninja.auth import PikkuNinjaAuth, guards_of
 from pikku_auth.contrib.ninja.operations import operations_of
-from pikku_auth.routes import routes
+from pikku_auth.http.routes import routes
 
 
 def check_apis(**_kwargs: object) -> list[CheckMessage]:

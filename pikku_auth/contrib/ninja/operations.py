@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from ninja.operation import Operation, PathView
 
-from pikku_auth.unscoped import is_marked
+from pikku_auth.http.unscoped_views import is_marked
 
 
 def operations_of(view: Any) -> list[Operation]:

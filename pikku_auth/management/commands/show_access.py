@@ -11,10 +11,10 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from pikku_auth.access import Access, Reader, access_to_plain
+from pikku_auth.http.access import Access, Reader, access_to_plain
+from pikku_auth.http.routes import Route, routes
 from pikku_auth.management.base import PikkuCommand
 from pikku_auth.rest_framework.access import access_to_view
-from pikku_auth.routes import Route, routes
 
 Row = tuple[Route, Access]
 

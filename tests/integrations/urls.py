@@ -1,4 +1,4 @@
-"""One view for each door, all saying the same, once open to all scopes and once for one."""
+"""One view for each integration, all saying the same, once open to all scopes and once for one."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pikku_auth.contrib.ninja import PikkuNinjaAPI, PikkuNinjaAuth
 from pikku_auth.decorators import any_key, require_principal
 from pikku_auth.principal import Principal
 from pikku_auth.rest_framework import HasScope, PikkuAuthentication
-from tests.doors.decision import told_of
+from tests.integrations.decision import told_of
 
 WANTED = "sandbox:write"
 
 
 @any_key
 class ForAll(APIView):
-    """The door of REST framework, in either order that the documentation allows."""
+    """The integration of REST framework, in either order that the documentation allows."""
 
     authentication_classes: ClassVar = [PikkuAuthentication, SessionAuthentication]
     permission_classes: ClassVar[list[Any]] = [AllowAny]
@@ -88,8 +88,8 @@ async def awith_scope(request: HttpRequest) -> JsonResponse:
 
 
 def ninja_api(scopes: Sequence[str] | None) -> PikkuNinjaAPI:
-    """The door of django-ninja, for sync and for async operations."""
-    api = PikkuNinjaAPI(auth=PikkuNinjaAuth(scopes=scopes), urls_namespace=f"doors {scopes}")
+    """The integration of django-ninja, for sync and for async operations."""
+    api = PikkuNinjaAPI(auth=PikkuNinjaAuth(scopes=scopes), urls_namespace=f"integrations {scopes}")
 
     @api.get("sync/")
     def told(request: Any) -> dict[str, Any]:

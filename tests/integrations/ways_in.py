@@ -1,4 +1,4 @@
-"""Every door, asked in the same way: ``ask(headers)`` gives a :class:`Decision`.
+"""Every integration, asked in the same way: ``ask(headers)`` gives a :class:`Decision`.
 
 The sync ones are asked through WSGI, where a server joins repeated headers by a comma, the async
 ones through ASGI, which hands them on as they came.
@@ -17,12 +17,12 @@ from django.test import Client, override_settings
 
 from pikku_auth.contrib.channels import PikkuChannelsMiddleware
 from pikku_auth.decorators import any_key
-from tests.doors.decision import CRASH, Decision, decision_of
-from tests.doors.urls import WANTED, Telling
+from tests.integrations.decision import CRASH, Decision, decision_of
+from tests.integrations.urls import WANTED, Telling
 from tests.sockets.wire import Application, calling, scope_of
 
 Headers = Sequence[tuple[str, str]]
-Door = Callable[[Headers], Decision]
+Integration = Callable[[Headers], Decision]
 
 MIDDLEWARE = "pikku_auth.middleware.PikkuAuthMiddleware"
 
@@ -39,7 +39,7 @@ def http_decision(status: int, body: bytes, headers: Mapping[str, str]) -> Decis
     return CRASH if status == 500 else decision_of(status, json.loads(body), headers)
 
 
-def over_wsgi(path: str, *, middleware: bool = False) -> Door:
+def over_wsgi(path: str, *, middleware: bool = False) -> Integration:
     def ask(headers: Headers) -> Decision:
         with host(middleware=middleware):
             client = Client(enforce_csrf_checks=True, raise_request_exception=False)
@@ -49,7 +49,7 @@ def over_wsgi(path: str, *, middleware: bool = False) -> Door:
     return ask
 
 
-def over_asgi(path: str, *, middleware: bool = False) -> Door:
+def over_asgi(path: str, *, middleware: bool = False) -> Integration:
     async def go(headers: Headers) -> Decision:
         scope = scope_of(headers, type="http", method="GET", scheme="http", path=path)
         application = Application(ASGIHandler(), scope)
@@ -66,7 +66,7 @@ def over_asgi(path: str, *, middleware: bool = False) -> Door:
     return ask
 
 
-def over_websocket(scopes: Sequence[str] | None = (), consumer: Any = None) -> Door:
+def over_websocket(scopes: Sequence[str] | None = (), consumer: Any = None) -> Integration:
     consumer = consumer or Telling.as_asgi()
     app = PikkuChannelsMiddleware(consumer, allow_anonymous=True, scopes=scopes)
 
@@ -87,12 +87,12 @@ def host(*, middleware: bool) -> override_settings:
     """A host with the views of this suite."""
     others = [name for name in settings.MIDDLEWARE if name != MIDDLEWARE]
     return override_settings(
-        ROOT_URLCONF="tests.doors.urls",
+        ROOT_URLCONF="tests.integrations.urls",
         MIDDLEWARE=[*others, MIDDLEWARE] if middleware else others,
     )
 
 
-HTTP_DOORS: dict[str, Door] = {
+HTTP_INTEGRATIONS: dict[str, Integration] = {
     "REST framework": over_wsgi("/drf/"),
     "REST framework, under ASGI": over_asgi("/drf/"),
     "REST framework behind the middleware": over_wsgi("/drf/", middleware=True),
@@ -104,9 +104,9 @@ HTTP_DOORS: dict[str, Door] = {
     "async ninja": over_asgi("/ninja/async/"),
     "ninja behind the middleware": over_asgi("/ninja/sync/", middleware=True),
 }
-DOORS: dict[str, Door] = {**HTTP_DOORS, "Channels": over_websocket()}
+INTEGRATIONS: dict[str, Integration] = {**HTTP_INTEGRATIONS, "Channels": over_websocket()}
 
-SCOPED_DOORS: dict[str, Door] = {
+SCOPED_INTEGRATIONS: dict[str, Integration] = {
     "REST framework": over_wsgi("/drf/scoped/"),
     "the decorator": over_wsgi("/wanted/scoped/"),
     "the async decorator": over_asgi("/awanted/scoped/"),
@@ -116,7 +116,7 @@ SCOPED_DOORS: dict[str, Door] = {
 }
 """Those that can want a scope."""
 
-UNSCOPED_DOORS: dict[str, Door] = {
+UNSCOPED_INTEGRATIONS: dict[str, Integration] = {
     "REST framework": over_wsgi("/drf/people/"),
     "REST framework behind the middleware": over_wsgi("/drf/people/", middleware=True),
     "ninja": over_wsgi("/ninja/people/sync/"),
@@ -126,13 +126,13 @@ UNSCOPED_DOORS: dict[str, Door] = {
 }
 """Those that demand nothing, and so refuse a credential with scopes."""
 
-BLIND_DOORS: dict[str, Door] = {
+BLIND_INTEGRATIONS: dict[str, Integration] = {
     "the middleware": over_wsgi("/unmarked/", middleware=True),
     "the async middleware": over_asgi("/aunmarked/", middleware=True),
 }
 """Those that let everybody in, and so don't see who has a credential with scopes."""
 
-MARKED_DOORS: dict[str, Door] = {
+MARKED_INTEGRATIONS: dict[str, Integration] = {
     "REST framework": over_wsgi("/drf/people/marked/"),
     "the middleware": over_wsgi("/known/", middleware=True),
     "the async middleware": over_asgi("/aknown/", middleware=True),

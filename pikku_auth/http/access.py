@@ -15,9 +15,9 @@ from django.urls import ResolverMatch
 from django.utils.module_loading import import_string
 
 from pikku_auth.conf import conf
+from pikku_auth.http.routes import Route
+from pikku_auth.http.unscoped_views import is_view_marked
 from pikku_auth.middleware import PikkuAuthMiddleware, is_admin
-from pikku_auth.routes import Route
-from pikku_auth.unscoped import is_view_marked
 
 USER = "any key"
 HUMAN = "a signed-in human"

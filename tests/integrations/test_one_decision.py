@@ -1,7 +1,7 @@
-"""The same request gets the same decision, whichever door it comes to.
+"""The same request gets the same decision, whichever integration it comes to.
 
-A table of requests; each is sent through every door. What the doors answer is compared whole, with
-the headers of a refusal, so that one which differs is named.
+A table of requests; each is sent through every integration. What they answer is compared whole,
+with the headers of a refusal, so that one which differs is named.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from pikku_auth.models import APIKey, LoginSession, ServiceUser
 from tests import login_scopes
 from tests.cases import in_turn
 from tests.conftest import pikku_settings
-from tests.doors.decision import (
+from tests.integrations.decision import (
     BAD_KEY,
     BAD_TOKEN,
     CRASH,
@@ -52,17 +52,25 @@ from tests.doors.decision import (
     Decision,
     missing,
 )
-from tests.doors.doors import DOORS, HTTP_DOORS, SCOPED_DOORS, Door, Headers
+from tests.integrations.ways_in import (
+    HTTP_INTEGRATIONS,
+    INTEGRATIONS,
+    SCOPED_INTEGRATIONS,
+    Headers,
+    Integration,
+)
 from tests.logins import browser_of, logged_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def everywhere(headers: Headers, expected: Decision, doors: dict[str, Door] | None = None) -> None:
-    """Send the request through every door."""
-    doors = DOORS if doors is None else doors
-    decisions = {name: ask(headers) for name, ask in doors.items()}
-    assert decisions == dict.fromkeys(doors, expected)
+def everywhere(
+    headers: Headers, expected: Decision, integrations: dict[str, Integration] | None = None
+) -> None:
+    """Send the request through every integration."""
+    integrations = INTEGRATIONS if integrations is None else integrations
+    decisions = {name: ask(headers) for name, ask in integrations.items()}
+    assert decisions == dict.fromkeys(integrations, expected)
 
 
 def key_header(issued: IssuedKey) -> tuple[str, str]:
@@ -213,8 +221,10 @@ def test_who_the_mapping_narrows_is_narrowed(kind: str, world: World) -> None:
 def test_a_mistake_in_the_mapping_is_an_error_and_no_decision(mistake: str, world: World) -> None:
     name = f"tests.mappings.{mistake}"
     with pikku_settings(MAP_KEY=name, MAP_LOGIN=name):
-        everywhere([key_header(world.key)], CRASH, HTTP_DOORS)
-        everywhere([login_header(logged_in(world.ada, scope="sandbox:read"))], CRASH, HTTP_DOORS)
+        everywhere([key_header(world.key)], CRASH, HTTP_INTEGRATIONS)
+        everywhere(
+            [login_header(logged_in(world.ada, scope="sandbox:read"))], CRASH, HTTP_INTEGRATIONS
+        )
 
 
 # --- T20: a bad key header never falls through ------------------------------------------------
@@ -315,7 +325,7 @@ def django_user(service_user: ServiceUser, **changes: Any) -> None:
 def spent(world: World, **limits: Any) -> IssuedKey:
     """A key whose limit is used up."""
     issued = mint_key(world.machine, **limits)
-    DOORS["the decorator"]([key_header(issued)])
+    INTEGRATIONS["the decorator"]([key_header(issued)])
     return issued
 
 
@@ -457,13 +467,13 @@ def test_a_scope_that_is_wanted(held: str, world: World) -> None:
     scopes, is_enough = HELD[held]
     issued = mint_key(world.machine, scopes=scopes)
     expected = key_decision(issued) if is_enough else missing("sandbox:write")
-    everywhere([key_header(issued)], expected, SCOPED_DOORS)
+    everywhere([key_header(issued)], expected, SCOPED_INTEGRATIONS)
 
 
 def test_login_that_is_given_every_scope_has_every_scope(world: World) -> None:
-    everywhere([world.bearer], login_decision(world.login), SCOPED_DOORS)
+    everywhere([world.bearer], login_decision(world.login), SCOPED_INTEGRATIONS)
     narrow = logged_in(world.ada, scope="sandbox:read")
-    everywhere([login_header(narrow)], missing("sandbox:write", "Bearer"), SCOPED_DOORS)
+    everywhere([login_header(narrow)], missing("sandbox:write", "Bearer"), SCOPED_INTEGRATIONS)
 
 
 @pytest.mark.parametrize("kind", ["", "a"], ids=["sync", "async"])
@@ -472,10 +482,10 @@ def test_human_has_the_scopes_that_login_scopes_gives_now(kind: str, world: Worl
     everything = login_decision(world.login)
     with pikku_settings(LOGIN_SCOPES=f"tests.login_scopes.{kind}by_group"):
         everywhere([world.bearer], everything._replace(scopes=("sandbox:read",)))
-        everywhere([world.bearer], missing("sandbox:write", "Bearer"), SCOPED_DOORS)
+        everywhere([world.bearer], missing("sandbox:write", "Bearer"), SCOPED_INTEGRATIONS)
         world.ada.groups.add(group)
         both = everything._replace(scopes=("sandbox:read", "sandbox:write"))
-        everywhere([world.bearer], both, SCOPED_DOORS)
+        everywhere([world.bearer], both, SCOPED_INTEGRATIONS)
 
 
 @pytest.mark.parametrize("asked", ["", "sandbox:write"])
@@ -484,29 +494,29 @@ def test_ordinary_human_has_no_scope_of_the_application_by_default(
 ) -> None:
     login = logged_in(world.ada, scope=asked)
     with pikku_settings(LOGIN_SCOPES=DEFAULTS["LOGIN_SCOPES"]):
-        everywhere([login_header(login)], missing("sandbox:write", "Bearer"), SCOPED_DOORS)
+        everywhere([login_header(login)], missing("sandbox:write", "Bearer"), SCOPED_INTEGRATIONS)
 
 
 @pytest.mark.parametrize("kind", ["", "a"], ids=["sync", "async"])
 def test_human_who_may_not_log_in_is_refused(kind: str, world: World) -> None:
     with pikku_settings(LOGIN_SCOPES=f"tests.login_scopes.{kind}nobody"):
         everywhere([world.bearer], BAD_TOKEN)
-        everywhere([world.bearer], BAD_TOKEN, SCOPED_DOORS)
+        everywhere([world.bearer], BAD_TOKEN, SCOPED_INTEGRATIONS)
 
 
 @pytest.mark.parametrize("name", ["fail", "afail", "not_there"])
 def test_mistake_in_login_scopes_is_an_error_and_no_decision(name: str, world: World) -> None:
     with pikku_settings(LOGIN_SCOPES=f"tests.login_scopes.{name}"):
-        everywhere([world.bearer], CRASH, HTTP_DOORS)
+        everywhere([world.bearer], CRASH, HTTP_INTEGRATIONS)
 
 
 def test_a_missing_scope_costs_no_secret_its_refusal(world: World) -> None:
     """A bad key is a bad key first."""
-    everywhere([("x-api-key", "nonsense")], BAD_KEY, SCOPED_DOORS)
+    everywhere([("x-api-key", "nonsense")], BAD_KEY, SCOPED_INTEGRATIONS)
 
 
 def test_a_call_counts_once_at_every_door(world: World) -> None:
     issued = mint_key(world.machine, quota=100)
     everywhere([key_header(issued)], key_decision(issued))
     issued.key.refresh_from_db()
-    assert issued.key.remaining == 100 - len(DOORS)
+    assert issued.key.remaining == 100 - len(INTEGRATIONS)

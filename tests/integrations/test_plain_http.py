@@ -12,8 +12,15 @@ from pikku_auth.core.websocket_protocol import offer
 from pikku_auth.flows import IssuedKey, issue_ticket, verify_key
 from pikku_auth.models import SocketTicket
 from tests.conftest import pikku_settings
-from tests.doors.decision import NOBODY, Decision, refused
-from tests.doors.doors import DOORS, SCOPED_DOORS, UNSCOPED_DOORS, Door, Headers, over_websocket
+from tests.integrations.decision import NOBODY, Decision, refused
+from tests.integrations.ways_in import (
+    INTEGRATIONS,
+    SCOPED_INTEGRATIONS,
+    UNSCOPED_INTEGRATIONS,
+    Headers,
+    Integration,
+    over_websocket,
+)
 from tests.logins import logged_in
 
 # Channels closes connections that are in a transaction, as the one of a TestCase is.
@@ -35,9 +42,11 @@ def _https_is_required(settings: Settings) -> Iterator[None]:
         yield
 
 
-def everywhere(headers: Headers, expected: Decision, doors: dict[str, Door] = DOORS) -> None:
-    decisions = {name: ask(headers) for name, ask in doors.items()}
-    assert decisions == dict.fromkeys(doors, expected)
+def everywhere(
+    headers: Headers, expected: Decision, integrations: dict[str, Integration] = INTEGRATIONS
+) -> None:
+    decisions = {name: ask(headers) for name, ask in integrations.items()}
+    assert decisions == dict.fromkeys(integrations, expected)
 
 
 @pytest.fixture
@@ -74,17 +83,19 @@ def test_credential_over_plain_http_is_refused_by_every_integration(
     everywhere([presented[case]], EXPOSED)
 
 
-@pytest.mark.parametrize("doors", [SCOPED_DOORS, UNSCOPED_DOORS], ids=["scoped", "unscoped"])
+@pytest.mark.parametrize(
+    "integrations", [SCOPED_INTEGRATIONS, UNSCOPED_INTEGRATIONS], ids=["scoped", "unscoped"]
+)
 def test_plain_http_is_refused_before_the_scope_is_judged(
-    doors: dict[str, Door], presented: dict[str, tuple[str, str]]
+    integrations: dict[str, Integration], presented: dict[str, tuple[str, str]]
 ) -> None:
-    everywhere([presented["good key"]], EXPOSED, doors)
+    everywhere([presented["good key"]], EXPOSED, integrations)
 
 
 def test_every_integration_names_the_key_that_has_to_be_replaced(
     presented: dict[str, tuple[str, str]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    for ask in DOORS.values():
+    for ask in INTEGRATIONS.values():
         caplog.clear()
         ask([presented["good key"]])
         assert caplog.text.count("plain_http") == 1
@@ -96,7 +107,9 @@ def test_credential_over_https_is_good_in_every_integration(
     case: str, via: str, presented: dict[str, tuple[str, str]]
 ) -> None:
     headers = [presented[case], OVER_HTTPS]
-    assert {name: ask(headers).via for name, ask in DOORS.items()} == dict.fromkeys(DOORS, via)
+    assert {name: ask(headers).via for name, ask in INTEGRATIONS.items()} == dict.fromkeys(
+        INTEGRATIONS, via
+    )
 
 
 def test_request_without_a_credential_is_nobody_over_plain_http_too() -> None:

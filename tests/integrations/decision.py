@@ -1,4 +1,4 @@
-"""What a door has decided, in the same words for every door."""
+"""What an integration has decided, in the same words for every integration."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def told_of(principal: Principal | None) -> dict[str, Any]:
 
 
 def decision_of(status: int, told: dict[str, Any], headers: Mapping[str, str]) -> Decision:
-    """What a door's answer means; one that lets everybody in has said who came."""
+    """What an integration's answer means; one that lets everybody in has said who came."""
     if status == 200 and "detail" in told:
         return NOBODY
     if status == 200:
