@@ -29,7 +29,8 @@ from django.urls import reverse
 import pikku_auth
 from benchmarks.harness import print_table, throwaway_database
 from pikku_auth.client import cli
-from pikku_auth.flows import IssuedKey, approve, claim, create_service_user, mint_key
+from pikku_auth.flows import IssuedKey, create_service_user, mint_key
+from pikku_auth.flows.device_flow import approve, claim
 from pikku_auth.models import APIKey, DeviceCode
 from pikku_auth.rest_framework import HasScope, PikkuAuthentication
 from pikku_auth.testing import key_headers

@@ -15,18 +15,8 @@ from rest_framework.test import APIClient
 from pikku_auth.conf import conf
 from pikku_auth.core.permissions import Grant
 from pikku_auth.exceptions import UnknownServiceUser
-from pikku_auth.flows import (
-    IssuedKey,
-    IssuedLogin,
-    approve,
-    claim,
-    create_service_user,
-    exchange,
-    get_service_user,
-    look_up,
-    mint_key,
-    start_login,
-)
+from pikku_auth.flows import IssuedKey, create_service_user, get_service_user, mint_key
+from pikku_auth.flows.device_flow import IssuedLogin, approve, claim, exchange, look_up, start_login
 
 __all__ = [
     "aclient_with_key",

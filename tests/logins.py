@@ -8,16 +8,9 @@ from typing import Any
 from django.http import HttpResponse
 from django.test import Client
 
-from pikku_auth.flows import (
-    AuditContext,
-    IssuedLogin,
-    approve,
-    claim,
-    exchange,
-    look_up,
-    start_login,
-)
+from pikku_auth.flows import AuditContext
 from pikku_auth.flows.audit import CODE
+from pikku_auth.flows.device_flow import IssuedLogin, approve, claim, exchange, look_up, start_login
 from pikku_auth.flows.device_flow.authorize import StartedLogin
 from pikku_auth.models import DeviceCode
 

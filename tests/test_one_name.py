@@ -12,7 +12,8 @@ from django.core.management import call_command
 from django.test import Client
 
 from pikku_auth.client.models import name_of
-from pikku_auth.flows import AuditContext, create_service_user, mint_key, revoke_login, start_login
+from pikku_auth.flows import AuditContext, create_service_user, mint_key, revoke_login
+from pikku_auth.flows.device_flow import start_login
 from pikku_auth.models import AuditEvent
 from tests.logins import bearer, browser_of, logged_in
 

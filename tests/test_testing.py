@@ -13,7 +13,8 @@ from django.test import AsyncClient, Client, TestCase
 from rest_framework.test import APIClient
 
 from pikku_auth.exceptions import NothingGranted
-from pikku_auth.flows import IssuedKey, IssuedLogin
+from pikku_auth.flows import IssuedKey
+from pikku_auth.flows.device_flow import IssuedLogin
 from pikku_auth.models import LoginSession
 from pikku_auth.testing import (
     aclient_with_key,

@@ -18,7 +18,8 @@ from pikku_auth.admin.actions import Act, ActingAdmin, ReasonForm, each
 from pikku_auth.admin.base import context_of, register
 from pikku_auth.admin.display import ago, ahead, badge, moment_of, short, some_of
 from pikku_auth.flows import revoke_login
-from pikku_auth.flows.logins import end_logins, open_logins
+from pikku_auth.flows.device_flow.revoke import end_logins
+from pikku_auth.flows.logins import open_logins
 from pikku_auth.models import LoginSession
 from pikku_auth.models.logins import is_over
 from pikku_auth.models.usernames import username_of

@@ -7,13 +7,12 @@ after commit.
 
 from __future__ import annotations
 
+from pikku_auth.core.limits import Rate
 from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.audit import AuditContext
 from pikku_auth.flows.authentication import aauthenticate, arevalidate, authenticate, revalidate
 from pikku_auth.flows.ceilings import set_service_user_scopes
-from pikku_auth.flows.device_flow.approve import approve, claim, deny, look_up, release
-from pikku_auth.flows.device_flow.authorize import start_login
-from pikku_auth.flows.device_flow.token import IssuedLogin, exchange
+from pikku_auth.flows.device_flow.revoke import revoke_logins
 from pikku_auth.flows.keys.bounds import Bounds, set_key_bounds
 from pikku_auth.flows.keys.mint import IssuedKey, import_key, mint_key
 from pikku_auth.flows.keys.revoke import (
@@ -26,7 +25,7 @@ from pikku_auth.flows.keys.revoke import (
 )
 from pikku_auth.flows.keys.rotate import mint_or_rotate, rotate_key
 from pikku_auth.flows.keys.verify import averify_key, verify_key
-from pikku_auth.flows.logins import live_logins, revoke_login, revoke_logins, verify_login
+from pikku_auth.flows.logins import live_logins, revoke_login, verify_login
 from pikku_auth.flows.privileges import manageable, may_manage
 from pikku_auth.flows.pruning import prune
 from pikku_auth.flows.service_users import (
@@ -43,23 +42,19 @@ __all__ = [
     "AuditContext",
     "Bounds",
     "IssuedKey",
-    "IssuedLogin",
+    "Rate",
     "aauthenticate",
     "activate_service_user",
-    "approve",
     "arevalidate",
     "authenticate",
     "averify_key",
-    "claim",
     "create_service_user",
     "deactivate_service_user",
     "delete_key",
     "delete_service_user",
-    "deny",
     "describe_service_user",
     "disable_key",
     "enable_key",
-    "exchange",
     "find_key",
     "get_service_user",
     "import_key",
@@ -67,14 +62,12 @@ __all__ = [
     "issue_session_ticket",
     "issue_ticket",
     "live_logins",
-    "look_up",
     "manageable",
     "may_manage",
     "mint_key",
     "mint_or_rotate",
     "prune",
     "redeem_ticket",
-    "release",
     "rename_key",
     "revalidate",
     "revoke_key",
@@ -83,7 +76,6 @@ __all__ = [
     "rotate_key",
     "set_key_bounds",
     "set_service_user_scopes",
-    "start_login",
     "verify_key",
     "verify_login",
 ]

@@ -18,7 +18,6 @@ from pikku_auth.exceptions import InvalidToken, Refused
 from pikku_auth.flows import last_used
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import Place, in_place, outage_is_not_a_refusal, place_of, primary
-from pikku_auth.flows.device_flow.approve import withdraw
 from pikku_auth.flows.keys.validation import check_reason
 from pikku_auth.flows.login_scopes import LOGIN_NOT_ALLOWED, grant_to
 from pikku_auth.flows.lookup import find_by_digest
@@ -128,40 +127,6 @@ def revoke_login(
                 context=context,
             )
     return revoked
-
-
-def revoke_logins(
-    user: Any,
-    *,
-    besides: LoginSession | None = None,
-    reason: str = "",
-    context: AuditContext = CODE,
-    now: datetime | None = None,
-) -> int:
-    """End every login of ``user`` that is not over, save ``besides``. How many that were.
-
-    Also one that is refused for now, such as an inactive human's: it must not come back with
-    them. A login that is approved and not yet fetched, or not yet decided, never comes to be.
-    """
-    return len(end_logins(user, besides=besides, reason=reason, context=context, now=now))
-
-
-def end_logins(
-    user: Any,
-    *,
-    besides: LoginSession | None = None,
-    reason: str = "",
-    context: AuditContext = CODE,
-    now: datetime | None = None,
-) -> list[LoginSession]:
-    """As :func:`revoke_logins`; those that it has ended."""
-    now = now or timezone.now()
-    withdraw(user, context=context, now=now)
-    return [
-        login
-        for login in open_logins([user], now=now)
-        if login != besides and revoke_login(login, reason=reason, context=context, now=now)
-    ]
 
 
 def live_logins(user: Any, *, now: datetime | None = None) -> list[LoginSession]:

@@ -11,8 +11,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from pikku_auth.conf import conf
 from pikku_auth.core.user_codes import format_user_code
 from pikku_auth.exceptions import DeviceFlowError
-from pikku_auth.flows import approve, claim, deny, exchange, look_up, start_login
 from pikku_auth.flows.credentials import address_of
+from pikku_auth.flows.device_flow import approve, claim, deny, exchange, look_up, start_login
 from pikku_auth.flows.device_flow.token import device_code_digest
 from pikku_auth.flows.sign_in import signed_in_at
 from pikku_auth.http.access import ANYBODY

@@ -29,9 +29,9 @@ from django.views.decorators.http import require_http_methods
 from pikku_auth.core.text import readable
 from pikku_auth.core.user_codes import format_user_code, normalise_user_code
 from pikku_auth.exceptions import DeviceFlowError, NothingGranted, TooManyAttempts
-from pikku_auth.flows import approve, claim, deny, look_up, release
 from pikku_auth.flows.credentials import address_of
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.device_flow import approve, claim, deny, look_up, release
 from pikku_auth.flows.login_scopes import offer_to
 from pikku_auth.flows.sign_in import is_fresh, signed_in_at
 from pikku_auth.http.access import HUMAN, declare

@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
 
-from pikku_auth.flows import IssuedLogin
+from pikku_auth.flows.device_flow import IssuedLogin
 from pikku_auth.models import AuditEvent, LoginSession
 from tests.admin.conftest import Staff
 from tests.admin.pages import LOGINS, USERS, act, html_of, messages_of

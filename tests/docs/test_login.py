@@ -13,7 +13,7 @@ import pytest
 from django.test import Client
 
 from pikku_auth.core.user_codes import normalise_user_code
-from pikku_auth.flows import approve, claim, look_up
+from pikku_auth.flows.device_flow import approve, claim, look_up
 from pikku_auth.models import DeviceCode, LoginSession
 from tests.conftest import pikku_settings
 from tests.docs.pages import examples, run, text_of

@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group, Permission
 
 from pikku_auth import checks
 from pikku_auth.exceptions import NothingGranted
-from pikku_auth.flows import approve
+from pikku_auth.flows.device_flow import approve
 from tests.conftest import pikku_settings
 from tests.docs.pages import examples, run, text_of
 from tests.logins import logged_in, row_of, started_and_claimed

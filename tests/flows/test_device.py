@@ -10,16 +10,8 @@ import pytest
 
 from pikku_auth.core.secrets import Secret
 from pikku_auth.exceptions import DeviceFlowError, TooManyAttempts, Unavailable
-from pikku_auth.flows import (
-    AuditContext,
-    approve,
-    claim,
-    create_service_user,
-    deny,
-    exchange,
-    look_up,
-    start_login,
-)
+from pikku_auth.flows import AuditContext, create_service_user
+from pikku_auth.flows.device_flow import approve, claim, deny, exchange, look_up, start_login
 from pikku_auth.flows.device_flow import authorize as module
 from pikku_auth.flows.device_flow.authorize import StartedLogin
 from pikku_auth.models import AuditEvent, DeviceCode

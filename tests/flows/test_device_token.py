@@ -12,15 +12,8 @@ from django.contrib.auth import get_user_model
 
 from pikku_auth.core.secrets import generate
 from pikku_auth.exceptions import DeviceFlowError, InvalidToken
-from pikku_auth.flows import (
-    AuditContext,
-    IssuedLogin,
-    create_service_user,
-    deny,
-    exchange,
-    start_login,
-    verify_login,
-)
+from pikku_auth.flows import AuditContext, create_service_user, verify_login
+from pikku_auth.flows.device_flow import IssuedLogin, deny, exchange, start_login
 from pikku_auth.flows.device_flow.authorize import StartedLogin
 from pikku_auth.flows.device_flow.token import device_code_digest
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession

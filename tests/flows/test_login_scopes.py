@@ -25,17 +25,14 @@ from pikku_auth.exceptions import (
     WidenedPermissions,
 )
 from pikku_auth.flows import (
-    IssuedLogin,
     aauthenticate,
-    approve,
     authenticate,
-    deny,
-    exchange,
     issue_session_ticket,
     redeem_ticket,
     revalidate,
     verify_login,
 )
+from pikku_auth.flows.device_flow import IssuedLogin, approve, deny, exchange
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from pikku_auth.principal import Principal
 from tests import login_scopes

@@ -24,16 +24,14 @@ from pikku_auth.core.secrets import generate
 from pikku_auth.exceptions import DeviceFlowError, InvalidInput, InvalidToken
 from pikku_auth.flows import (
     AuditContext,
-    IssuedLogin,
     create_service_user,
-    deny,
-    exchange,
     last_used,
     live_logins,
     revoke_login,
     revoke_logins,
     verify_login,
 )
+from pikku_auth.flows.device_flow import IssuedLogin, deny, exchange
 from pikku_auth.flows.logins import token_digest
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from pikku_auth.principal import Principal

@@ -17,9 +17,9 @@ from pikku_auth.flows import (
     revoke_key,
     revoke_login,
     rotate_key,
-    start_login,
 )
 from pikku_auth.flows import pruning as module
+from pikku_auth.flows.device_flow import start_login
 from pikku_auth.flows.device_flow.throttling import WRONG_CODES, spend_attempt
 from pikku_auth.flows.pruning import Pruned
 from pikku_auth.models import APIKey, Attempts, AuditEvent, DeviceCode, LoginSession

@@ -14,17 +14,13 @@ from pikku_auth.exceptions import DeviceFlowError, TooManyAttempts
 from pikku_auth.flows import (
     AuditContext,
     IssuedKey,
-    approve,
-    claim,
-    exchange,
     issue_ticket,
-    look_up,
     redeem_ticket,
-    start_login,
     sweeping,
     verify_key,
     verify_login,
 )
+from pikku_auth.flows.device_flow import approve, claim, exchange, look_up, start_login
 from pikku_auth.flows.device_flow.throttling import CLAIMS, spend_attempt
 from pikku_auth.flows.tickets import LIFETIME, issue_session_ticket
 from pikku_auth.models import Attempts, DeviceCode, SocketTicket
@@ -108,7 +104,7 @@ class TestCodes:
     def test_human_claims_so_many_and_looks_again_as_often_as_they_like(
         self, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pikku_auth.flows.device_flow.approve.CLAIMS", Rate(2, CLAIMS.period))
+        monkeypatch.setattr("pikku_auth.flows.device_flow.approval.CLAIMS", Rate(2, CLAIMS.period))
         ada = make_user("ada")
         rows = [row_of(start(number)) for number in range(3)]
         for row in rows[:2] * 3:

@@ -23,7 +23,6 @@ from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.secrets import generate
 from pikku_auth.flows import (
     IssuedKey,
-    IssuedLogin,
     activate_service_user,
     create_service_user,
     deactivate_service_user,
@@ -34,6 +33,7 @@ from pikku_auth.flows import (
     revoke_login,
     rotate_key,
 )
+from pikku_auth.flows.device_flow import IssuedLogin
 from pikku_auth.models import APIKey, LoginSession, ServiceUser
 from tests import login_scopes
 from tests.cases import in_turn

@@ -18,7 +18,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from pikku_auth.core.secrets import generate
-from pikku_auth.flows import IssuedKey, IssuedLogin, revoke_key
+from pikku_auth.flows import IssuedKey, revoke_key
+from pikku_auth.flows.device_flow import IssuedLogin
 from pikku_auth.testing import key_headers
 from tests.live.conftest import SECONDS, Server, running
 from tests.live.layers import layers_of

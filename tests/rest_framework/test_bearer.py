@@ -17,7 +17,8 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
 from example_project.sandboxes.views import Sandboxes
-from pikku_auth.flows import IssuedKey, IssuedLogin, revoke_login
+from pikku_auth.flows import IssuedKey, revoke_login
+from pikku_auth.flows.device_flow import IssuedLogin
 from pikku_auth.models import LoginSession
 from tests.conftest import pikku_settings
 from tests.logins import BACKEND, bearer, logged_in

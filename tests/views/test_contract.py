@@ -16,15 +16,8 @@ from django.test import Client, override_settings
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
-from pikku_auth.flows import (
-    AuditContext,
-    approve,
-    create_service_user,
-    deny,
-    mint_key,
-    revoke_login,
-    start_login,
-)
+from pikku_auth.flows import AuditContext, create_service_user, mint_key, revoke_login
+from pikku_auth.flows.device_flow import approve, deny, start_login
 from pikku_auth.flows.device_flow import authorize as device_flow
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from pikku_auth.views.better_auth import _iso

@@ -18,8 +18,9 @@ from django.urls import resolve
 from django.utils import timezone
 from freezegun import freeze_time
 
-from pikku_auth.flows import IssuedKey, approve, claim, deny, start_login
+from pikku_auth.flows import IssuedKey
 from pikku_auth.flows.audit import AuditContext
+from pikku_auth.flows.device_flow import approve, claim, deny, start_login
 from pikku_auth.flows.device_flow.authorize import StartedLogin
 from pikku_auth.flows.sign_in import SIGNED_IN_AT
 from pikku_auth.models import Attempts, AuditEvent, DeviceCode, LoginSession

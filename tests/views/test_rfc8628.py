@@ -17,7 +17,8 @@ from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
 from pikku_auth.core.user_codes import ALPHABET, LENGTH
-from pikku_auth.flows import deny, revoke_login, start_login
+from pikku_auth.flows import revoke_login
+from pikku_auth.flows.device_flow import deny, start_login
 from pikku_auth.models import DeviceCode, LoginSession
 from tests.conftest import dump_of_tables, pikku_settings
 from tests.logins import (
