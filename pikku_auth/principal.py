@@ -106,7 +106,7 @@ class Mapped:
     scopes: Grant | None = None
 
 
-def bind(user: Any, permissions: Permissions) -> Permissions:
+def bind_user(user: Any, permissions: Permissions) -> Permissions:
     """Bound what this ``user`` object may do by the credential it came with.
 
     Returns a copy that nobody can change, for the principal: what a host's code does to the
@@ -163,6 +163,6 @@ class _Asynchronous:
 
 
 def bound_of(user: object) -> Permissions | None:
-    """What :func:`bind` has set, or ``None`` for a user that came without a credential."""
+    """What :func:`bind_user` has set, or ``None`` for a user that came without a credential."""
     bound: Permissions | None = getattr(user, _BOUND, None)
     return bound

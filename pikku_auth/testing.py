@@ -17,6 +17,7 @@ from pikku_auth.core.permissions import Grant
 from pikku_auth.exceptions import UnknownServiceUser
 from pikku_auth.flows import IssuedKey, create_service_user, get_service_user, mint_key
 from pikku_auth.flows.device_flow import IssuedLogin, approve, claim, exchange, look_up, start_login
+from pikku_auth.models.users import User
 
 __all__ = [
     "aclient_with_key",
@@ -47,7 +48,7 @@ def mint_test_key(
     return mint_key(owner, scopes=scopes, **options)
 
 
-def issue_test_login(user: Any, scopes: Iterable[str] = ()) -> IssuedLogin:
+def issue_test_login(user: User, scopes: Iterable[str] = ()) -> IssuedLogin:
     """Log ``user`` in from a terminal, which asks for ``scopes``. None: all that they may have.
 
     :raises NothingGranted: when ``LOGIN_SCOPES`` gives this user nothing of it.
@@ -101,13 +102,13 @@ def client_with_key(
 
 
 @overload
-def client_with_login(user: Any, scopes: Iterable[str] = ...) -> APIClient: ...
+def client_with_login(user: User, scopes: Iterable[str] = ...) -> APIClient: ...
 @overload
 def client_with_login(
-    user: Any, scopes: Iterable[str] = ..., *, client_class: Callable[..., C]
+    user: User, scopes: Iterable[str] = ..., *, client_class: Callable[..., C]
 ) -> C: ...
 def client_with_login(
-    user: Any, scopes: Iterable[str] = (), *, client_class: Callable[..., Any] = APIClient
+    user: User, scopes: Iterable[str] = (), *, client_class: Callable[..., Any] = APIClient
 ) -> Any:
     """A test client whose every request presents a new login of ``user``.
 
@@ -122,7 +123,7 @@ async def aclient_with_key(scopes: Grant = (), **options: Any) -> AsyncClient:
     return _async_client(key_headers(issued))
 
 
-async def aclient_with_login(user: Any, scopes: Iterable[str] = ()) -> AsyncClient:
+async def aclient_with_login(user: User, scopes: Iterable[str] = ()) -> AsyncClient:
     """:func:`client_with_login` for an async test, with Django's ``AsyncClient``."""
     return _async_client(login_headers(await sync_to_async(issue_test_login)(user, scopes)))
 

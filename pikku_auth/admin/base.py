@@ -21,7 +21,7 @@ from pikku_auth.conf import conf
 from pikku_auth.flows import AuditContext, manageable
 from pikku_auth.flows.credentials import address_of
 from pikku_auth.models import AuditEvent
-from pikku_auth.models.usernames import username_of
+from pikku_auth.models.users import username_of
 
 Screen = TypeVar("Screen", bound="type[admin.ModelAdmin[Any]]")
 

@@ -32,7 +32,7 @@ from pikku_auth.admin.forms import KeyForm
 from pikku_auth.admin.metadata import MetadataText
 from pikku_auth.flows import delete_key, rename_key
 from pikku_auth.models import APIKey, ServiceUser
-from pikku_auth.models.usernames import username_of
+from pikku_auth.models.users import username_of
 
 
 @register(APIKey)

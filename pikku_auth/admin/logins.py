@@ -22,7 +22,7 @@ from pikku_auth.flows.device_flow.revoke import end_logins
 from pikku_auth.flows.logins import open_logins
 from pikku_auth.models import LoginSession
 from pikku_auth.models.logins import is_over
-from pikku_auth.models.usernames import username_of
+from pikku_auth.models.users import username_of
 
 
 def _revoke_all(

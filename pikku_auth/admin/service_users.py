@@ -29,7 +29,7 @@ from pikku_auth.flows import (
     set_service_user_scopes,
 )
 from pikku_auth.models import APIKey, KeyState, ServiceUser
-from pikku_auth.models.usernames import username_of
+from pikku_auth.models.users import username_of
 
 _SHOWN_KEYS = 20
 

@@ -19,7 +19,7 @@ from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows.database import primary, unless_missing
 from pikku_auth.models import ServiceUser
 from pikku_auth.models.keys import privileges_of
-from pikku_auth.models.usernames import username_of
+from pikku_auth.models.users import User, username_of
 
 logger = logging.getLogger("pikku_auth")
 
@@ -65,7 +65,7 @@ def adopted(user: Any) -> Any:
     return without_password(user)
 
 
-def require_free(user: Any) -> None:
+def require_free(user: User) -> None:
     """Insist that ``user`` is not yet the Django user of a service user.
 
     :raises InvalidInput: when it is.
@@ -78,7 +78,7 @@ def require_free(user: Any) -> None:
         )
 
 
-def require_unprivileged(user: Any) -> None:
+def require_unprivileged(user: User | None) -> None:
     """Insist that ``user`` is neither staff nor a superuser, by its row as it is now.
 
     :raises InvalidInput: when it is.
@@ -94,7 +94,7 @@ def require_unprivileged(user: Any) -> None:
         )
 
 
-def _as_saved(user: Any) -> Any:
+def _as_saved(user: User | None) -> Any:
     """``user`` as the database has it, or ``None``: the caller's object may be old."""
     pk: Any = user.pk if user is not None else None
     # The default manager of a host may hide rows.
@@ -115,7 +115,7 @@ def has_password(user: Any) -> bool:
     return any(field.name == "password" for field in user._meta.concrete_fields)
 
 
-def is_service_user(user: Any) -> bool:
+def is_service_user(user: User) -> bool:
     """Whether ``user`` belongs to a machine, so that nobody may log in as it."""
     return _is_account(user.pk)
 
@@ -173,14 +173,14 @@ def validate_privileges(model: Any) -> None:
     clean = model.clean
 
     @wraps(clean)
-    def clean_and_refuse(user: Any) -> None:
+    def clean_and_refuse(user: User) -> None:
         clean(user)
         _refuse_privileges(user)
 
     model.clean = clean_and_refuse
 
 
-def _refuse_privileges(user: Any) -> None:
+def _refuse_privileges(user: User) -> None:
     if privileges_of(user) and is_service_user(user):
         raise ValidationError(
             _(

@@ -12,7 +12,7 @@ from django.dispatch import Signal
 
 from pikku_auth.core.text import readable, visible_ascii
 from pikku_auth.models import APIKey, AuditEvent, LoginSession, ServiceUser
-from pikku_auth.models.usernames import username_of
+from pikku_auth.models.users import username_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -16,6 +15,7 @@ from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys.validation import known_scopes, named
 from pikku_auth.models import AuditEvent, ServiceUser
+from pikku_auth.models.users import Staff
 
 GRANT_ANY_SCOPE = "pikku_auth.grant_any_scope"
 
@@ -80,7 +80,7 @@ def require_narrower(service_user: ServiceUser, wanted: list[str] | None) -> Non
         )
 
 
-def require_grantable(staff: Any, service_user: ServiceUser, permissions: Permissions) -> None:
+def require_grantable(staff: Staff, service_user: ServiceUser, permissions: Permissions) -> None:
     """Insist that ``staff`` may give a key of ``service_user`` these ``permissions``.
 
     :raises InvalidInput: when there is no ceiling, or they exceed it, and ``staff`` lacks the

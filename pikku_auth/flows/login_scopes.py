@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -20,16 +19,17 @@ from pikku_auth.core.permissions import (
 from pikku_auth.exceptions import NothingGranted
 from pikku_auth.flows.hooks import call
 from pikku_auth.models import LoginSession
+from pikku_auth.models.users import User
 
 LOGIN_NOT_ALLOWED = "login_not_allowed"
 
 
-def default_login_scopes(user: Any) -> Grant:
+def default_login_scopes(user: User) -> Grant:
     """``*`` for superusers; ``perm:*`` for everybody else: their Django permissions as they are."""
     return ["*"] if getattr(user, "is_superuser", False) else ["perm:*"]
 
 
-def scopes_given_to(user: Any) -> dict[str, list[str]] | None:
+def scopes_given_to(user: User) -> dict[str, list[str]] | None:
     """What ``LOGIN_SCOPES`` gives ``user`` now; ``None`` if they may not log in.
 
     ``user`` must not be bound by a credential yet: the host may ask for their permissions.
@@ -62,7 +62,7 @@ class Offer:
     missing: list[str]
 
 
-def offer_to(user: Any, requested: Permissions | None) -> Offer:
+def offer_to(user: User, requested: Permissions | None) -> Offer:
     """What a login of ``user`` would be granted; see :func:`scopes_given_to`."""
     given = scopes_given_to(user)
     permissions = _granted(requested, given or {})

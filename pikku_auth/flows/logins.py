@@ -23,7 +23,8 @@ from pikku_auth.flows.login_scopes import LOGIN_NOT_ALLOWED, grant_to
 from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.models import AuditEvent, LoginSession
 from pikku_auth.models.logins import is_over
-from pikku_auth.principal import Principal, bind
+from pikku_auth.models.users import User
+from pikku_auth.principal import Principal, bind_user
 
 logger = logging.getLogger("pikku_auth")
 
@@ -95,7 +96,7 @@ def _judged(
 
 
 def _principal_of(login: LoginSession) -> Principal:
-    permissions = bind(login.user, login.granted or {})
+    permissions = bind_user(login.user, login.granted or {})
     return Principal(user=login.user, via="login", permissions=permissions, login=login)
 
 
@@ -129,7 +130,7 @@ def revoke_login(
     return revoked
 
 
-def live_logins(user: Any, *, now: datetime | None = None) -> list[LoginSession]:
+def live_logins(user: User, *, now: datetime | None = None) -> list[LoginSession]:
     """The logins of ``user`` that are good now, the newest first."""
     now = now or timezone.now()
     return [login for login in open_logins([user], now=now) if login.invalid_reason(now) is None]

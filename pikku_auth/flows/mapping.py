@@ -33,7 +33,7 @@ from pikku_auth.flows.keys.verify import refuse_key
 from pikku_auth.flows.logins import refuse_login
 from pikku_auth.flows.tickets import refuse_ticket
 from pikku_auth.models import APIKey, LoginSession
-from pikku_auth.principal import Mapped, Principal, bind
+from pikku_auth.principal import Mapped, Principal, bind_user
 
 _REASON = "rejected_by_mapping"
 
@@ -94,7 +94,7 @@ def _applied(principal: Principal, own: Permissions, answer: object) -> Principa
         narrower = normalise(answer.scopes, most=None)
         if wider := missing(own, scope_strings(narrower)):
             raise WidenedPermissions(wider)
-        permissions = bind(principal.user, intersect(narrower, permissions))
+        permissions = bind_user(principal.user, intersect(narrower, permissions))
     claims = FrozenDict(dict(answer.claims))
     return replace(principal, permissions=permissions, claims=claims)
 

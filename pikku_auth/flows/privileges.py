@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
@@ -11,9 +9,10 @@ from pikku_auth.conf import conf
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows.database import primary
 from pikku_auth.models import ServiceUser
+from pikku_auth.models.users import Staff
 
 
-def may_manage(user: Any, service_user: ServiceUser) -> bool:
+def may_manage(user: Staff, service_user: ServiceUser) -> bool:
     """Whether ``user`` may manage ``service_user`` at all, in whatever way.
 
     What exactly, their Django permissions say; ask both. ``MAY_MANAGE`` replaces the rule,
@@ -25,7 +24,7 @@ def may_manage(user: Any, service_user: ServiceUser) -> bool:
     return rule(user, service_user) is True
 
 
-def manageable(user: Any) -> QuerySet[ServiceUser]:
+def manageable(user: Staff) -> QuerySet[ServiceUser]:
     """The service users that ``user`` may manage."""
     everyone = ServiceUser.objects.using(primary())
     if conf.may_manage is None:
@@ -34,7 +33,7 @@ def manageable(user: Any) -> QuerySet[ServiceUser]:
     return everyone.filter(pk__in=[row.pk for row in rows if may_manage(user, row)])
 
 
-def require_covers(staff: Any, service_user: ServiceUser) -> None:
+def require_covers(staff: Staff, service_user: ServiceUser) -> None:
     """Insist that ``staff`` has every permission of the Django user behind a service user.
 
     Whoever sees the secret of a key can act as its owner, within its scopes.

@@ -29,6 +29,7 @@ from pikku_auth.flows.ceilings import checked_ceiling
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys.validation import check_text
 from pikku_auth.models import AuditEvent, ServiceUser
+from pikku_auth.models.users import User
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _NAMES_COMPARED = 1_000
@@ -39,7 +40,7 @@ def create_service_user(
     *,
     description: str = "",
     scopes: Grant | None = None,
-    user: Any = None,
+    user: User | None = None,
     context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> ServiceUser:
@@ -57,7 +58,7 @@ def create_service_user(
     ceiling = checked_ceiling(scopes)
     try:
         with transaction.atomic(using=using):
-            account = _account(name, user)
+            account: Any = _account(name, user)
             service_user = ServiceUser.objects.using(using).create(
                 name=name,
                 description=description,
@@ -88,7 +89,7 @@ def create_service_user(
     return service_user
 
 
-def _account(name: str, user: Any) -> Any:
+def _account(name: str, user: User | None) -> Any:
     """The Django user of a new service user: ``user``, or a new one."""
     if user is not None:
         require_unprivileged(user)
@@ -231,7 +232,7 @@ def check_description(description: str) -> None:
     check_text("description", description, 500)
 
 
-def _require_free(name: str, user: Any) -> None:
+def _require_free(name: str, user: User | None) -> None:
     """Insist that what the database refused was neither the name nor the adopted user.
 
     :raises InvalidInput: when another has the name, or the user, already.

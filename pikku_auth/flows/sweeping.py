@@ -15,6 +15,7 @@ from django.db import OperationalError, transaction
 from django.db.models import Q, QuerySet
 
 from pikku_auth.models import Attempts, DeviceCode, SocketTicket
+from pikku_auth.models.users import User
 
 BATCH = 50
 """Rows that one request deletes at most."""
@@ -45,13 +46,13 @@ def sweep_attempts(now: datetime, using: str) -> None:
     _delete_beyond(Attempts.objects.using(using), "expires_at", MOST_ATTEMPTS)
 
 
-def sweep_tickets(now: datetime, user: Any, using: str) -> None:
+def sweep_tickets(now: datetime, user: User | None, using: str) -> None:
     """Bound the tickets over all, and those of ``user``'s browser sessions."""
     rows = SocketTicket.objects.using(using)
     _delete_some(past_tickets(now, using))
     _delete_beyond(rows.filter(redeemed_at=None), "redeem_by", MOST_TICKETS)
     if user is not None:
-        _delete_beyond(rows.filter(user=user), "redeem_by", MOST_TICKETS_OF_A_USER)
+        _delete_beyond(rows.filter(user_id=user.pk), "redeem_by", MOST_TICKETS_OF_A_USER)
 
 
 def past_codes(now: datetime, using: str) -> QuerySet[DeviceCode]:

@@ -37,7 +37,8 @@ from pikku_auth.flows.logins import reverify_login
 from pikku_auth.flows.sweeping import sweep_tickets
 from pikku_auth.models import SocketTicket
 from pikku_auth.models.logins import auth_hashes
-from pikku_auth.principal import Principal, bind
+from pikku_auth.models.users import User
+from pikku_auth.principal import Principal, bind_user
 
 logger = logging.getLogger("pikku_auth")
 
@@ -66,7 +67,7 @@ def issue_ticket(principal: Principal, *, now: datetime | None = None) -> Secret
     return _issue(now, holder, key=principal.key, login=principal.login)
 
 
-def issue_session_ticket(user: Any, session: Any, *, now: datetime | None = None) -> Secret:
+def issue_session_ticket(user: User, session: Any, *, now: datetime | None = None) -> Secret:
     """A ticket for ``user``, who is signed in to the site with ``session``.
 
     :raises TooManyAttempts: when they ask for too many.
@@ -133,7 +134,7 @@ def principal_of(ticket: SocketTicket, *, ip: str | None, now: datetime) -> Prin
         raise InvalidTicket(reason)
     user: Any = ticket.user  # a session's ticket has one
     # They are signed in to the site: who may not log in from a terminal has no scopes here.
-    permissions = bind(user, scopes_given_to(user) or {})
+    permissions = bind_user(user, scopes_given_to(user) or {})
     return Principal(user=user, via="session", permissions=permissions, ticket=ticket)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -14,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from pikku_auth.conf import conf
 from pikku_auth.core.permissions import Permissions, read_scope_parameter, scope_strings
 from pikku_auth.models.natural_keys import NaturalKeyModel
+from pikku_auth.models.users import User
 
 
 class DeviceCode(NaturalKeyModel):
@@ -162,7 +162,7 @@ def is_over(now: datetime) -> Q:
     return over if lifetime is None else over | Q(created_at__lte=now - lifetime)
 
 
-def user_invalid_reason(user: Any, auth_hash: str) -> str | None:
+def user_invalid_reason(user: User, auth_hash: str) -> str | None:
     """Why nothing counts that ``user`` has allowed under the password of ``auth_hash``."""
     if not user.is_active:
         return "owner_inactive"
@@ -171,12 +171,12 @@ def user_invalid_reason(user: Any, auth_hash: str) -> str | None:
     return None
 
 
-def auth_hashes(user: Any) -> list[str]:
+def auth_hashes(user: User) -> list[str]:
     """What Django's sessions compare to end with a password: now, and under older secret keys."""
     return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
 
 
-def is_auth_hash_of(user: Any, auth_hash: str) -> bool:
+def is_auth_hash_of(user: User, auth_hash: str) -> bool:
     """Whether ``user`` still has the password of then."""
     return any(constant_time_compare(auth_hash, known) for known in auth_hashes(user))
 

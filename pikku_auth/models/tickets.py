@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -69,4 +70,5 @@ class SocketTicket(NaturalKeyModel):
             return "signed_out"
         if self.session_expires_at is None or now >= self.session_expires_at:
             return "expired"
-        return user_invalid_reason(self.user, self.session_auth_hash)
+        user: Any = self.user  # a session's ticket has one
+        return user_invalid_reason(user, self.session_auth_hash)

@@ -17,7 +17,7 @@ from pikku_auth.flows.login_scopes import grant_to_each
 from pikku_auth.flows.logins import token_digest
 from pikku_auth.http.access import ANYBODY
 from pikku_auth.models import LoginSession
-from pikku_auth.models.usernames import username_of
+from pikku_auth.models.users import username_of
 from pikku_auth.views.callers import bearer_login, caller
 from pikku_auth.views.http import context_of, endpoint, plain_error, read_json, require_fields
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -125,7 +126,7 @@ def _check_token_request(members: dict[str, object]) -> None:
         raise ImmediateResponse(JsonResponse(told, status=400))
 
 
-def _to_decide(request: HttpRequest) -> tuple[object, DeviceCode]:
+def _to_decide(request: HttpRequest) -> tuple[Any, DeviceCode]:
     refuse_keys(request)
     user = signed_in_user(request)
     members = read_json(request)

@@ -37,7 +37,7 @@ from pikku_auth.flows.sign_in import is_fresh, signed_in_at
 from pikku_auth.http.access import HUMAN, declare
 from pikku_auth.http.error_response import refusal_of_credentials
 from pikku_auth.models import DeviceCode
-from pikku_auth.models.usernames import username_of
+from pikku_auth.models.users import User, username_of
 from pikku_auth.views.callers import signed_in_user
 from pikku_auth.views.http import context_of, outside_atomic_requests, unstored
 
@@ -62,10 +62,10 @@ activate.handles_own_auth_errors = True  # type: ignore[attr-defined]  # what th
 def _answer(request: HttpRequest) -> HttpResponse:
     if (refusal := refusal_of_credentials(request)) is not None:
         return refusal
-    step = request.POST.get("step")
+    step, user = request.POST.get("step"), _user_of(request)
     if step == "sign-in-again":
         if (found := _device_of_ticket(request)) is not None:
-            release(found, request.user)
+            release(found, user)
         logout(request)
         return _to_login(request)
     if signed_in_user(request) is None:
@@ -110,7 +110,7 @@ def _look_up(request: HttpRequest) -> HttpResponse:
 
 
 def _looked_up(request: HttpRequest) -> HttpResponse:
-    user: Any = request.user
+    user = _user_of(request)
     try:
         found = look_up(request.POST.get("user_code", ""), user=user, ip=address_of(request))
     except DeviceFlowError as error:
@@ -125,8 +125,14 @@ def _looked_up(request: HttpRequest) -> HttpResponse:
     return _page(request, "confirm", _what_is_asking(request, found))
 
 
+def _user_of(request: HttpRequest) -> User:
+    """Who is signed in; on the pages for anybody, perhaps nobody."""
+    user: Any = request.user
+    return user  # type: ignore[no-any-return]  # Django's anonymous user has a name, too
+
+
 def _what_is_asking(request: HttpRequest, found: DeviceCode) -> dict[str, Any]:
-    own_address, offer = address_of(request), offer_to(request.user, found.requested)
+    own_address, offer = address_of(request), offer_to(_user_of(request), found.requested)
     return {
         "device": found,
         "permissions": offer.permissions,
@@ -144,14 +150,12 @@ def _decide(request: HttpRequest, step: str) -> HttpResponse:
     found = _device_of_ticket(request)
     if found is None:
         return _problem(request, DeviceFlowError("bad_ticket", "Too late, or somebody else's"))
-    context = context_of(request)
+    context, user = context_of(request), _user_of(request)
     try:
         if step == "approve":
-            approve(
-                found, request.user, signed_in_at=signed_in_at(request.session), context=context
-            )
+            approve(found, user, signed_in_at=signed_in_at(request.session), context=context)
         else:
-            deny(found, request.user, context=context)
+            deny(found, user, context=context)
     except NothingGranted as error:
         return _page(request, "confirm", _what_is_asking(request, found), error.status)
     except DeviceFlowError as error:
@@ -235,7 +239,7 @@ def _page(
     request: HttpRequest, name: str, context: dict[str, Any] | None = None, status: int = 200
 ) -> HttpResponse:
     """Render a template, without counting on any context processor of the host."""
-    user, typed = request.user, _typed(request)
+    user, typed = _user_of(request), _typed(request)
     every = {
         "username": username_of(user),
         "host": request.get_host(),

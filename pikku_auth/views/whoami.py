@@ -9,7 +9,7 @@ from pikku_auth.flows import authenticate
 from pikku_auth.http.access import USER
 from pikku_auth.http.error_response import response_to
 from pikku_auth.models import APIKey
-from pikku_auth.models.usernames import username_of
+from pikku_auth.models.users import username_of
 from pikku_auth.principal import Principal
 from pikku_auth.views.http import endpoint
 

@@ -82,9 +82,9 @@ def a_program() -> int:
         return len(str(error))
 
 
-def test_a_reader_may_not_write() -> None:
+def test_a_reader_may_not_write(ada: User) -> None:
     client = client_with_key(["sandbox:read"], service="robot", lifetime=timedelta(hours=1))
     assert_type(client, APIClient)
     issued = mint_test_key(["sandbox:read"], name="ci")
     client.get("/", headers=key_headers(issued))
-    assert_type(client_with_login(issued.key.service_user, client_class=Client), Client)
+    assert_type(client_with_login(ada, client_class=Client), Client)

@@ -27,11 +27,11 @@ from pikku_auth.flows.login_scopes import offer_to, require_something
 from pikku_auth.flows.sign_in import require_fresh
 from pikku_auth.models import AuditEvent, DeviceCode
 from pikku_auth.models.logins import auth_hashes
-from pikku_auth.models.usernames import username_of
+from pikku_auth.models.users import User, username_of
 
 
 def look_up(
-    typed: str, *, user: Any = None, ip: str | None = None, now: datetime | None = None
+    typed: str, *, user: User | None = None, ip: str | None = None, now: datetime | None = None
 ) -> DeviceCode:
     """The login that a user code stands for. Wrong codes are counted.
 
@@ -58,7 +58,7 @@ def look_up(
     return found
 
 
-def claim(device_code: DeviceCode, user: Any, *, now: datetime | None = None) -> bool:
+def claim(device_code: DeviceCode, user: User, *, now: datetime | None = None) -> bool:
     """Make ``user`` the only one who may decide. ``False`` if it is somebody else's.
 
     :raises TooManyAttempts: when ``user`` has claimed too many.
@@ -75,7 +75,7 @@ def claim(device_code: DeviceCode, user: Any, *, now: datetime | None = None) ->
     return bool(device_code.user_id == user.pk)
 
 
-def release(device_code: DeviceCode, user: Any) -> None:
+def release(device_code: DeviceCode, user: User) -> None:
     """Undo :func:`claim`, for a human who would rather decide as somebody else."""
     rows = DeviceCode.objects.using(primary()).filter(
         pk=device_code.pk, status=DeviceCode.Status.PENDING, user=user.pk
@@ -85,7 +85,7 @@ def release(device_code: DeviceCode, user: Any) -> None:
 
 def approve(
     device_code: DeviceCode,
-    user: Any,
+    user: User,
     *,
     signed_in_at: datetime | None = None,
     context: AuditContext = CODE,
@@ -110,7 +110,11 @@ def approve(
 
 
 def deny(
-    device_code: DeviceCode, user: Any, *, context: AuditContext = CODE, now: datetime | None = None
+    device_code: DeviceCode,
+    user: User,
+    *,
+    context: AuditContext = CODE,
+    now: datetime | None = None,
 ) -> None:
     """Refuse the device.
 
@@ -120,11 +124,11 @@ def deny(
     _decide(device_code, user, changes, context, now or timezone.now())
 
 
-def withdraw(user: Any, *, context: AuditContext = CODE, now: datetime | None = None) -> None:
+def withdraw(user: User, *, context: AuditContext = CODE, now: datetime | None = None) -> None:
     """Deny each login of ``user`` that is approved and not yet fetched, or not yet decided."""
     using, now, status = primary(), now or timezone.now(), DeviceCode.Status
     undone = [status.PENDING, status.APPROVED]
-    for device_code in DeviceCode.objects.using(using).filter(user=user, status__in=undone):
+    for device_code in DeviceCode.objects.using(using).filter(user_id=user.pk, status__in=undone):
         with transaction.atomic(using=using):
             rows = DeviceCode.objects.using(using).filter(pk=device_code.pk, status__in=undone)
             if rows.update(status=status.DENIED):
@@ -145,7 +149,7 @@ def _find(digest: str | None) -> DeviceCode | None:
 
 def _decide(
     device_code: DeviceCode,
-    user: Any,
+    user: User,
     changes: dict[str, Any],
     context: AuditContext,
     now: datetime,
@@ -153,7 +157,7 @@ def _decide(
     using, status = primary(), changes["status"]
     with transaction.atomic(using=using):
         rows = DeviceCode.objects.using(using).filter(
-            pk=device_code.pk, status=DeviceCode.Status.PENDING, user=user, expires_at__gt=now
+            pk=device_code.pk, status=DeviceCode.Status.PENDING, user_id=user.pk, expires_at__gt=now
         )
         if not rows.update(**changes):
             raise _why_undecided(device_code, user, status, now)
@@ -162,7 +166,7 @@ def _decide(
 
 def _tell_decided(
     device_code: DeviceCode,
-    user: Any,
+    user: User,
     status: DeviceCode.Status,
     context: AuditContext,
     now: datetime,
@@ -197,7 +201,7 @@ def _reread(device_code: DeviceCode) -> None:
 
 
 def _why_undecided(
-    device_code: DeviceCode, user: Any, status: DeviceCode.Status, now: datetime
+    device_code: DeviceCode, user: User, status: DeviceCode.Status, now: datetime
 ) -> DeviceFlowError:
     _reread(device_code)
     if now >= device_code.expires_at:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.utils import timezone
 
@@ -11,10 +10,11 @@ from pikku_auth.flows.audit import CODE, AuditContext
 from pikku_auth.flows.device_flow.approval import withdraw
 from pikku_auth.flows.logins import open_logins, revoke_login
 from pikku_auth.models import LoginSession
+from pikku_auth.models.users import User
 
 
 def revoke_logins(
-    user: Any,
+    user: User,
     *,
     besides: LoginSession | None = None,
     reason: str = "",
@@ -30,7 +30,7 @@ def revoke_logins(
 
 
 def end_logins(
-    user: Any,
+    user: User,
     *,
     besides: LoginSession | None = None,
     reason: str = "",

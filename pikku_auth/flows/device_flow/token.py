@@ -118,8 +118,8 @@ def _why_void(code: DeviceCode) -> str | None:
 
 def _granted(code: DeviceCode, ip: str | None) -> Permissions:
     """What an approved login may do, by what its user is given now."""
-    reason = _why_void(code)
-    offer = None if reason else offer_to(code.user, code.requested)
+    reason, user = _why_void(code), code.user
+    offer = None if reason or user is None else offer_to(user, code.requested)
     if offer is None or not offer.is_approvable:
         reason = reason or NothingGranted.code
         logger.warning("Approved login refused: %s (%s, from %s)", reason, code, ip)

@@ -34,7 +34,7 @@ from pikku_auth.flows.database import (
 from pikku_auth.flows.keys import limits
 from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.models import APIKey, KeyState
-from pikku_auth.principal import Principal, bind
+from pikku_auth.principal import Principal, bind_user
 
 logger = logging.getLogger("pikku_auth")
 
@@ -129,7 +129,7 @@ def reverify_key(key: APIKey, *, ip: str | None, now: datetime) -> Principal:
 
 def _principal_of(key: APIKey) -> Principal:
     user: Any = key.service_user.user  # a key whose owner has none is refused before
-    permissions = bind(user, key.allowed)
+    permissions = bind_user(user, key.allowed)
     return Principal(user=user, via="api_key", key=key, permissions=permissions)
 
 

@@ -10,7 +10,7 @@ from pikku_auth.flows import revoke_logins
 from pikku_auth.flows.logins import open_logins
 from pikku_auth.management.base import RevokingCommand, in_words, user_named
 from pikku_auth.models import LoginSession
-from pikku_auth.models.usernames import username_of
+from pikku_auth.models.users import username_of
 
 
 class Command(RevokingCommand):
