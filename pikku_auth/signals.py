@@ -50,6 +50,9 @@ login_started = Signal()
 login_revoked = Signal()
 """``login``, ``reason``, ``context``. Also when the human logged out."""
 
+audit_event_recorded = Signal()
+"""``event``: the :class:`~pikku_auth.models.AuditEvent` of every act, for a log elsewhere."""
+
 login_refused = Signal()
 """``login`` (``None`` if unknown), ``reason``, ``ip``."""
 

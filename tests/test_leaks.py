@@ -39,8 +39,8 @@ from pikku_auth.flows import (
     revoke_key,
     rotate_key,
     verify_key,
-    verify_login,
 )
+from pikku_auth.flows.logins import verify_login
 from pikku_auth.models import APIKey, AuditEvent, DeviceCode, LoginSession, ServiceUser
 from tests.conftest import _secrets
 from tests.logins import (

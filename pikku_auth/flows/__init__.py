@@ -25,7 +25,7 @@ from pikku_auth.flows.keys.revoke import (
 )
 from pikku_auth.flows.keys.rotate import mint_or_rotate, rotate_key
 from pikku_auth.flows.keys.verify import averify_key, verify_key
-from pikku_auth.flows.logins import live_logins, revoke_login, verify_login
+from pikku_auth.flows.logins import live_logins, revoke_login
 from pikku_auth.flows.privileges import manageable, may_manage
 from pikku_auth.flows.pruning import prune
 from pikku_auth.flows.service_users import (
@@ -36,7 +36,7 @@ from pikku_auth.flows.service_users import (
     describe_service_user,
     get_service_user,
 )
-from pikku_auth.flows.tickets import issue_session_ticket, issue_ticket, redeem_ticket
+from pikku_auth.flows.tickets import issue_session_ticket, issue_ticket
 
 __all__ = [
     "AuditContext",
@@ -67,7 +67,6 @@ __all__ = [
     "mint_key",
     "mint_or_rotate",
     "prune",
-    "redeem_ticket",
     "rename_key",
     "revalidate",
     "revoke_key",
@@ -77,5 +76,4 @@ __all__ = [
     "set_key_bounds",
     "set_service_user_scopes",
     "verify_key",
-    "verify_login",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import models, transaction
 from django.dispatch import Signal
 
+from pikku_auth import signals
 from pikku_auth.core.text import readable, visible_ascii
 from pikku_auth.models import APIKey, AuditEvent, LoginSession, ServiceUser
 from pikku_auth.models.users import username_of
@@ -46,10 +47,10 @@ def record(
     subject: str = "",
     **details: Any,
 ) -> None:
-    """Append the audit row. Call it inside the act's transaction."""
+    """Append the audit row, and announce it. Call it inside the act's transaction."""
     if key is not None:
         service_user = key.service_user
-    AuditEvent.objects.using(using).create(
+    event = AuditEvent.objects.using(using).create(
         at=now,
         action=action,
         subject=readable(subject or _subject(key, login, service_user))[:300],
@@ -63,6 +64,7 @@ def record(
         user_agent=visible_ascii(context.user_agent)[:200],
         details=details,
     )
+    announce(signals.audit_event_recorded, AuditEvent, using, event=event)
 
 
 def announce(signal: Signal, sender: type[models.Model], using: str, **payload: Any) -> None:

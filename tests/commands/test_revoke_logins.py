@@ -11,7 +11,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from freezegun import freeze_time
 
-from pikku_auth.flows import last_used, live_logins, verify_login
+from pikku_auth.flows import last_used, live_logins
+from pikku_auth.flows.logins import verify_login
 from pikku_auth.models import AuditEvent, LoginSession
 from tests.logins import logged_in
 

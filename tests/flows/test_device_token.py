@@ -12,10 +12,11 @@ from django.contrib.auth import get_user_model
 
 from pikku_auth.core.secrets import generate
 from pikku_auth.exceptions import DeviceFlowError, InvalidToken
-from pikku_auth.flows import AuditContext, create_service_user, verify_login
+from pikku_auth.flows import AuditContext, create_service_user
 from pikku_auth.flows.device_flow import IssuedLogin, deny, exchange, start_login
 from pikku_auth.flows.device_flow.authorize import StartedLogin
 from pikku_auth.flows.device_flow.token import device_code_digest
+from pikku_auth.flows.logins import verify_login
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from tests.conftest import pikku_settings
 from tests.logins import CLIENT, approved, row_of, started_and_claimed

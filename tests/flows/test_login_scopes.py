@@ -24,15 +24,10 @@ from pikku_auth.exceptions import (
     Refused,
     WidenedPermissions,
 )
-from pikku_auth.flows import (
-    aauthenticate,
-    authenticate,
-    issue_session_ticket,
-    redeem_ticket,
-    revalidate,
-    verify_login,
-)
+from pikku_auth.flows import aauthenticate, authenticate, issue_session_ticket, revalidate
 from pikku_auth.flows.device_flow import IssuedLogin, approve, deny, exchange
+from pikku_auth.flows.logins import verify_login
+from pikku_auth.flows.tickets import redeem_ticket
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from pikku_auth.principal import Principal
 from tests import login_scopes

@@ -29,10 +29,9 @@ from pikku_auth.flows import (
     live_logins,
     revoke_login,
     revoke_logins,
-    verify_login,
 )
 from pikku_auth.flows.device_flow import IssuedLogin, deny, exchange
-from pikku_auth.flows.logins import token_digest
+from pikku_auth.flows.logins import token_digest, verify_login
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
 from pikku_auth.principal import Principal
 from tests.conftest import pikku_settings

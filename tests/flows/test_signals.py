@@ -13,12 +13,13 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from pikku_auth import signals
 from pikku_auth.core.secrets import Secret
 from pikku_auth.flows import AuditContext, IssuedKey, create_service_user, revoke_key, rotate_key
-from pikku_auth.models import APIKey, ServiceUser
+from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 from tests.flows.test_audit import ACTS, Act
 
 pytestmark = pytest.mark.django_db
 
 SIGNALS = {name: value for name, value in vars(signals).items() if isinstance(value, Signal)}
+RECORDED = SIGNALS.pop("audit_event_recorded")  # beside each of the others
 HOW = AuditContext(source="admin")
 
 # An imported key is news of the same kind as a minted one.
@@ -84,6 +85,26 @@ def test_each_act_is_announced(
     for signal, payload in heard:
         assert payload["sender"] is (ServiceUser if signal.startswith("service") else APIKey)
         assert payload["context"] is HOW
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_each_row_of_the_audit_trail_is_announced_after_the_commit(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks, key: APIKey, name: str
+) -> None:
+    events: list[AuditEvent] = []
+
+    def hear(event: AuditEvent, **_: object) -> None:
+        events.append(event)
+
+    ACTS[name].before(key)
+    RECORDED.connect(hear)
+    try:
+        with django_capture_on_commit_callbacks(execute=True):
+            ACTS[name].do(key, context=HOW)
+            assert events == []
+    finally:
+        RECORDED.disconnect(hear)
+    assert [event.action for event in events] == ACTS[name].rows
 
 
 @pytest.mark.parametrize("name", ACTS)

@@ -17,9 +17,10 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from pikku_auth.core.limits import Rate
-from pikku_auth.flows import IssuedKey, create_service_user, last_used, mint_key, verify_login
+from pikku_auth.flows import IssuedKey, create_service_user, last_used, mint_key
 from pikku_auth.flows.database import place_of
 from pikku_auth.flows.keys.verify import reverify_key, verify_digest
+from pikku_auth.flows.logins import verify_login
 from pikku_auth.models import APIKey, LoginSession
 from tests.logins import logged_in
 

@@ -39,16 +39,16 @@ from pikku_auth.flows import (
     issue_session_ticket,
     issue_ticket,
     prune,
-    redeem_ticket,
     revalidate,
     revoke_key,
     revoke_login,
-    verify_login,
 )
+from pikku_auth.flows.logins import verify_login
 from pikku_auth.flows.tickets import (
     LIFETIME,
     end_session_tickets,
     end_tickets_of_left_session,
+    redeem_ticket,
     ticket_digest,
 )
 from pikku_auth.models import APIKey, SocketTicket

@@ -18,8 +18,9 @@ from django.utils import timezone
 from freezegun import freeze_time
 
 from pikku_auth.core.secrets import generate
-from pikku_auth.flows import create_service_user, mint_key, verify_login
+from pikku_auth.flows import create_service_user, mint_key
 from pikku_auth.flows.device_flow import start_login
+from pikku_auth.flows.logins import verify_login
 from pikku_auth.flows.sign_in import signed_in_at
 from pikku_auth.models import DeviceCode, LoginSession
 from pikku_auth.views.better_auth import sign_out

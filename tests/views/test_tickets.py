@@ -10,8 +10,8 @@ from django.test import Client, override_settings
 
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.secrets import generate
-from pikku_auth.flows import IssuedKey, redeem_ticket, revoke_key
-from pikku_auth.flows.tickets import ticket_digest
+from pikku_auth.flows import IssuedKey, revoke_key
+from pikku_auth.flows.tickets import redeem_ticket, ticket_digest
 from pikku_auth.models import SocketTicket
 from pikku_auth.principal import Principal
 from tests.conftest import pikku_settings

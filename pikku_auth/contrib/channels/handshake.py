@@ -15,10 +15,10 @@ from pikku_auth.contrib.channels.database import as_in_a_request
 from pikku_auth.contrib.channels.scope import Scope
 from pikku_auth.core.websocket_protocol import tickets_in
 from pikku_auth.exceptions import HTTPSRequired, InvalidTicket, OriginNotAllowed
-from pikku_auth.flows import aauthenticate, redeem_ticket
+from pikku_auth.flows import aauthenticate
 from pikku_auth.flows.credentials import address_of, is_exposed
 from pikku_auth.flows.mapping import amapped
-from pikku_auth.flows.tickets import refuse_ticket, ticket_digest
+from pikku_auth.flows.tickets import redeem_ticket, refuse_ticket, ticket_digest
 from pikku_auth.http.origins import is_trusted
 from pikku_auth.principal import Principal
 
