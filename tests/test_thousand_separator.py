@@ -122,7 +122,7 @@ def _addresses_of(pattern: Any, model_admin: Any, pk: int) -> Iterator[str]:
     parameters = set(pattern.pattern.converters)
     name = f"admin:{pattern.name}"
     if parameters == {"name"}:
-        for act in model_admin.acts:
+        for act in model_admin.row_actions:
             yield f"{reverse(name, args=[act.name])}?ids={pk}"
     else:
         assert parameters <= {"object_id"}, f"Say here what {pattern} takes."

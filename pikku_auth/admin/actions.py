@@ -1,7 +1,7 @@
-"""Acts: what staff do to one row or to many, after a page that says what it means.
+"""Actions: what staff do to one row or to many, after a page that says what it means.
 
-An act is a button on the page of a row and an action of the list; both lead to the same
-page, and that page to the same verb.
+Each is a button on the page of a row, and one of Django's actions in the list. Both lead to the
+same page, and that page to the same verb.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from pikku_auth.admin.leak_search import FindingAdmin
 from pikku_auth.exceptions import InvalidInput
 
 MOST = 1_000
-"""Rows that one act takes at most."""
+"""Rows that one action takes at most."""
 
 Text = str | Promise
 
 
-class ActForm(forms.Form):
-    """What an act asks for; nothing, by default."""
+class ActionForm(forms.Form):
+    """What an action asks for; nothing, by default."""
 
     def __init__(self, request: HttpRequest, rows: Sequence[Any], data: Any = None) -> None:
         self.request = request
         super().__init__(data)
 
 
-class ReasonForm(ActForm):
+class ReasonForm(ActionForm):
     """Why, for the record."""
 
     reason = forms.CharField(
@@ -54,7 +54,7 @@ class ReasonForm(ActForm):
 
 
 @dataclass(frozen=True)
-class Act:
+class Action:
     """``run`` gets the request, the rows and what the form asked; it answers with how many
     it changed, or with a page. ``question`` and ``done`` are ``ngettext_lazy`` of ``n``.
     ``widen`` makes of the rows that were chosen those that will change. A question that has
@@ -68,7 +68,7 @@ class Act:
     permission: str
     run: Callable[[Any, HttpRequest, Sequence[Any], dict[str, Any]], int | HttpResponse]
     meaning: Text = ""
-    form: type[ActForm] = ActForm
+    form: type[ActionForm] = ActionForm
     is_for: Callable[[Any], bool] = field(default=lambda row: True)
     widen: Callable[[Sequence[Any]], Sequence[Any]] | None = None
     is_dangerous: bool = False
@@ -96,85 +96,91 @@ def each(verb: Callable[..., bool], told: Text) -> Callable[..., int]:
     ) -> int:
         context = context_of(request)
         changed = [row for row in rows if verb(row, context=context, **given)]
-        modeladmin.log_acts(request, changed, str(told))
+        modeladmin.log_changes(request, changed, str(told))
         return len(changed)
 
     return run
 
 
-class ActingAdmin(FindingAdmin):
-    """Offers ``acts`` to whom they are permitted."""
+class ActionAdmin(FindingAdmin):
+    """Offers ``row_actions`` to whom they are permitted."""
 
-    acts: Sequence[Act] = ()
-    act_columns: Sequence[str] = ()
+    row_actions: Sequence[Action] = ()
+    action_columns: Sequence[str] = ()
 
     def __init__(self, model: type[Model], admin_site: AdminSite) -> None:
         super().__init__(model, admin_site)
-        self.actions = [*(self.actions or ()), *map(_action_of, self.acts)]
+        self.actions = [*(self.actions or ()), *map(_action_of, self.row_actions)]
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.act_view)
+        view = self.admin_site.admin_view(self.action_view)
         name = f"{self.opts.app_label}_{self.opts.model_name}_act"
         return [path("act/<slug:name>/", view, name=name), *super().get_urls()]
 
-    def permitted_acts(self, request: HttpRequest) -> list[Act]:
-        """The acts that this member of staff may do."""
+    def permitted_actions(self, request: HttpRequest) -> list[Action]:
+        """The actions that this member of staff may do."""
         visible = self.has_view_permission(request)
-        return [act for act in self.acts if visible and may(request, act.permission)]
+        return [
+            action for action in self.row_actions if visible and may(request, action.permission)
+        ]
 
     def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
-        """Without the acts that are not permitted. ``action_location`` is Django 6.1's."""
+        """Without the actions that are not permitted. ``action_location`` is Django 6.1's."""
         where = {} if action_location is None else {"action_location": action_location}
-        hidden = {act.name for act in self.acts} - {
-            act.name for act in self.permitted_acts(request)
+        hidden = {action.name for action in self.row_actions} - {
+            action.name for action in self.permitted_actions(request)
         }
         found = super().get_actions(request, **where)
         return {name: action for name, action in found.items() if name not in hidden}
 
-    def act_view(self, request: HttpRequest, name: str) -> HttpResponse:
+    def action_view(self, request: HttpRequest, name: str) -> HttpResponse:
         """Ask, or do what was asked. ``ids`` are the primary keys, comma-separated."""
-        act = next((act for act in self.acts if act.name == name), None)
-        if act is None:
+        action = next((action for action in self.row_actions if action.name == name), None)
+        if action is None:
             raise Http404
-        if act not in self.permitted_acts(request):
+        if action not in self.permitted_actions(request):
             raise PermissionDenied
-        return self.go_on(request, act, self.get_queryset(request).filter(pk__in=_ids(request)))
+        return self.handle_action(
+            request, action, self.get_queryset(request).filter(pk__in=_ids(request))
+        )
 
-    def go_on(self, request: HttpRequest, act: Act, chosen: QuerySet[Any]) -> HttpResponse:
+    def handle_action(
+        self, request: HttpRequest, action: Action, chosen: QuerySet[Any]
+    ) -> HttpResponse:
         """Ask about the rows, or do it to them if that was confirmed."""
         related: Any = self.list_select_related
         rows = list(chosen.select_related(*related).order_by("pk")[: MOST + 1])
         if not 0 < len(rows) <= MOST:
             return self._turn_back(request, _too_many(chosen) if rows else _("Choose a row."))
         if request.method == "POST" and "confirm" in request.POST:
-            return self._do(request, act, rows)
-        if act.widen is None and not act.concerned(rows):
+            return self._do(request, action, rows)
+        if action.widen is None and not action.concerned(rows):
             told = _("That can't be done to any of the rows that you chose.")
             return self._turn_back(request, told)
-        return self._ask(request, act, rows, act.form(request, rows))
+        return self._ask(request, action, rows, action.form(request, rows))
 
     def _ask(
-        self, request: HttpRequest, act: Act, rows: Sequence[Any], form: ActForm
+        self, request: HttpRequest, action: Action, rows: Sequence[Any], form: ActionForm
     ) -> HttpResponse:
-        """The page that says what the act means, for which rows."""
-        concerned = act.concerned(rows)
-        shown = concerned if concerned or act.widen else rows
-        columns = self.permitted(request, self.act_columns)
+        """The page that says what the action means, for which rows."""
+        concerned = action.concerned(rows)
+        shown = concerned if concerned or action.widen else rows
+        columns = self.permitted(request, self.action_columns)
         return self.page(
             request,
-            "act.html",
-            title=act.asked(len(shown), rows if act.widen else shown),
-            act=act,
+            "action.html",
+            title=action.asked(len(shown), rows if action.widen else shown),
+            action=action,
             form=form,
-            ids=",".join(str(row.pk) for row in (rows if act.widen else shown)),
-            left_out=0 if act.widen else len(rows) - len(shown),
+            ids=",".join(str(row.pk) for row in (rows if action.widen else shown)),
+            left_out=0 if action.widen else len(rows) - len(shown),
             back=_query_of_list(request),
-            action_url=self.url_of(self.model, "act", act.name),
+            action_url=self.url_of(self.model, "act", action.name),
             headings=[getattr(self, column).short_description for column in columns],
             table=[[getattr(self, column)(row) for column in columns] for row in shown],
         )
 
-    def log_acts(self, request: HttpRequest, rows: Sequence[Any], told: str) -> None:
+    def log_changes(self, request: HttpRequest, rows: Sequence[Any], told: str) -> None:
         """Django's own log of what staff do, an entry for each row."""
         who: Any = request.user.pk
         LogEntry.objects.log_actions(who, rows, CHANGE, told)
@@ -186,26 +192,34 @@ class ActingAdmin(FindingAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The page of a row, with a button for each act that it and the viewer permit."""
+        """The page of a row, with a button for each action that it and the viewer permit."""
         row = self.get_object(request, unquote(object_id)) if object_id else None
-        acts = [act for act in self.permitted_acts(request) if row is not None and act.is_for(row)]
-        links = [(act, self.url_of(self.model, "act", act.name)) for act in acts]
-        context = {"acts": links, "show_save_and_add_another": False, **(extra_context or {})}
+        row_actions = [
+            action
+            for action in self.permitted_actions(request)
+            if row is not None and action.is_for(row)
+        ]
+        links = [(action, self.url_of(self.model, "act", action.name)) for action in row_actions]
+        context = {
+            "row_actions": links,
+            "show_save_and_add_another": False,
+            **(extra_context or {}),
+        }
         response: HttpResponse = super().changeform_view(request, object_id, form_url, context)
         return response
 
-    def _do(self, request: HttpRequest, act: Act, rows: Sequence[Any]) -> HttpResponse:
-        form = act.form(request, rows, request.POST)
+    def _do(self, request: HttpRequest, action: Action, rows: Sequence[Any]) -> HttpResponse:
+        form = action.form(request, rows, request.POST)
         if not form.is_valid():
-            return self._ask(request, act, rows, form)
+            return self._ask(request, action, rows, form)
         try:
-            outcome = act.run(self, request, rows, form.cleaned_data)
+            outcome = action.run(self, request, rows, form.cleaned_data)
         except InvalidInput as error:
             form.add_error(error.field if error.field in form.fields else None, str(error))
-            return self._ask(request, act, rows, form)
+            return self._ask(request, action, rows, form)
         if isinstance(outcome, HttpResponse):
             return outcome
-        self.message_user(request, act.done % {"n": outcome}, messages.SUCCESS)
+        self.message_user(request, action.done % {"n": outcome}, messages.SUCCESS)
         return self._back_to_list(request)
 
     def _turn_back(self, request: HttpRequest, problem: str) -> HttpResponse:
@@ -248,10 +262,10 @@ def _too_many(chosen: QuerySet[Any]) -> str:
     }
 
 
-def _action_of(act: Act) -> Callable[[ActingAdmin, HttpRequest, QuerySet[Any]], HttpResponse]:
-    def action(modeladmin: ActingAdmin, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
-        return modeladmin.go_on(request, act, rows)
+def _action_of(action: Action) -> Callable[[ActionAdmin, HttpRequest, QuerySet[Any]], HttpResponse]:
+    def run(modeladmin: ActionAdmin, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+        return modeladmin.handle_action(request, action, rows)
 
-    action.__name__ = act.name
-    action.short_description = act.label  # type: ignore[attr-defined]  # as Django has it
-    return action
+    run.__name__ = action.name
+    run.short_description = action.label  # type: ignore[attr-defined]  # as Django has it
+    return run

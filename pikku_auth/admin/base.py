@@ -201,6 +201,6 @@ def managed_by(request: HttpRequest) -> list[int]:
 
 
 def context_of(request: HttpRequest) -> AuditContext:
-    """Who acts, for the audit row."""
+    """Who row_actions, for the audit row."""
     agent = request.META.get("HTTP_USER_AGENT", "")
     return AuditContext("admin", request.user, ip=address_of(request), user_agent=agent)

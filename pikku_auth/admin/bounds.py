@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.actions import ActForm
+from pikku_auth.admin.actions import ActionForm
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.flows.keys.bounds import bounds_of
 from pikku_auth.flows.keys.validation import told
@@ -63,7 +63,7 @@ class BoundsFields(forms.Form):
         return parsed(parse_rate, self.cleaned_data["refill"])
 
 
-class BoundsForm(ActForm, BoundsFields):
+class BoundsForm(ActionForm, BoundsFields):
     """The bounds of live keys. A field that is left as it was changes nothing."""
 
     quota = forms.IntegerField(

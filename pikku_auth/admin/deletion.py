@@ -10,10 +10,10 @@ from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from pikku_auth.admin.actions import ActingAdmin
+from pikku_auth.admin.actions import ActionAdmin
 
 
-class DeletingAdmin(ActingAdmin):
+class DeletingAdmin(ActionAdmin):
     """Refuses in words, where Django would ask about each related row, or answer 403."""
 
     actions = ("delete_selected",)

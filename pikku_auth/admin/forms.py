@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.actions import ActForm
+from pikku_auth.admin.actions import ActionForm
 from pikku_auth.admin.base import may
 from pikku_auth.admin.display import in_words
 from pikku_auth.core.durations import parse_duration
@@ -25,7 +25,7 @@ _AT_ONCE = "now"
 _OVERLAPS = ["1h", "24h", "7d"]
 
 
-class RotateForm(ActForm):
+class RotateForm(ActionForm):
     """How the old key ends."""
 
     overlap = forms.ChoiceField(label=_("The old key"))

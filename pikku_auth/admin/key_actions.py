@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.actions import Act, ReasonForm, each
+from pikku_auth.admin.actions import Action, ReasonForm, each
 from pikku_auth.admin.base import context_of, may
 from pikku_auth.admin.bounds import BoundsForm
 from pikku_auth.admin.forms import RotateForm
@@ -68,7 +68,7 @@ def change_bounds(
             for key in keys
             if set_key_bounds(key, narrow_only=not _may_mint(request, key), **bounds)
         ]
-        modeladmin.log_acts(request, changed, gettext("Changed the bounds."))
+        modeladmin.log_changes(request, changed, gettext("Changed the bounds."))
     return len(changed)
 
 
@@ -88,8 +88,8 @@ def _owner(key: APIKey) -> str:
 
 _OWNERS = ngettext_lazy("%(n)d service user", "%(n)d service users", "n")
 
-ACTS = [
-    Act(
+ACTIONS = [
+    Action(
         name="rotate",
         label=_("Rotate"),
         question=ngettext_lazy(
@@ -104,7 +104,7 @@ ACTS = [
         form=RotateForm,
         is_for=lambda key: key.state(timezone.now()) in _LIVE and key.rotated_at is None,
     ),
-    Act(
+    Action(
         name="bounds",
         label=_("Change bounds"),
         question=ngettext_lazy(
@@ -126,7 +126,7 @@ ACTS = [
         form=BoundsForm,
         is_for=lambda key: key.state(timezone.now()) not in OVER,
     ),
-    Act(
+    Action(
         name="revoke",
         label=_("Revoke"),
         question=ngettext_lazy(
@@ -142,7 +142,7 @@ ACTS = [
         is_for=lambda key: key.revoked_at is None,
         is_dangerous=True,
     ),
-    Act(
+    Action(
         name="disable",
         label=_("Disable"),
         question=ngettext_lazy(
@@ -156,7 +156,7 @@ ACTS = [
         run=each(disable_key, _("Disabled.")),
         is_for=lambda key: key.enabled and key.revoked_at is None,
     ),
-    Act(
+    Action(
         name="enable",
         label=_("Enable"),
         question=ngettext_lazy(

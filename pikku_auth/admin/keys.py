@@ -1,4 +1,4 @@
-"""Keys: a list to act on, and a page for each."""
+"""Keys: a list to action on, and a page for each."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class APIKeyAdmin(DeletingAdmin):
         "No keys yet. Staff who may mint keys make the first with “Add API key”, or "
         "manage.py mint_key does."
     )
-    acts = key_actions.ACTS
-    act_columns = ("key", "coloured_state", "owner", "last_used")
+    row_actions = key_actions.ACTIONS
+    action_columns = ("key", "coloured_state", "owner", "last_used")
     list_display = ("key", "coloured_state", "owner", "some_scopes", "last_used", "expires")
     linked = {"owner": ServiceUser, "creator": get_user_model()}
     list_select_related = ("service_user__user",)

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.actions import Act, ActingAdmin, ReasonForm, each
+from pikku_auth.admin.actions import Action, ActionAdmin, ReasonForm, each
 from pikku_auth.admin.base import context_of, register
 from pikku_auth.admin.display import ago, ahead, badge, moment_of, short, some_of
 from pikku_auth.flows import revoke_login
@@ -31,7 +31,7 @@ def _revoke_all(
     context = context_of(request)
     users = {row.user for row in rows}
     ended = [login for user in users for login in end_logins(user, context=context, **given)]
-    modeladmin.log_acts(request, ended, gettext("Ended."))
+    modeladmin.log_changes(request, ended, gettext("Ended."))
     return len(ended)
 
 
@@ -45,8 +45,8 @@ def _owner(login: LoginSession) -> str:
 
 _OWNERS = ngettext_lazy("%(n)d user", "%(n)d users", "n")
 
-ACTS = [
-    Act(
+ACTIONS = [
+    Action(
         name="revoke",
         label=_("End"),
         question=ngettext_lazy("End %(n)d login of %(of)s?", "End %(n)d logins of %(of)s?", "n"),
@@ -60,7 +60,7 @@ ACTS = [
         is_for=lambda login: login.revoked_at is None,
         is_dangerous=True,
     ),
-    Act(
+    Action(
         name="revoke-all",
         label=_("End all of the user's"),
         question=ngettext_lazy(
@@ -101,14 +101,14 @@ class LoginStateFilter(admin.SimpleListFilter):
 
 
 @register(LoginSession)
-class LoginSessionAdmin(ActingAdmin):
+class LoginSessionAdmin(ActionAdmin):
     """Which humans are logged in from where.
 
     Who may change logins may end them; the permission changes nothing else.
     """
 
-    acts = ACTS
-    act_columns = ("login", "human", "condition", "last_used")
+    row_actions = ACTIONS
+    action_columns = ("login", "human", "condition", "last_used")
     list_display = ("login", "human", "some_scopes", "condition", "ip", "last_used", "expires")
     first_row = _(
         "No logins yet. One appears here after somebody runs “pikku-auth login --url %(url)s” in a "

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.actions import Act, each
+from pikku_auth.admin.actions import Action, each
 from pikku_auth.admin.base import context_of, may, may_see, register
 from pikku_auth.admin.deletion import DeletingAdmin
 from pikku_auth.admin.display import ago, ahead, badge, moment_of, some_of, state_of
@@ -34,8 +34,8 @@ from pikku_auth.models.users import username_of
 _SHOWN_KEYS = 20
 
 
-ACTS = [
-    Act(
+ACTIONS = [
+    Action(
         name="deactivate",
         label=_("Deactivate"),
         question=ngettext_lazy(
@@ -48,7 +48,7 @@ ACTS = [
         is_for=lambda row: row.is_active,
         is_dangerous=True,
     ),
-    Act(
+    Action(
         name="activate",
         label=_("Activate"),
         question=ngettext_lazy(
@@ -73,8 +73,8 @@ class ServiceUserAdmin(DeletingAdmin):
         "No service users yet. Staff who may add them make the first with “Add service user”, or "
         "manage.py create_service_user does."
     )
-    acts = ACTS
-    act_columns = ("title", "condition", "active_keys", "last_use")
+    row_actions = ACTIONS
+    action_columns = ("title", "condition", "active_keys", "last_use")
     list_display = ("name", "description", "condition", "active_keys", "last_use")
     linked = {"account": get_user_model()}
     list_filter = ("is_active",)

@@ -52,8 +52,9 @@ def find_credential(request: HttpRequest) -> Credential | None:
 
 def _in_key_header(request: HttpRequest) -> Credential:
     value = request.META[conf.key_header_meta]
-    # A login token is none of another system's keys, which IMPORTED_KEYS would look up.
-    digest = None if token_digest(value) else key_digest(value)
+    digest = key_digest(value)
+    if digest is not None and conf.imported_keys and token_digest(value):
+        digest = None  # a login token is none of another system's keys
     is_misplaced = digest is None and _names(value, [conf.prefixes.login])
     return Credential("key", digest, address_of(request), is_exposed(request), is_misplaced)
 

@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from channels.layers import InMemoryChannelLayer
 
 from pikku_auth.contrib.channels import listener
-from pikku_auth.contrib.channels.listener import switchboard
+from pikku_auth.contrib.channels.listener import current_listener
 from pikku_auth.contrib.channels.topics import GROUP
 from pikku_auth.flows import IssuedKey, revoke_key
 from pikku_auth.models import APIKey
@@ -156,14 +156,14 @@ def test_who_was_revoked_before_anybody_listened_is_found(
         assert in_time(go) == 4401
 
 
-class TestTheSwitchboard:
+class TestTheListener:
     """One for all sockets of a process."""
 
     def test_only_those_are_woken_that_it_is_about(self, layer: Any) -> None:
         async def go() -> tuple[bool, bool]:
             with (
-                switchboard().listening(frozenset({"key:1", "user:1"})) as one,
-                switchboard().listening(frozenset({"key:2", "user:1"})) as another,
+                current_listener().listening(frozenset({"key:1", "user:1"})) as one,
+                current_listener().listening(frozenset({"key:2", "user:1"})) as another,
             ):
                 await asyncio.gather(one.wait(), another.wait())
                 one.clear(), another.clear()
@@ -175,9 +175,9 @@ class TestTheSwitchboard:
 
     def test_who_comes_later_looks_at_once(self, layer: Any) -> None:
         async def go() -> bool:
-            with switchboard().listening(frozenset()) as first:
+            with current_listener().listening(frozenset()) as first:
                 await first.wait()
-                with switchboard().listening(frozenset()) as later:
+                with current_listener().listening(frozenset()) as later:
                     return later.is_set()
 
         assert in_time(go)
@@ -185,8 +185,8 @@ class TestTheSwitchboard:
     def test_a_process_is_one_member_as_long_as_it_has_sockets(self, layer: Any) -> None:
         async def go() -> list[int]:
             members = []
-            with switchboard().listening(frozenset()) as first:
-                with switchboard().listening(frozenset()):
+            with current_listener().listening(frozenset()) as first:
+                with current_listener().listening(frozenset()):
                     await first.wait()
                     members.append(len(layer.groups[GROUP]))
                 members.append(len(layer.groups[GROUP]))
@@ -201,7 +201,7 @@ class TestTheSwitchboard:
         monkeypatch.setattr(listener, "_SECONDS_OF_MEMBERSHIP", 0.01)
 
         async def go() -> None:
-            with switchboard().listening(frozenset()) as first:
+            with current_listener().listening(frozenset()) as first:
                 await first.wait()
                 layer.groups.clear()
                 await until(lambda: layer.groups)

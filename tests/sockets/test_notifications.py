@@ -73,7 +73,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     notifications.connect()
     yield Proxy
     for signal in (post_save, post_delete):
-        assert signal.disconnect(sender=Proxy, dispatch_uid="pikku_auth.nudge")
+        assert signal.disconnect(sender=Proxy, dispatch_uid="pikku_auth.notify")
 
 
 class TestWhatIsToldOf:
@@ -226,7 +226,7 @@ def test_in_an_event_loop_it_is_told_by_that(layer: Any, sent: Sent) -> None:
     """Where a host calls a verb there, with ``DJANGO_ALLOW_ASYNC_UNSAFE``."""
 
     async def go() -> None:
-        notifications._nudge(["key:1"])
+        notifications._notify(["key:1"])
         while notifications._telling:
             await asyncio.sleep(0)
 

@@ -28,12 +28,12 @@ _SECONDS_OF_MEMBERSHIP = 3600
 """Layers forget who is in a group, Redis's after a day; so we join again every hour."""
 
 
-class Switchboard:
-    """Wakes those sockets of one event loop that a nudge is about."""
+class Listener:
+    """Wakes those sockets of one event loop that a notification is about."""
 
     def __init__(self) -> None:
         self._sockets: dict[asyncio.Event, frozenset[str]] = {}
-        self._hearing: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._is_joined = False
 
     @contextmanager
@@ -46,8 +46,8 @@ class Switchboard:
         event = asyncio.Event()
         self._sockets[event] = subjects
         layer = get_channel_layer()
-        if layer is not None and self._hearing is None:
-            self._hearing = asyncio.ensure_future(self._hear(layer))
+        if layer is not None and self._listening is None:
+            self._listening = asyncio.ensure_future(self._listen(layer))
         if self._is_joined:
             event.set()
         try:
@@ -58,12 +58,12 @@ class Switchboard:
                 self._hang_up()
 
     def _hang_up(self) -> None:
-        if self._hearing is not None:
-            self._hearing.cancel()
-        self._hearing = None
+        if self._listening is not None:
+            self._listening.cancel()
+        self._listening = None
         self._is_joined = False
 
-    async def _hear(self, layer: Any) -> None:
+    async def _listen(self, layer: Any) -> None:
         channel, pause = "", _SECONDS_OF_FIRST_PAUSE
         try:
             while True:
@@ -114,9 +114,9 @@ async def _leave(layer: Any, channel: str) -> None:
             await layer.group_discard(GROUP, channel)
 
 
-_switchboards: WeakKeyDictionary[asyncio.AbstractEventLoop, Switchboard] = WeakKeyDictionary()
+_listeners: WeakKeyDictionary[asyncio.AbstractEventLoop, Listener] = WeakKeyDictionary()
 
 
-def switchboard() -> Switchboard:
+def current_listener() -> Listener:
     """That of the running event loop."""
-    return _switchboards.setdefault(asyncio.get_running_loop(), Switchboard())
+    return _listeners.setdefault(asyncio.get_running_loop(), Listener())

@@ -1,7 +1,7 @@
 """Telling every process with open sockets to look again at who opened them.
 
-A nudge goes over the host's channel layer. It says nothing but where to look: the verdict is the
-database's. One that is lost costs time, until the next periodic look.
+A notification goes over the host's channel layer. It says nothing but where to look: the verdict
+is the database's. One that is lost costs time, until the next periodic look.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Batch(set[str]):
         if self:
             about = sorted(self)
             self.clear()
-            _nudge(about)
+            _notify(about)
 
 
 _batches: WeakKeyDictionary[Any, _Batch] = WeakKeyDictionary()
@@ -65,8 +65,8 @@ class _Silence:
 
 
 def connect() -> None:
-    """Nudge whenever a credential may have ended."""
-    uid = "pikku_auth.nudge"
+    """Notify whenever a credential may have ended."""
+    uid = "pikku_auth.notify"
     post_save.connect(_written_down, sender=AuditEvent, dispatch_uid=uid)
     session_ended.connect(_session_ended, dispatch_uid=uid)
     # Not from any sender: with a receiver of its deletions no model is deleted fast.
@@ -112,7 +112,7 @@ def _note(kind: str, name: Any, using: str) -> None:
     transaction.on_commit(batch.tell, using=using, robust=True)
 
 
-def _nudge(about: list[str]) -> None:
+def _notify(about: list[str]) -> None:
     layer: Any = get_channel_layer()
     if layer is None or time.monotonic() < _Silence.until:
         return

@@ -10,7 +10,7 @@ from datetime import timedelta
 from django.http import HttpRequest
 from django.utils import timezone
 
-from pikku_auth.contrib.channels.listener import switchboard
+from pikku_auth.contrib.channels.listener import current_listener
 from pikku_auth.contrib.channels.revalidation import look, look_with_others
 from pikku_auth.contrib.channels.scope import REQUEST, Scope
 from pikku_auth.contrib.channels.topics import subjects_of
@@ -45,10 +45,10 @@ async def until_refused(
     It is looked at when somebody says that it may have changed, at its own expiry, and every
     ``recheck``. A database that is down, or hangs, ends nothing before the expiry.
     """
-    with switchboard().listening(subjects_of(principal)) as nudged:
+    with current_listener().listening(subjects_of(principal)) as notified:
         while True:
-            await _set_or_after(nudged, _seconds_until_next_look(principal, recheck))
-            nudged.clear()
+            await _set_or_after(notified, _seconds_until_next_look(principal, recheck))
+            notified.clear()
             try:
                 principal = await _looked_at(principal, request)
                 require(principal, scopes)

@@ -147,7 +147,7 @@ def _judge(key: APIKey, scopes: list[str], ip: str | None, now: datetime) -> Non
         raise InvalidKey(state.value)
     if key.networks and not is_allowed(ip, key.networks):
         raise NetworkNotAllowed
-    if lacking := missing(key.allowed, scopes):
+    if scopes and (lacking := missing(key.allowed, scopes)):
         raise InsufficientScope(lacking)
 
 
