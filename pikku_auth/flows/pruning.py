@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,11 +14,17 @@ from django.utils import timezone
 
 from pikku_auth.flows.audit import CODE, AuditContext, record
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.sweeping import batch_of, delete, past_attempts, past_codes, past_tickets
+from pikku_auth.flows.sweeping import delete, past_attempts, past_codes, past_tickets
 from pikku_auth.models import APIKey, AuditEvent, LoginSession
 
 BATCH = 1_000
-"""Rows a statement deletes at most, so that none holds its locks for long."""
+"""Rows a transaction deletes at most, so that none holds its locks for long."""
+
+SECONDS_A_BATCH = 0.1
+"""What a batch should take. The next one is smaller if it took longer, and larger if not."""
+
+Progress = Callable[[str, int], object]
+"""Is told after each batch what is deleted, and how many of that are by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,32 +36,39 @@ class Pruned:
     codes: int
     tickets: int
     events: int
+    is_done: bool = True
+    """Whether nothing is left that is old enough."""
 
 
 def prune(
     *,
     keys_older_than: timedelta,
     events_older_than: timedelta,
+    limit: int | None = None,
+    duration: timedelta | None = None,
+    progress: Progress | None = None,
     context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> Pruned:
     """Delete keys and logins that ended, and audit events that happened, so long ago.
 
     Device codes and WebSocket tickets go when nobody has a use for them. A few of them go by
-    themselves, whenever new ones come.
+    themselves, whenever new ones come. At most ``limit`` rows are deleted, and no new batch begins
+    after ``duration``; the next call goes on.
 
     Safe to run twice at once, and to kill: each batch is a transaction of its own.
     """
     using, now = primary(), now or timezone.now()
     long_over = now - keys_older_than
     dead = Q(revoked_at__lt=long_over) | Q(expires_at__lt=long_over)
-    keys = _delete_in_batches(APIKey.objects.using(using).filter(dead))
-    logins = _delete_in_batches(LoginSession.objects.using(using).filter(dead))
-    codes = _delete_in_batches(past_codes(now, using))
-    _delete_in_batches(past_attempts(now, using))
-    tickets = _delete_in_batches(past_tickets(now, using))
+    run = _Run(limit, duration, progress)
+    keys = run.delete("keys", APIKey.objects.using(using).filter(dead))
+    logins = run.delete("logins", LoginSession.objects.using(using).filter(dead))
+    codes = run.delete("device codes", past_codes(now, using))
+    run.delete("counters", past_attempts(now, using))
+    tickets = run.delete("tickets", past_tickets(now, using))
     old = AuditEvent.objects.using(using).filter(at__lt=now - events_older_than)
-    events = _delete_in_batches(old)
+    events = run.delete("audit events", old)
     if keys or logins or events:
         with transaction.atomic(using=using):
             record(
@@ -65,11 +80,50 @@ def prune(
                 logins=logins,
                 events=events,
             )
-    return Pruned(keys, logins, codes, tickets, events)
+    return Pruned(keys, logins, codes, tickets, events, run.is_done)
 
 
-def _delete_in_batches(rows: QuerySet[Any]) -> int:
-    deleted = 0
-    while keys := batch_of(rows, BATCH):
-        deleted += delete(rows, keys)
-    return deleted
+class _Run:
+    """One run, within its bounds."""
+
+    def __init__(
+        self, limit: int | None, duration: timedelta | None, progress: Progress | None
+    ) -> None:
+        self.is_done = True
+        self._left = limit
+        self._end = None if duration is None else time.monotonic() + duration.total_seconds()
+        self._progress = progress
+        self._size = BATCH
+
+    def delete(self, what: str, rows: QuerySet[Any]) -> int:
+        """Delete ``rows`` in batches, each beginning after the last one, and say how many.
+
+        The rows that stay are passed once, and not once a batch.
+        """
+        deleted, rest = 0, rows.order_by("pk").values_list("pk", flat=True)
+        while keys := list(rest[: self._next_size()]):
+            if self._is_over():
+                self.is_done = False
+                break
+            began = time.monotonic()
+            deleted += delete(rows, keys)
+            self._size = _adapted(self._size, time.monotonic() - began)
+            self._left = None if self._left is None else self._left - len(keys)
+            if self._progress is not None:
+                self._progress(what, deleted)
+            rest = rest.filter(pk__gt=keys[-1])
+        return deleted
+
+    def _next_size(self) -> int:
+        return self._size if self._left is None else min(self._size, self._left) or 1
+
+    def _is_over(self) -> bool:
+        is_late = self._end is not None and time.monotonic() >= self._end
+        return is_late or self._left == 0
+
+
+def _adapted(size: int, seconds: float) -> int:
+    """A batch that took too long is halved; one that took little is doubled, up to ``BATCH``."""
+    if seconds > SECONDS_A_BATCH:
+        return max(1, size // 2)
+    return min(BATCH, size * 2) if seconds < SECONDS_A_BATCH / 2 else size

@@ -1,21 +1,31 @@
-"""Commands that list rows: a table that fits the terminal, or JSON."""
+"""Commands that list rows: a table that fits the terminal, or JSON.
+
+However many there are: rows are read and written a page at a time.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import chain, islice
+from textwrap import indent
+from typing import Any, TypeVar
 
 from django.core.management.base import CommandParser
-from django.db.models import Model
+from django.db.models import Model, Q, QuerySet
 from django.utils.timesince import timesince, timeuntil
 
 from pikku_auth.flows.database import primary
 from pikku_auth.management.base import PikkuCommand, argument
 from pikku_auth.management.output import why_empty
+
+M = TypeVar("M", bound=Model)
+
+PAGE = 1_000
+"""Rows that a statement reads at most, and by which the columns of a table are sized."""
 
 _GAP = "  "
 _NARROWEST = 8
@@ -36,35 +46,92 @@ class ListingCommand(PikkuCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """How many, and how."""
         parser.add_argument(
-            "--limit", type=argument(_positive), metavar="N", help="The first N rows."
+            "--limit", type=argument(positive), metavar="N", help="The first N rows."
         )
-        parser.add_argument("--format", choices=["text", "json"], default="text")
+        parser.add_argument(
+            "--format",
+            choices=["text", "json", "jsonl"],
+            default="text",
+            help="A table, an array of objects, or an object a line.",
+        )
 
-    def write_json(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Write an array of objects."""
-        self.stdout.write(json.dumps(list(rows), indent=2, ensure_ascii=False))
+    def write_json(self, rows: Iterable[dict[str, Any]], options: dict[str, Any]) -> None:
+        """Write an array of objects, or an object a line."""
+        if options["format"] == "jsonl":
+            for row in rows:
+                self.stdout.write(json.dumps(row, ensure_ascii=False))
+            return
+        opening, closing = "[", "[]"
+        for row in rows:
+            self.stdout.write(opening, ending="\n")
+            text = json.dumps(row, indent=2, ensure_ascii=False)
+            self.stdout.write(indent(text, "  "), ending="")
+            opening, closing = ",", "\n]"
+        self.stdout.write(closing)
 
     def write_table(
         self,
-        rows: Sequence[Sequence[str]],
+        rows: Iterable[Sequence[str]],
         options: dict[str, Any],
         styled: Callable[[Sequence[str]], tuple[int, Style] | None] = lambda row: None,
     ) -> None:
         """Write a table; ``styled`` names the column of a row to colour, and how."""
-        if not rows:
+        rows = iter(rows)
+        sample = list(islice(rows, PAGE))
+        if not sample:
             self.note(why_empty(self.model._default_manager.using(primary()), self.first), options)
             return
-        table = [self.columns, *rows]
-        widths = _fitting([max(map(len, column)) for column in zip(*table, strict=True)], self)
-        for row in table:
-            cells = [_cut(cell, width) for cell, width in zip(row, widths, strict=True)]
+        sample.insert(0, self.columns)
+        widths = _fitting([max(map(len, column)) for column in zip(*sample, strict=True)], self)
+        for row in chain(sample, rows):
+            cells = [self._cell(cell, width) for cell, width in zip(row, widths, strict=True)]
             style = None if row is self.columns else styled(row)
             if style is not None:
                 cells[style[0]] = style[1](cells[style[0]])
             self.stdout.write(_GAP.join(cells).rstrip())
 
+    def _cell(self, text: str, width: int) -> str:
+        is_cut = len(text) > width and _is_terminal(self.stdout)
+        return f"{text[: width - 1]}…" if is_cut else text.ljust(width)
 
-def _positive(text: str) -> int:
+
+def pages_of(
+    rows: QuerySet[M], *fields: str, limit: int | None = None, descending: bool = False
+) -> Iterator[list[M]]:
+    """The first ``limit`` of ``rows`` in the order of ``fields``, a page at a time.
+
+    Each page begins after the last row of the one before. A cursor would not do: some databases'
+    drivers fetch all of it first. ``fields`` must tell any two rows apart, and have no ``NULL``.
+    """
+    sign, beyond = ("-", "lt") if descending else ("", "gt")
+    rows, rest = rows.order_by(*(f"{sign}{field}" for field in fields)), Q()
+    left = limit
+    while left is None or left > 0:
+        size = PAGE if left is None else min(PAGE, left)
+        page = list(rows.filter(rest)[:size])
+        yield page
+        if len(page) < size:
+            return
+        left = None if left is None else left - size
+        rest, same = Q(), Q()
+        for field in fields:
+            value = getattr(page[-1], field)
+            rest |= same & Q(**{f"{field}__{beyond}": value})
+            same &= Q(**{field: value})
+
+
+def in_pages(
+    rows: QuerySet[M], *fields: str, limit: int | None = None, descending: bool = False
+) -> Iterator[M]:
+    """As :func:`pages_of`, row by row."""
+    return chain.from_iterable(pages_of(rows, *fields, limit=limit, descending=descending))
+
+
+def positive(text: str) -> int:
+    """Read a whole number above 0.
+
+    :raises ValueError: when it is none.
+    """
     if text.isascii() and text.isdigit() and 0 < int(text) < 10**9:
         return int(text)
     raise ValueError("write a whole number above 0")
@@ -84,10 +151,6 @@ def _is_terminal(stream: Any) -> bool:
     with suppress(ValueError):  # it is closed
         return bool(stream.isatty())
     return False
-
-
-def _cut(text: str, width: int) -> str:
-    return text.ljust(width) if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def ago(moment: datetime | None, now: datetime) -> str:

@@ -78,7 +78,7 @@ def test_it_is_a_table(mint: Callable[..., IssuedKey], capsys: Output) -> None:
     stdout, stderr = capsys.readouterr()
     rows = stdout.splitlines()
     assert [re.split(" {2,}", row) for row in rows] == [
-        ["ID", "START", "NAME", "SERVICE USER", "STATE", "LAST USED", "EXPIRES", "SCOPES"],
+        ["ID", "PREVIEW", "NAME", "SERVICE USER", "STATE", "LAST USED", "EXPIRES", "SCOPES"],
         [
             *[str(used.key.pk), used.key.preview, "ci", "sandbox-runtime", "active"],
             *["2 hours ago", "in 3 days", "perm:* sandbox:*"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from freezegun import freeze_time
 
-from pikku_auth.flows import IssuedKey, create_service_user, issue_ticket, verify_key
+from pikku_auth.flows import IssuedKey, create_service_user, issue_ticket, revoke_key, verify_key
 from pikku_auth.models import APIKey, AuditEvent, SocketTicket
 from tests.logins import logged_in
 
@@ -105,3 +106,28 @@ def test_a_bad_duration_says_what_to_type_and_nothing_is_deleted(
     with pytest.raises(CommandError, match=r"not a duration|longer than zero"):
         call_command("prune_auth", f"{option}={text}")
     assert names() == ["over"]
+
+
+def test_a_run_may_be_bounded_and_says_what_is_left(
+    mint: Callable[..., IssuedKey], capsys: Output
+) -> None:
+    for _ in range(3):
+        revoke_key(mint(now=NOW).key, now=NOW)
+    with freeze_time(NOW + 365 * DAY):
+        call_command("prune_auth", "--limit", "2", "--for", "5m")
+        assert capsys.readouterr().err.endswith("events.\nMore is left: run it again.\n")
+        call_command("prune_auth")
+    assert "More is left" not in capsys.readouterr().err
+    assert not APIKey.objects.exists()
+
+
+def test_a_terminal_is_shown_the_progress(mint: Callable[..., IssuedKey]) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    revoke_key(mint(now=NOW).key, now=NOW)
+    terminal = Terminal()
+    with freeze_time(NOW + 365 * DAY):
+        call_command("prune_auth", stderr=terminal)
+    assert "\rDeleted 1 keys\x1b[K\r" in terminal.getvalue()

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from pikku_auth.flows import (
     AuditContext,
@@ -107,6 +109,62 @@ def test_pruning_goes_on_until_the_last_batch(
     assert pruned.keys == 5
     assert not APIKey.objects.exists()
     assert AuditEvent.objects.get().details == {"keys": 5, "logins": 0, "events": pruned.events}
+
+
+class TestALongRun:
+    """It is done in pieces, and can be stopped and gone on with."""
+
+    @pytest.fixture(autouse=True)
+    def _in_pairs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "BATCH", 2)
+
+    @pytest.fixture
+    def seven(self, mint: Callable[..., IssuedKey]) -> list[APIKey]:
+        """Dead keys, each with a live one before it."""
+        pairs = [(mint(lifetime=None), mint(lifetime=DAY, now=NOW)) for _ in range(7)]
+        return [dead.key for _, dead in pairs]
+
+    def prune(self, **options: Any) -> Pruned:
+        later = NOW + 365 * DAY
+        return prune(keys_older_than=DAY, events_older_than=CENTURY, now=later, **options)
+
+    def test_the_rows_that_stay_are_passed_once(self, seven: list[APIKey]) -> None:
+        with CaptureQueriesContext(connection) as asked:
+            assert self.prune().keys == 7
+        pages = [query["sql"] for query in asked if "LIMIT 2" in query["sql"]]
+        of_keys = [sql for sql in pages if "pikku_auth_apikey" in sql and "SELECT" in sql]
+        assert len(of_keys) == 5
+        assert [sql.count(" > ") for sql in of_keys] == [0, 1, 2, 3, 4]
+
+    def test_no_more_than_the_limit_is_deleted_and_the_next_run_goes_on(
+        self, seven: list[APIKey]
+    ) -> None:
+        runs = [self.prune(limit=3) for _ in range(3)]
+        assert [(run.keys, run.is_done) for run in runs] == [(3, False), (3, False), (1, True)]
+
+    def test_a_limit_that_is_just_enough_is_done(self, seven: list[APIKey]) -> None:
+        assert self.prune(limit=7).is_done
+
+    def test_nothing_begins_when_the_time_is_over(self, seven: list[APIKey]) -> None:
+        pruned = self.prune(duration=timedelta(0))
+        assert (pruned.keys, pruned.is_done) == (0, False)
+
+    def test_enough_time_is_enough(self, seven: list[APIKey]) -> None:
+        assert self.prune(duration=timedelta(hours=1)).keys == 7
+
+    def test_its_progress_is_told(self, seven: list[APIKey]) -> None:
+        told: list[tuple[str, int]] = []
+        self.prune(progress=lambda *news: told.append(news))
+        assert told == [("keys", 2), ("keys", 4), ("keys", 6), ("keys", 7)]
+
+    @pytest.mark.parametrize(
+        ("size", "seconds", "next_size"),
+        [(2, 0.2, 1), (1, 9, 1), (1, 0.01, 2), (2, 0.01, 2), (2, 0.07, 2)],
+    )
+    def test_a_batch_is_as_large_as_is_quick(
+        self, size: int, seconds: float, next_size: int
+    ) -> None:
+        assert module._adapted(size, seconds) == next_size
 
 
 class TestLogins:

@@ -12,7 +12,7 @@ from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import find_key, get_service_user
 from pikku_auth.flows.database import primary
 from pikku_auth.management.base import argument
-from pikku_auth.management.listing import ListingCommand, iso
+from pikku_auth.management.listing import ListingCommand, in_pages, iso
 from pikku_auth.models import AuditEvent
 
 MOST = 50
@@ -44,7 +44,7 @@ class Command(ListingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """List them."""
-        events = AuditEvent.objects.using(primary()).order_by("-at", "-pk")
+        events = AuditEvent.objects.using(primary()).all()
         if options["about"]:
             events = events.filter(key=find_key(options["about"]))
         if options["service"]:
@@ -53,11 +53,11 @@ class Command(ListingCommand):
             events = events.filter(action=options["action"])
         if options["since"]:
             events = events.filter(at__gte=timezone.now() - options["since"])
-        found = events[: options["limit"] or MOST]
-        if options["format"] == "json":
-            self.write_json(map(_as_json, found))
+        found = in_pages(events, "at", "pk", limit=options["limit"] or MOST, descending=True)
+        if options["format"] == "text":
+            self.write_table(map(_row, found), options)
         else:
-            self.write_table([_row(event) for event in found], options)
+            self.write_json(map(_as_json, found), options)
 
 
 def _row(event: AuditEvent) -> list[str]:

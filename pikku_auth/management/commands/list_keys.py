@@ -14,7 +14,7 @@ from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import get_service_user
 from pikku_auth.flows.database import primary
 from pikku_auth.management.base import argument, as_json
-from pikku_auth.management.listing import ListingCommand, Style, ago, ahead
+from pikku_auth.management.listing import ListingCommand, Style, ago, ahead, in_pages
 from pikku_auth.models import APIKey, KeyState
 from pikku_auth.models.keys import APIKeyQuerySet
 
@@ -25,7 +25,7 @@ class Command(ListingCommand):
     """List API keys."""
 
     help = "List keys: a table, or with --format json an array of objects."
-    columns = ["ID", "START", "NAME", "SERVICE USER", "STATE", "LAST USED", "EXPIRES", "SCOPES"]
+    columns = ["ID", "PREVIEW", "NAME", "SERVICE USER", "STATE", "LAST USED", "EXPIRES", "SCOPES"]
     model = APIKey
     first = (
         "make a service user with manage.py create_service_user NAME, then a key with manage.py "
@@ -53,11 +53,12 @@ class Command(ListingCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """List them."""
         now = timezone.now()
-        keys = list(_chosen(options, now)[: options["limit"]])
-        if options["format"] == "json":
-            self.write_json(as_json(key, key.state(now).value) for key in keys)
+        order = ["expires_at", "pk"] if options["expiring"] else ["pk"]
+        keys = in_pages(_chosen(options, now), *order, limit=options["limit"])
+        if options["format"] == "text":
+            self.write_table((_row(key, now) for key in keys), options, self._styled)
         else:
-            self.write_table([_row(key, now) for key in keys], options, self._styled)
+            self.write_json((as_json(key, key.state(now).value) for key in keys), options)
 
     def _styled(self, row: Sequence[str]) -> tuple[int, Style]:
         is_alive = row[_STATE] == str(KeyState.ACTIVE.label)
@@ -66,11 +67,10 @@ class Command(ListingCommand):
 
 def _chosen(options: dict[str, Any], now: datetime) -> APIKeyQuerySet:
     keys = APIKey.objects.using(primary()).select_related("service_user__user", "created_by")
-    keys = keys.order_by("pk")
     if options["service"]:
         keys = keys.filter(service_user=get_service_user(options["service"]))
     if options["expiring"]:
-        keys = keys.filter(expires_at__lte=now + options["expiring"]).order_by("expires_at", "pk")
+        keys = keys.filter(expires_at__lte=now + options["expiring"])
     if options["unused"]:
         keys = keys.filter(
             Q(last_used_at__lte=now - options["unused"])

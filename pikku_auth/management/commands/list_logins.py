@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from pikku_auth.flows.database import primary
 from pikku_auth.management.base import user_named
-from pikku_auth.management.listing import ListingCommand, Style, ago, ahead, iso
+from pikku_auth.management.listing import ListingCommand, Style, ago, ahead, in_pages, iso
 from pikku_auth.models import LoginSession
 
 _STATE = 3
@@ -34,15 +35,18 @@ class Command(ListingCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """List them."""
         now = timezone.now()
-        logins = LoginSession.objects.using(primary()).select_related("user").order_by("-pk")
+        logins = LoginSession.objects.using(primary()).select_related("user")
         if options["user"]:
             logins = logins.filter(user=user_named(options["user"]))
-        found = [one for one in logins if options["all"] or one.invalid_reason(now) is None]
-        found = found[: options["limit"]]
-        if options["format"] == "json":
-            self.write_json(_as_json(one, now) for one in found)
+        if not options["all"]:
+            logins = logins.filter(revoked_at=None, expires_at__gt=now)
+        listed = in_pages(logins, "pk", descending=True)
+        wanted = (one for one in listed if options["all"] or one.invalid_reason(now) is None)
+        found = islice(wanted, options["limit"])
+        if options["format"] == "text":
+            self.write_table((_row(one, now) for one in found), options, self._styled)
         else:
-            self.write_table([_row(one, now) for one in found], options, self._styled)
+            self.write_json((_as_json(one, now) for one in found), options)
 
     def _styled(self, row: Sequence[str]) -> tuple[int, Style]:
         return _STATE, self.style.SUCCESS if row[_STATE] == "live" else self.style.WARNING

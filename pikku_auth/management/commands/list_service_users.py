@@ -9,7 +9,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from pikku_auth.flows.database import primary
-from pikku_auth.management.listing import ListingCommand, Style, iso
+from pikku_auth.management.listing import ListingCommand, Style, iso, pages_of
 from pikku_auth.models import APIKey, KeyState, ServiceUser
 
 _STATE = 1
@@ -25,23 +25,24 @@ class Command(ListingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """List them by name."""
-        everyone = ServiceUser.objects.using(primary()).select_related("user").order_by("name")
-        found, live = list(everyone[: options["limit"]]), _live_keys()
-        if options["format"] == "json":
-            self.write_json(_as_json(one, live.get(one.pk, 0)) for one in found)
+        everyone = ServiceUser.objects.using(primary()).select_related("user")
+        pages = pages_of(everyone, "name", "pk", limit=options["limit"])
+        found = ((one, live) for page in pages for one, live in _with_live_keys(page))
+        if options["format"] == "text":
+            self.write_table((_row(*one) for one in found), options, self._styled)
         else:
-            rows = [_row(one, live.get(one.pk, 0)) for one in found]
-            self.write_table(rows, options, self._styled)
+            self.write_json((_as_json(*one) for one in found), options)
 
     def _styled(self, row: Sequence[str]) -> tuple[int, Style]:
         return _STATE, self.style.SUCCESS if row[_STATE] == "active" else self.style.WARNING
 
 
-def _live_keys() -> dict[int, int]:
-    """How many live keys each service user has, by its id."""
+def _with_live_keys(page: Sequence[ServiceUser]) -> list[tuple[ServiceUser, int]]:
+    """Each service user with how many live keys it has."""
     live: Any = APIKey.objects.using(primary()).in_state(KeyState.ACTIVE.value, timezone.now())
-    counted = live.order_by().values_list("service_user_id").annotate(Count("pk"))
-    return dict(counted)
+    mine = live.filter(service_user__in=page)
+    counted = dict(mine.order_by().values_list("service_user_id").annotate(Count("pk")))
+    return [(one, counted.get(one.pk, 0)) for one in page]
 
 
 def _row(one: ServiceUser, live: int) -> list[str]:

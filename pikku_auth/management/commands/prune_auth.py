@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import prune
 from pikku_auth.management.base import PikkuCommand, argument
+from pikku_auth.management.listing import positive
 
 
 class Command(PikkuCommand):
@@ -35,12 +36,25 @@ class Command(PikkuCommand):
             metavar="400d",
             help="Audit events older than this. Default: 400d.",
         )
+        parser.add_argument(
+            "--limit", type=argument(positive), metavar="N", help="Delete N rows at most."
+        )
+        parser.add_argument(
+            "--for",
+            type=argument(parse_duration),
+            metavar="5m",
+            dest="duration",
+            help="Begin nothing new after this time. The next run goes on.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Delete them, in batches."""
         pruned = prune(
             keys_older_than=options["keys_older_than"],
             events_older_than=options["events_older_than"],
+            limit=options["limit"],
+            duration=options["duration"],
+            progress=self._show if self.stderr.isatty() and options["verbosity"] else None,
             context=self.context,
         )
         self.note(
@@ -48,3 +62,9 @@ class Command(PikkuCommand):
             f"{pruned.tickets} tickets and {pruned.events} audit events.",
             options,
         )
+        if not pruned.is_done:
+            self.note("More is left: run it again.", options)
+
+    def _show(self, what: str, deleted: int) -> None:
+        self.stderr.write(f"\rDeleted {deleted} {what}\x1b[K\r", str, ending="")
+        self.stderr.flush()
