@@ -24,6 +24,7 @@ class PikkuAuthConfig(AppConfig):
 
         from pikku_auth import checks
         from pikku_auth.backends import refuse_session
+        from pikku_auth.checks.databases import check_prepared
         from pikku_auth.checks.privileges import check_privileges
         from pikku_auth.checks.transport import check_transport
         from pikku_auth.flows import accounts, last_used, sign_in, tickets
@@ -34,6 +35,7 @@ class PikkuAuthConfig(AppConfig):
         register(checks.check_versions, Tags.security)
         register(check_privileges, Tags.database)
         register(check_transport, Tags.security, deploy=True)
+        register(check_prepared, Tags.security, deploy=True)
         user_logged_in.connect(refuse_session, dispatch_uid="pikku_auth.refuse_session")
         user_logged_in.connect(sign_in.note_sign_in, dispatch_uid="pikku_auth.note_sign_in")
         user_logged_in.connect(

@@ -32,6 +32,7 @@ from rest_framework.viewsets import ViewSet
 from pikku_auth import checks
 from pikku_auth.backends import ServiceUserBackend
 from pikku_auth.checks import versions
+from pikku_auth.checks.databases import check_prepared
 from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.decorators import browser_session_required, require_principal
 from pikku_auth.flows import IssuedKey, authenticate
@@ -340,18 +341,41 @@ def test_an_error_stops_a_command(settings: Settings) -> None:
         call_command("check")
 
 
+@pytest.mark.parametrize(
+    ("engine", "options", "is_told"),
+    [
+        ("django.db.backends.postgresql", {}, True),
+        ("django.contrib.gis.db.backends.postgis", {"sslmode": "require"}, True),
+        ("django.db.backends.postgresql", {"prepare_threshold": 5}, False),
+        ("django.db.backends.postgresql", {"prepare_threshold": None}, False),
+        ("django.db.backends.sqlite3", {}, False),
+    ],
+)
+def test_check_deploy_tells_that_the_look_up_could_be_prepared(
+    monkeypatch: pytest.MonkeyPatch, engine: str, options: Any, is_told: bool
+) -> None:
+    of_a_host = SimpleNamespace(
+        DATABASES={"default": {"ENGINE": engine, "OPTIONS": options}}, DATABASE_ROUTERS=[]
+    )
+    monkeypatch.setattr("pikku_auth.checks.databases.settings", of_a_host)
+    told = [message.id for message in check_prepared()]
+    assert told == (["pikku_auth.I023"] if is_told else [])
+
+
 def test_the_ids_are_numbered_without_a_gap_and_never_twice() -> None:
     of_ninja = (ROOT / "pikku_auth" / "contrib" / "ninja" / "checks.py").read_text()
-    ids = re.findall(r'id="pikku_auth\.[EW](\d{3})"', source_of_the_checks() + of_ninja)
+    ids = re.findall(r'id="pikku_auth\.[EWI](\d{3})"', source_of_the_checks() + of_ninja)
     assert sorted(ids) == [f"{number:03}" for number in range(1, len(ids) + 1)]
 
 
 def test_each_id_is_set_off_by_a_test() -> None:
-    ids = re.findall(r'id="(pikku_auth\.[EW]\d{3})"', source_of_the_checks())
+    ids = re.findall(r'id="(pikku_auth\.[EWI]\d{3})"', source_of_the_checks())
     assert set(ids) == {*SET_OFF, *SET_OFF_BELOW, *SET_OFF_ELSEWHERE}
 
 
-SET_OFF_BELOW = [f"pikku_auth.{check}" for check in ("E004", "W014", "W018", "W019", "W020")]
+SET_OFF_BELOW = [
+    f"pikku_auth.{check}" for check in ("E004", "W014", "W018", "W019", "W020", "I023")
+]
 SET_OFF_ELSEWHERE = ["pikku_auth.W017"]
 """In ``tests/plain_django``."""
 OF_NINJA = ["pikku_auth.E011", "pikku_auth.W012"]

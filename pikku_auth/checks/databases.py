@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Info
 from django.core.checks import Warning as CheckWarning
 from django.db import router
 from django.db.utils import load_backend
@@ -53,6 +53,22 @@ def _changes_clocks(zone: ZoneInfo) -> bool:
     today = datetime.now(UTC)
     days = (today + timedelta(days=day) for day in range(_DAYS_OF_A_YEAR))
     return len({day.astimezone(zone).utcoffset() for day in days}) > 1
+
+
+def check_prepared(**_kwargs: object) -> list[CheckMessage]:
+    """Say where a host could halve what a look-up costs its database. For ``check --deploy``."""
+    return [
+        Info(
+            f"The database {alias!r} plans the look-up of a credential anew for each request.",
+            hint='If its connections are kept, set "OPTIONS": {"prepare_threshold": 5} there: our '
+            "one statement is prepared then, and no other. Behind PgBouncer that takes version "
+            "1.21 or newer, with max_prepared_statements.",
+            id="pikku_auth.I023",
+        )
+        for alias in aliases_of_our_tables()
+        if settings.DATABASES[alias]["ENGINE"].endswith(("postgresql", "postgis"))
+        and "prepare_threshold" not in settings.DATABASES[alias].get("OPTIONS", {})
+    ]
 
 
 def immediate_sqlite() -> Iterator[CheckMessage]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -19,6 +20,8 @@ from pikku_auth.core.errors import gettext_noop as _
 
 MAX_NETWORKS = 50
 _MAPPED_BITS = 96
+_LONGEST = 100
+"""Characters of an address with its port, its zone id, brackets and quotes."""
 _WITH_PORT = re.compile(r"\[([^\[\]]+)\](?::\d+)?|([0-9.]+):\d+")
 """``[2001:db8::1]``, ``[2001:db8::1]:4711`` and ``192.0.2.1:4711``, as some proxies write them."""
 
@@ -96,7 +99,15 @@ def client_address(
     if num_proxies:
         hops = [hop for hop in map(_bare, (forwarded_for or "").split(",")) if hop]
         remote_addr = hops[-num_proxies] if len(hops) >= num_proxies else None
-    address = parse_address(_bare(remote_addr or ""))
+    if not remote_addr or len(remote_addr) > _LONGEST:
+        return None
+    return _written(remote_addr)
+
+
+@lru_cache(maxsize=1024)
+def _written(entry: str) -> str | None:
+    """The address in its shortest form. A caller's next request comes from the same one."""
+    address = parse_address(_bare(entry))
     return None if address is None else str(address)
 
 

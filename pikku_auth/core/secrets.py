@@ -13,15 +13,16 @@ from __future__ import annotations
 import re
 import secrets
 import zlib
+from functools import lru_cache
 from hashlib import sha256
 from typing import NoReturn
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _RANDOM_BITS = 256
 _RANDOM_LENGTH = 43
 _CHECKSUM_LENGTH = 6
 _START_LENGTH = 8
-_BODY = re.compile(rf"[0-9A-Za-z]{{{_RANDOM_LENGTH + _CHECKSUM_LENGTH}}}")
 _SHAPE = re.compile(r"(?<![0-9A-Za-z])[a-z][a-z0-9]{1,15}_[0-9A-Za-z]{49}(?![0-9A-Za-z])")
 _PRINTABLE = re.compile(r"[!-~]+")
 
@@ -96,32 +97,40 @@ def found_in(text: str) -> list[str]:
     return _SHAPE.findall(text)
 
 
-def digest_of(text: str, *, prefix: str, accept_foreign: bool = False) -> str | None:
+def digest_of(text: object, *, prefix: str, accept_foreign: bool = False) -> str | None:
     """The digest of a well-formed secret, or ``None`` for anything else.
 
     With ``accept_foreign`` any printable ASCII string without our prefix has a
     digest too: a key imported from another system. Never raises, whatever the
     text is, and hashes nothing longer than :data:`MAX_LENGTH`.
     """
-    if not isinstance(text, str) or len(text) > MAX_LENGTH or not _PRINTABLE.fullmatch(text):
+    if not isinstance(text, str):
         return None
-    if has_prefix(text, prefix):
-        if not _is_intact(text, prefix):
+    if _form_of(prefix).fullmatch(text):
+        if _checksum(text[:-_CHECKSUM_LENGTH]) != text[-_CHECKSUM_LENGTH:]:
             return None
-    elif not accept_foreign:
+    elif not (accept_foreign and _may_be_foreign(text, prefix)):
         return None
     return sha256(text.encode("ascii")).hexdigest()
 
 
-def _is_intact(text: str, prefix: str) -> bool:
-    return (
-        _BODY.fullmatch(text, len(prefix) + 1) is not None
-        and _checksum(text[:-_CHECKSUM_LENGTH]) == text[-_CHECKSUM_LENGTH:]
-    )
+@lru_cache(maxsize=16)
+def _form_of(prefix: str) -> re.Pattern[str]:
+    """What a secret with that prefix looks like."""
+    length = _RANDOM_LENGTH + _CHECKSUM_LENGTH
+    return re.compile(rf"{re.escape(prefix)}_[0-9A-Za-z]{{{length}}}", re.ASCII)
+
+
+def _may_be_foreign(text: str, prefix: str) -> bool:
+    is_short = len(text) <= MAX_LENGTH
+    return is_short and not has_prefix(text, prefix) and bool(_PRINTABLE.fullmatch(text))
 
 
 def _checksum(body: str) -> str:
-    return _base62(zlib.crc32(body.encode("ascii")), _CHECKSUM_LENGTH)
+    """CRC32 in six digits, two at a time."""
+    rest, last = divmod(zlib.crc32(body.encode("ascii")), len(_PAIRS))
+    first, middle = divmod(rest, len(_PAIRS))
+    return _PAIRS[first] + _PAIRS[middle] + _PAIRS[last]
 
 
 def _base62(number: int, length: int) -> str:

@@ -2,25 +2,45 @@
 
 Making it anew each time is most of what a look-up costs. ``_prepare`` asks the ORM's compiler,
 which Django documents by half; should that change, the ORM does the whole work, slower.
+
+On PostgreSQL half of what is left is the planner, which orders joins anew for each request. So
+its joins are lateral ones, which leave it nothing to order; and where the host lets psycopg
+prepare statements (``OPTIONS["prepare_threshold"]``), this one is prepared.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from django.core.signals import setting_changed
-from django.db import Error, connections
+from django.db import Error, NotSupportedError, ProgrammingError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model, QuerySet
 
-from pikku_auth.flows.database import SEARCH_PATH, has_search_path, remember_schema, schema_of
+from pikku_auth.exceptions import Unavailable
+from pikku_auth.flows.database import (
+    SEARCH_PATH,
+    has_search_path,
+    in_transaction,
+    remember_schema,
+    schema_of,
+)
 
 logger = logging.getLogger("pikku_auth")
 
 M = TypeVar("M", bound=Model)
+
+_JOIN = re.compile(r'(INNER|LEFT OUTER) JOIN ("[^"]+") ON (\("[^()]+"\))')
+_LATERAL = r"\1 JOIN LATERAL (SELECT * FROM \2 WHERE \3 OFFSET 0) \2 ON TRUE"
+"""``OFFSET 0`` keeps the planner from making a plain join of it."""
+
+_UNPREPARED = "_pikku_auth_unprepared"
 
 
 class _Part(NamedTuple):
@@ -57,9 +77,7 @@ def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> 
         return _rows(model, relations, using).filter(digest=digest).first()
     sql, parts, columns = prepared
     connection = connections[using]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [digest])
-        row = cursor.fetchone()
+    row = _fetch(sql, digest, connection)
     if row is None:
         return None
     values = list(row)
@@ -70,6 +88,56 @@ def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> 
     found: M = _build(values, parts, using)
     remember_schema(found, schema)
     return found
+
+
+def _fetch(sql: str, digest: str, connection: BaseDatabaseWrapper) -> Any:
+    if not _may_prepare(connection):
+        return _fetch_plainly(sql, digest, connection)
+    try:
+        with _binding_on_the_server(connection):
+            return _fetch_plainly(sql, digest, connection)
+    except (NotSupportedError, ProgrammingError) as error:
+        # The table of users has got another column, say, so that the plan is good for nothing.
+        setattr(connection.connection, _UNPREPARED, True)
+        if in_transaction(connection):
+            raise Unavailable("the prepared statement failed") from error
+        logger.info("Looking a credential up anew without a prepared statement: %s", error)
+        return _fetch_plainly(sql, digest, connection)
+
+
+def _fetch_plainly(sql: str, digest: str, connection: BaseDatabaseWrapper) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [digest])
+        return cursor.fetchone()
+
+
+def _may_prepare(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the host lets psycopg prepare statements here, and Django binds in the client."""
+    options = connection.settings_dict["OPTIONS"]
+    if connection.vendor != "postgresql" or options.get("prepare_threshold") is None:
+        return False
+    if connection.execute_wrappers or connection.queries_logged:
+        return False  # who watches is to see the statement as Django writes it
+    connection.ensure_connection()
+    driver: Any = connection.connection
+    # psycopg2 has no such attribute, and some backends wrap the connection.
+    return hasattr(driver, "prepare_threshold") and not getattr(driver, _UNPREPARED, False)
+
+
+@contextmanager
+def _binding_on_the_server(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Have Django's cursors be those whose statements psycopg prepares.
+
+    What Django's ``OPTIONS["server_side_binding"]`` does for every statement of the host.
+    """
+    from django.db.backends.postgresql.base import ServerBindingCursor
+
+    driver: Any = connection.connection
+    before, driver.cursor_factory = driver.cursor_factory, ServerBindingCursor
+    try:
+        yield
+    finally:
+        driver.cursor_factory = before
 
 
 def _build(values: list[Any], parts: list[_Part], using: str) -> Any:
@@ -95,6 +163,8 @@ def _prepare(model: type[Model], relations: tuple[str, ...], using: str) -> _Pre
         expected = [field for part in parts for field in part.model._meta.concrete_fields]
         if [column.target for column in columns] != expected or [*params] != ["?"]:
             raise TypeError(f"Another SELECT than expected: {sql}")
+        if connections[using].vendor == "postgresql":
+            sql = _JOIN.sub(_LATERAL, sql)
         if has_search_path(connections[using]):  # by the way: asking alone would cost as much again
             sql = sql.replace("SELECT ", f"SELECT {SEARCH_PATH}, ", 1)
         _conversions_of(sql, columns, connections[using])
