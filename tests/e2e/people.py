@@ -8,7 +8,8 @@ SUPERUSER, LIMITED, VIEWER = "ada", "carol", "vera"
 SUPERUSERS = [SUPERUSER, "bob"]
 PERMISSIONS = {
     LIMITED: [
-        "view_apikey", "mint_apikey", "revoke_apikey", "view_serviceuser", "change_serviceuser",
+        "view_apikey", "change_apikey", "mint_apikey", "revoke_apikey", "view_serviceuser",
+        "change_serviceuser",
         "view_loginsession", "change_loginsession", "view_auditevent", "grant_any_scope",
     ],
     VIEWER: ["view_apikey", "view_serviceuser", "view_loginsession", "view_auditevent"],

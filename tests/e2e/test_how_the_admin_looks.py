@@ -115,6 +115,7 @@ def test_every_page_fits_every_screen(wide: Album, browser: Chrome, site: Site) 
         ("admin-key", "apikey/2/change/", "production"),
         ("admin-history", "apikey/6/history/", "Change history"),
         ("admin-rotate", "apikey/act/rotate/?ids=1,2", "Rotate 2 API keys of 2 service users?"),
+        ("admin-bounds", "apikey/act/bounds/?ids=1,2", "Change the bounds of 2 API keys of 2"),
         ("admin-revoke", "apikey/act/revoke/?ids=1,2", "Revoke 2 API keys of 2 service users?"),
         ("admin-service-users", "serviceuser/", "Select service user"),
         ("admin-service-user", "serviceuser/1/change/", "sandbox-runtime"),
