@@ -13,8 +13,8 @@ import threading
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connections
-from django.db.models import Q
+from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db.models import Q, QuerySet
 
 from pikku_auth.flows.database import Place, in_place, in_transaction, place_of
 from pikku_auth.models import APIKey, LoginSession
@@ -79,9 +79,12 @@ def _write(place: Place) -> None:
             for (_, model, pk), (now, ip) in noted.items():
                 older = Q(last_used_at=None) | Q(last_used_at__lt=now)
                 rows = model._default_manager.using(using).filter(older, pk=pk)
-                rows.update(last_used_at=now, last_used_ip=ip)
+                _update_unless_locked(rows, last_used_at=now, last_used_ip=ip)
             for (_, pk), (now, expires_at) in renewed.items():
-                renew(pk, now, expires_at, using)
+                rows = LoginSession.objects.using(using).filter(
+                    pk=pk, revoked_at=None, expires_at__gt=now, renewed_at__lt=now
+                )
+                _update_unless_locked(rows, renewed_at=now, expires_at=expires_at)
     except (DatabaseError, InterfaceError) as error:
         logger.warning("last_used_at of %d rows was not written: %s", len(noted), error)
     if was_closed and not connections[using].in_atomic_block:
@@ -90,9 +93,14 @@ def _write(place: Place) -> None:
         connections[using].close_if_unusable_or_obsolete()
 
 
-def renew(pk: int, now: datetime, expires_at: datetime, using: str) -> None:
-    """Move the end of a login on, unless it is over or somebody has moved it further."""
-    rows = LoginSession.objects.using(using).filter(
-        pk=pk, revoked_at=None, expires_at__gt=now, renewed_at__lt=now
-    )
-    rows.update(renewed_at=now, expires_at=expires_at)
+def _update_unless_locked(rows: QuerySet[Any], **values: Any) -> None:
+    """Wait for nobody: whoever has the row is writing the same, or it is noted at its next use.
+
+    Of many processes that find a hot key's use due at once, one writes it.
+    """
+    if not connections[rows.db].features.has_select_for_update_skip_locked:
+        rows.update(**values)
+        return
+    with transaction.atomic(using=rows.db):
+        if rows.select_for_update(skip_locked=True).values_list("pk", flat=True).first():
+            rows.update(**values)

@@ -267,3 +267,32 @@ class TestInsideTheCallersTransaction:
         with transaction.atomic(), ThreadPoolExecutor(1) as elsewhere:
             assert elsewhere.submit(act).result() is second_connection()
         shared.dec_thread_sharing()
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="it locks its whole file")
+def test_writing_when_a_key_was_used_waits_for_nobody(mint: Mint) -> None:
+    """Such as staff, whose transaction has the row, or another worker that writes the same."""
+    issued = mint()
+    with transaction.atomic():
+        APIKey.objects.select_for_update().get(pk=issued.key.pk)
+        with ThreadPoolExecutor(1) as pool:
+            using = pool.submit(use_elsewhere, issued.secret.reveal())
+            using.result(PATIENCE)
+    assert APIKey.objects.get().last_used_at is None
+    use_elsewhere(issued.secret.reveal())
+    assert APIKey.objects.get().last_used_at is not None
+
+
+def use_elsewhere(secret: str) -> None:
+    """In this thread, which writes what was noted at the end."""
+    try:
+        verify_key(secret)
+    finally:
+        connections.close_all()
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="it locks its whole file")
+def test_of_many_workers_that_find_a_use_due_nobody_waits(mint: Mint) -> None:
+    issued = mint()
+    assert outcomes(lambda: verify_key(issued.secret.reveal()), times=30) == {"Principal": 30}
+    assert APIKey.objects.get().last_used_at is not None
