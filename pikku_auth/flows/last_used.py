@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q, QuerySet
 
 from pikku_auth.flows.database import Place, in_place, in_transaction, place_of
@@ -99,8 +102,25 @@ def _update_unless_locked(rows: QuerySet[Any], **values: Any) -> None:
     Of many processes that find a hot key's use due at once, one writes it.
     """
     if not connections[rows.db].features.has_select_for_update_skip_locked:
-        rows.update(**values)
+        with _locked_at_once_or_not(connections[rows.db]):
+            rows.update(**values)
         return
     with transaction.atomic(using=rows.db):
         if rows.select_for_update(skip_locked=True).values_list("pk", flat=True).first():
             rows.update(**values)
+
+
+@contextmanager
+def _locked_at_once_or_not(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Have SQLite, which locks its whole file, refuse at once where it would wait for seconds."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    connection.ensure_connection()
+    driver: Any = connection.connection
+    (milliseconds,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {milliseconds}")

@@ -291,6 +291,28 @@ def use_elsewhere(secret: str) -> None:
         connections.close_all()
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the others skip a row that is locked")
+def test_sqlite_does_not_wait_for_its_file_either(mint: Mint) -> None:
+    """Nor does it forget how long the host's own statements wait."""
+    issued, patience = mint(), busy_timeout()
+    seen: list[int] = []
+
+    def look(execute: Any, sql: str, *others: Any) -> Any:
+        if sql.startswith("UPDATE"):
+            seen.append(busy_timeout())
+        return execute(sql, *others)
+
+    with connection.execute_wrapper(look):
+        verify_key(issued.secret.reveal())
+    assert seen == [0]
+    assert busy_timeout() == patience > 0
+
+
+def busy_timeout() -> int:
+    milliseconds: int = connection.connection.execute("PRAGMA busy_timeout").fetchone()[0]
+    return milliseconds
+
+
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="it locks its whole file")
 def test_of_many_workers_that_find_a_use_due_nobody_waits(mint: Mint) -> None:
     issued = mint()
