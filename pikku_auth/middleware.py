@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -14,6 +13,7 @@ from django.urls import resolve as resolve_path
 from pikku_auth.exceptions import BrowserSessionRequired, Refused
 from pikku_auth.flows import aauthenticate, authenticate
 from pikku_auth.flows.credentials import has_credential
+from pikku_auth.http.admin_pages import is_admin
 from pikku_auth.http.caller import admit, withheld_principal, withhold
 from pikku_auth.http.error_response import response_to, vary_by_credential
 from pikku_auth.http.unscoped_views import is_closed_to, is_view_marked
@@ -40,6 +40,8 @@ class PikkuAuthMiddleware:
 
     sync_capable = True
     async_capable = True
+    decides_who_calls = True
+    """What ``manage.py show_access`` asks for."""
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
@@ -115,32 +117,6 @@ def _with(request: HttpRequest, principal: Principal | None) -> HttpRequest:
     else:
         admit(request, principal)
     return request
-
-
-def is_admin(match: ResolverMatch) -> bool:
-    """Whether a page belongs to an admin site, however named and wherever mounted.
-
-    Also one of a project that only goes through ``AdminSite.admin_view``.
-    """
-    return (
-        "admin" in match.app_names
-        or str(match.func.__module__).startswith("django.contrib.admin")
-        or any(hasattr(type(value), "admin_view") for value in _closed_over_by(match.func))
-    )
-
-
-def _closed_over_by(view: object) -> Iterator[object]:
-    """The variables that ``view`` refers to, and those of the functions among them."""
-    waiting, seen = [view], set[int]()
-    while waiting:
-        function = waiting.pop()
-        if id(function) in seen:
-            continue
-        seen.add(id(function))
-        for cell in getattr(function, "__closure__", None) or ():
-            with suppress(ValueError):  # the variable has no value yet
-                waiting.append(cell.cell_contents)
-        yield function
 
 
 def _is_judged_by_its_view(request: HttpRequest) -> bool:

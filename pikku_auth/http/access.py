@@ -15,9 +15,9 @@ from django.urls import ResolverMatch
 from django.utils.module_loading import import_string
 
 from pikku_auth.conf import conf
+from pikku_auth.http.admin_pages import is_admin
 from pikku_auth.http.routes import Route
 from pikku_auth.http.unscoped_views import is_view_marked
-from pikku_auth.middleware import PikkuAuthMiddleware, is_admin
 
 USER = "any key"
 HUMAN = "a signed-in human"
@@ -139,8 +139,7 @@ def _in_words(way: Way) -> str:
 
 
 def _is_ours(path: str) -> bool:
-    middleware = import_string(path)
-    return isinstance(middleware, type) and issubclass(middleware, PikkuAuthMiddleware)
+    return getattr(import_string(path), "decides_who_calls", False) is True
 
 
 def declare(view: Any, *ways: Way, methods: Iterable[str] | None = None) -> Any:
