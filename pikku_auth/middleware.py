@@ -120,7 +120,7 @@ def _with(request: HttpRequest, principal: Principal | None) -> HttpRequest:
 
 
 def _is_judged_by_its_view(request: HttpRequest) -> bool:
-    """Whether the view itself says what becomes of a bad credential, as our endpoints do.
+    """Whether the view answers bad credentials itself, as our endpoints do.
 
     ``sign-out`` answers 200 for a token that is over (RFC 7009, 2.2). Asked on a refusal only.
     """

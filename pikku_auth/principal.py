@@ -109,8 +109,8 @@ class Mapped:
 def bind_user(user: Any, permissions: Permissions) -> Permissions:
     """Bound what this ``user`` object may do by the credential it came with.
 
-    Returns a copy that nobody can change, for the principal: what a host's code does to the
-    credential's row afterwards widens nothing.
+    Returns a read-only copy for the principal: later changes to the credential's row by the host's
+    code widen nothing.
 
     :class:`pikku_auth.backends.ServiceUserBackend` enforces the bound in ``has_perm``. A
     superuser's ``has_perm`` asks no backend, so on this object it is replaced. A copy of the

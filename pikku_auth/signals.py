@@ -1,7 +1,7 @@
 """Signals. Sent after the act is committed, with ``send_robust``, never with a secret.
 
 A receiver gets ``sender`` (the model class) and the keyword arguments named here. One
-that raises is logged by Django and disturbs nobody.
+that raises is logged by Django; the others still get the signal.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ class MetadataText(TextField):  # type: ignore[type-arg]  # Django's class takes
 
 @MetadataText.register_lookup
 class InJSON(IContains):
-    """Looks for text as JSON has it: quotes escaped, and on some databases all that is no ASCII."""
+    """Search text as JSON stores it: with quotes, and on some databases non-ASCII, escaped."""
 
     def get_db_prep_lookup(self, value: Any, connection: Any) -> Any:
         is_parsed = connection.vendor == "postgresql"  # whose type for JSON keeps no escapes

@@ -9,7 +9,7 @@ from django.contrib.admin.widgets import AutocompleteSelect
 
 
 class ServiceUserSelect(AutocompleteSelect):
-    """Loads what is typed, and nothing else. Django's own breaks on what is no number."""
+    """Searches only while typing. Django's own fails on an initial value that is not a number."""
 
     def optgroups(self, name: str, value: Sequence[str], attr: Any = None) -> Any:
         numbers = [text for text in value if text.isdecimal() and len(text) < 19]

@@ -1,4 +1,4 @@
-"""The calls to a server's own endpoints: short, small, and over in time, whatever it does."""
+"""The calls to a server's endpoints, with bounds on time and size."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class AuthServer:
         return self._call("POST", "/device/token", body=body, sent=(device_code,), seconds=seconds)
 
     def get_session(self, token: str) -> Answer:
-        """Ask whose token this is; the body is ``None`` when it is nobody's."""
+        """Ask whose token this is; the body is ``None`` if the token is not good."""
         return self._call("GET", "/get-session", token=token)
 
     def whoami(self, header: str, key: str) -> Answer:

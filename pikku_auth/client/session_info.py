@@ -17,7 +17,7 @@ _USER_FIELDS = ("id", "username", "email", "name")
 
 @dataclass(frozen=True)
 class Who:
-    """The human, and until when, as the server has it."""
+    """The user and the expiry, as the server reports them."""
 
     user: Mapping[str, object] | None
     expires_at: str | None
@@ -30,7 +30,7 @@ class Who:
 def who_is(server: AuthServer, token: str) -> Who:
     """Ask.
 
-    :raises NotLoggedIn: when the token is nobody's.
+    :raises NotLoggedIn: when the server doesn't know the token.
     :raises BadAnswer: when the server says neither.
     """
     answer = server.get_session(token)
@@ -46,7 +46,7 @@ def who_is(server: AuthServer, token: str) -> Who:
 
 @dataclass(frozen=True)
 class KnownKey:
-    """An API key, as the server's ``whoami`` has it. ``told`` is all that it said."""
+    """An API key, as the server's ``whoami`` reports it. ``told`` is the whole answer."""
 
     told: Mapping[str, object]
 

@@ -34,7 +34,7 @@ class Terminal:
         return _is_tty(sys.stderr) and os.environ.get("TERM") != "dumb"
 
     def say(self, line: str) -> None:
-        """A line for the eye. Whatever a server wrote is in it made harmless."""
+        """Print a message. Control characters from the server are removed."""
         self.clear()
         _write(sys.stderr, f"{printable(line)}\n")
 

@@ -30,7 +30,7 @@ def printable(text: str, most: int = MAX_SHOWN) -> str:
 
 
 def is_user_code(text: str) -> bool:
-    """Whether a human could compare ``text``, and a clipboard may have it.
+    """Whether ``text`` is a user code that is safe to show and to copy.
 
     Letters and digits of any script with little between them (RFC 8628, 6.1).
     """

@@ -1,4 +1,4 @@
-"""A dict that nobody can change, and that can be copied, pickled and written as JSON."""
+"""A read-only dict that can be copied, pickled and written as JSON."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def normalise(grant: Grant, *, most: int | None = MAX_SCOPES) -> dict[str, list[
 
 
 def freeze(permissions: Permissions) -> Permissions:
-    """A copy of normalised permissions that nobody can change."""
+    """A read-only copy of normalised permissions."""
     return FrozenDict({resource: tuple(words) for resource, words in permissions.items()})
 
 

@@ -95,7 +95,7 @@ def require_unprivileged(user: User | None) -> None:
 
 
 def _as_saved(user: User | None) -> Any:
-    """``user`` as the database has it, or ``None``: the caller's object may be old."""
+    """``user`` read anew from the database, or ``None``: the caller's object may be stale."""
     pk: Any = user.pk if user is not None else None
     # The default manager of a host may hide rows.
     everyone = get_user_model()._base_manager  # noqa: SLF001
@@ -128,7 +128,7 @@ def _is_account(pk: Any) -> bool:
 
 
 def name_a_service_user(credentials: Mapping[str, Any]) -> bool:
-    """Whether ``credentials`` name a service user, by whatever field, and no human as well."""
+    """Whether ``credentials`` name a service user in any field, and no human."""
     using, matches, named = primary(), _matches(credentials, "user__"), False
     if not matches:
         return False

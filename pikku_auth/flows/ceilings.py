@@ -53,7 +53,7 @@ def set_service_user_scopes(
 def checked_ceiling(scopes: Grant | None) -> list[str] | None:
     """A ceiling as it is stored.
 
-    :raises InvalidInput: when a scope is malformed, or the host's vocabulary has it not.
+    :raises InvalidInput: when a scope is malformed, or not in the host's vocabulary.
     """
     if scopes is None:
         return None

@@ -97,7 +97,7 @@ def _write(place: Place) -> None:
 
 
 def _update_unless_locked(rows: QuerySet[Any], **values: Any) -> None:
-    """Wait for nobody: whoever has the row is writing the same, or it is noted at its next use.
+    """Never wait for a lock: skip a row that is locked. Its next use is noted again.
 
     Of many processes that find a hot key's use due at once, one writes it.
     """

@@ -1,4 +1,4 @@
-"""Whose is this secret? For whoever has found one in a log."""
+"""Find the owner of a secret that was found in a log."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def verify_login(
 def reverify_login(login: LoginSession, *, now: datetime) -> Principal:
     """The principal of a login that was verified before, by its row as it is now.
 
-    It is no use of the login: its end moves on with requests only.
+    This doesn't count as use: only requests extend the expiry.
 
     :raises InvalidToken: when the login is not live any more, or its user may not log in.
     :raises Unavailable: when the database can't be asked.
@@ -67,7 +67,7 @@ def reverify_login(login: LoginSession, *, now: datetime) -> Principal:
 
 
 def find_live_login(digest: str | None, *, now: datetime | None = None) -> LoginSession | None:
-    """The live login of that digest, whatever it may do now: it can always be ended.
+    """The live login with that digest, also if it may do nothing now: it can always be ended.
 
     :raises Unavailable: when the database can't be asked.
     """
@@ -145,7 +145,7 @@ def open_logins(users: Iterable[Any], *, now: datetime | None = None) -> QuerySe
 def refuse_login(
     reason: str, login: LoginSession | None, ip: str | None, refusal: Refused | None = None
 ) -> NoReturn:
-    """Tell the log and the signal why, and the caller what it may know.
+    """Log and signal the precise reason, then raise the public error.
 
     :raises Refused: ``refusal``, or else ``InvalidToken``.
     """

@@ -1,7 +1,7 @@
 """Finding a row by its digest: the SELECT that the ORM makes, but made once.
 
 Making it anew each time is most of what a look-up costs. ``_prepare`` asks the ORM's compiler,
-which Django documents by half; should that change, the ORM does the whole work, slower.
+which is only partly documented; if that changes, the ORM does the whole work, slower.
 
 On PostgreSQL half of what is left is the planner, which orders joins anew for each request. So
 its joins are lateral ones, which leave it nothing to order; and where the host lets psycopg

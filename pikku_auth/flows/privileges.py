@@ -1,4 +1,5 @@
-"""Who may manage which machine, and be given its secret: nobody who would gain by it."""
+"""Prevent escalation: staff manage, and get the secrets of, only machines with no more rights
+than their own."""
 
 from __future__ import annotations
 

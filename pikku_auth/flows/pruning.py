@@ -52,8 +52,8 @@ def prune(
 ) -> Pruned:
     """Delete keys and logins that ended, and audit events that happened, so long ago.
 
-    Device codes and WebSocket tickets go when nobody has a use for them. A few of them go by
-    themselves, whenever new ones come. At most ``limit`` rows are deleted, and no new batch begins
+    Device codes and WebSocket tickets are deleted once they are useless; a few of them already
+    whenever new ones are made. At most ``limit`` rows are deleted, and no new batch begins
     after ``duration``; the next call goes on.
 
     Safe to run twice at once, and to kill: each batch is a transaction of its own.

@@ -145,7 +145,7 @@ def delete_service_user(
 ) -> None:
     """Forget a service user that has no keys. Its Django user stays, deactivated.
 
-    :raises InvalidInput: while it has keys, be they dead: they are its history.
+    :raises InvalidInput: if it has any keys, even expired or revoked ones.
     """
     using, now = primary(), now or timezone.now()
     user: Any = service_user.user
@@ -170,7 +170,7 @@ def get_service_user(name: str) -> ServiceUser:
     """The service user of that name.
 
     :raises UnknownServiceUser: when there is none; it carries the nearest names.
-    :raises InvalidInput: when ``name`` is no text.
+    :raises InvalidInput: when ``name`` is not a string.
     """
     if not isinstance(name, str):
         raise InvalidInput("service_user", _("Give a service user, or the name of one."))
@@ -203,7 +203,7 @@ def _switch(
 
 
 def check_new_name(name: str) -> None:
-    """Hold the name of a new service user against the rule, and against those there are.
+    """Validate the name of a new service user: its form, and that it is free.
 
     :raises InvalidInput: when it is malformed or taken.
     """
@@ -225,7 +225,7 @@ def _check_name(name: str) -> None:
 
 
 def check_description(description: str) -> None:
-    """Hold a description against its column and its readers.
+    """Validate a description: its length and its characters.
 
     :raises InvalidInput: when the description is too long or not readable.
     """

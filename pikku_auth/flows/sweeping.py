@@ -56,7 +56,7 @@ def sweep_tickets(now: datetime, user: User | None, using: str) -> None:
 
 
 def past_codes(now: datetime, using: str) -> QuerySet[DeviceCode]:
-    """Device codes that nobody has a use for."""
+    """Device codes that are useless by now."""
     redeemed = Q(status=DeviceCode.Status.CONSUMED)
     long_over = Q(expires_at__lt=now - _AFTER_REDEMPTION)
     over = ~redeemed & Q(expires_at__lt=now - _AFTER_EXPIRY)

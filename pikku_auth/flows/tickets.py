@@ -224,7 +224,7 @@ def _rows() -> QuerySet[SocketTicket]:
 
 
 def refuse_ticket(refusal: Refused, ticket: SocketTicket | None, ip: str | None) -> NoReturn:
-    """Tell the log why, and the caller what it may know.
+    """Log the precise reason, then raise the public error.
 
     :raises Refused: ``refusal``.
     """

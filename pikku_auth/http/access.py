@@ -39,7 +39,7 @@ NOT_SCOPES = {USER, HUMAN, STAFF, UNKNOWN}
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who gets in by one method: whoever goes one of the ``ways``."""
+    """Who may call one method: callers that meet one of the ``ways``."""
 
     method: str
     ways: tuple[Way, ...]
@@ -78,7 +78,7 @@ class Access:
 
 
 def access(method: str, ways: Iterable[Way], *, keys_come_in: bool) -> Access:
-    """As the ways say, for a view where keys are let in to be judged by them, or aren't."""
+    """The access that the ways describe, for a view that keys reach, or that is closed to them."""
     if not keys_come_in:
         ways = [_for_humans(way) for way in ways]
     ways = set(ways)
@@ -126,7 +126,7 @@ def _methods_of(view: Any) -> list[str]:
 
 
 def _for_humans(way: Way) -> Way:
-    """The same where no key comes in: what a user must be then is a human."""
+    """The same way for a view that is closed to keys: its user is a human."""
     return way - {USER} | {HUMAN} if way else way
 
 

@@ -1,4 +1,4 @@
-"""Who may come in, and the caller put where Django's own code looks for it."""
+"""Require a principal, and set it as the caller on Django's request."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def is_trusted(origin: str, request: HttpRequest, also: Iterable[str] = ()) -> b
 
 
 def scheme_and_host(url: str) -> tuple[str, str]:
-    """The two parts of ``url`` that make an origin; empty for what is no URL."""
+    """The scheme and host of ``url``; empty strings if it is not a URL."""
     try:
         parts = urlsplit(url)
     except ValueError:  # such as an unfinished IPv6 address

@@ -22,7 +22,7 @@ class Route:
 
 
 def routes() -> Iterator[Route]:
-    """Those of ``ROOT_URLCONF``; none where there is no such setting."""
+    """The routes of ``ROOT_URLCONF``; none without that setting."""
     if getattr(settings, "ROOT_URLCONF", None):
         yield from _routes(get_resolver().url_patterns, Route("/", None, ""))
 

@@ -46,7 +46,7 @@ class _Parser(CommandParser):
 
 
 class PikkuCommand(BaseCommand):
-    """A verb from the terminal: the answer on stdout, everything for the eye on stderr."""
+    """Base command: the result on stdout, messages on stderr."""
 
     requires_migrations_checks = True
 
@@ -103,7 +103,7 @@ class PikkuCommand(BaseCommand):
 
     @property
     def context(self) -> AuditContext:
-        """Whoever runs the command, as far as the system knows."""
+        """The operating-system user that runs the command."""
         try:
             name = getpass.getuser()
         except (OSError, KeyError):
@@ -111,7 +111,7 @@ class PikkuCommand(BaseCommand):
         return AuditContext(source="command", actor_name=name)
 
     def note(self, text: str, options: dict[str, Any]) -> None:
-        """Say something to the eye, if there is one: a closed stderr undoes nothing."""
+        """Write a message to stderr. A closed stderr is ignored."""
         if options["verbosity"] >= 1:
             with suppress(OSError, ValueError, AttributeError):
                 self.stderr.write(text, style_func=str)
@@ -168,7 +168,7 @@ class IssuingCommand(PikkuCommand):
         )
 
     def issue(self, make: Callable[[], IssuedKey], options: dict[str, Any]) -> APIKey:
-        """Make a key and hand it over in one transaction, so that nobody's key stays behind.
+        """Make a key and hand it over in one transaction: an undelivered key is never committed.
 
         Either it was handed over and is committed, or it never was: a killed rotation has
         not touched the old key.

@@ -73,7 +73,7 @@ class DeviceCode(NaturalKeyModel):
 
     @property
     def foreign_scopes(self) -> list[str]:
-        """What ``scope`` asks for that is no scope of this site, such as ``openid``."""
+        """The requested words that are not scopes of this site, such as ``openid``."""
         return read_scope_parameter(self.scope, conf.scopes)[1]
 
 

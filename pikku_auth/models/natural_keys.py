@@ -1,4 +1,4 @@
-"""Natural keys: how a fixture names a row, whatever its id is in another database.
+"""Natural keys: how a fixture names a row without its id.
 
 Without them ``loaddata`` replaces whichever row has the same id there.
 """

@@ -64,7 +64,7 @@ class PikkuAuthentication(BaseAuthentication):
 
 
 def _translated(refusal: Refused) -> exceptions.APIException:
-    """The same as DRF has it: its class, and ``detail`` and ``code`` in the body."""
+    """The matching DRF exception, with ``detail`` and ``code`` in the body."""
     error = _counterpart_of(refusal)
     error.detail = exceptions.APIException(body_of(refusal), refusal.code).detail
     return error

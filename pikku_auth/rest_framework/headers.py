@@ -30,7 +30,7 @@ def tell_why(request: Request, refusal: Refused, realm: str = REALM) -> None:
 
 
 def _headers_of_view(request: Request) -> dict[str, str]:
-    """What DRF adds to whatever becomes of the request; outside of a view, nothing does."""
+    """The headers that DRF adds to each response of the view; outside of a view, unused."""
     view = (request.parser_context or {}).get("view")
     headers: dict[str, Any] = getattr(view, "headers", {})
     return headers

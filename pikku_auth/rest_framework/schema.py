@@ -77,7 +77,7 @@ class _OnlyWithoutScopes(OpenApiAuthenticationExtension):  # type: ignore[no-unt
     priority = 1
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> Any:
-        """As drf-spectacular has it; nothing where such a caller can't pass ``HasScope``."""
+        """As drf-spectacular's; empty where such a caller can't pass ``HasScope``."""
         if any(map(_wants_scopes, auto_schema.view.get_permissions())):
             return []
         return super().get_security_requirement(auto_schema)
@@ -96,7 +96,7 @@ class TokenExtension(_OnlyWithoutScopes, authentication.TokenScheme):  # type: i
 
 
 def _wants_scopes(permission: Any) -> bool:
-    """Whether nobody passes without scopes."""
+    """Whether every caller needs scopes."""
     parts = [getattr(permission, name, None) for name in ("op1", "op2")]
     if isinstance(permission, permissions.AND):
         return any(map(_wants_scopes, parts))
@@ -106,7 +106,7 @@ def _wants_scopes(permission: Any) -> bool:
 
 
 def _scope_permissions(permission: Any) -> Iterator[HasScope]:
-    """The ``HasScope`` instances in a composition, save what ``~`` turns around."""
+    """The ``HasScope`` instances in a composition, without those under ``~``."""
     if isinstance(permission, HasScope):
         yield permission
     for operand in ("op1", "op2"):

@@ -1,4 +1,4 @@
-"""Which views of REST framework demand scopes, and what becomes of a key where one doesn't."""
+"""``UNSCOPED_VIEWS`` for REST framework: which views demand scopes, and who may call the others."""
 
 from __future__ import annotations
 

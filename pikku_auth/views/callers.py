@@ -58,9 +58,9 @@ def bearer_login(request: HttpRequest) -> LoginSession | None:
 def caller(request: HttpRequest) -> tuple[Any, Principal | None]:
     """The human who calls, and the principal of their login if they call with a bearer.
 
-    A bearer of ours that is not good is nobody, whatever cookie is beside it.
+    A bad bearer token of ours is anonymous, even beside a good cookie.
 
-    :raises InvalidToken: when nobody does.
+    :raises InvalidToken: when the caller is anonymous.
     """
     refuse_keys(request)
     principal = authenticate(request)

@@ -43,7 +43,7 @@ class ImmediateResponse(Exception):
 
 
 class WrongBody(ImmediateResponse):
-    """The answer to JSON that is no object; ``wrong`` says what it is."""
+    """The response to JSON that is not an object; ``wrong`` says what came."""
 
     def __init__(self, wrong: str) -> None:
         super().__init__(plain_error(400, "VALIDATION_ERROR", wrong))

@@ -126,7 +126,7 @@ def _looked_up(request: HttpRequest) -> HttpResponse:
 
 
 def _user_of(request: HttpRequest) -> User:
-    """Who is signed in; on the pages for anybody, perhaps nobody."""
+    """The signed-in user; on pages that need no sign-in, perhaps the anonymous one."""
     user: Any = request.user
     return user  # type: ignore[no-any-return]  # Django's anonymous user has a name, too
 
@@ -179,7 +179,7 @@ def _device_of_ticket(request: HttpRequest) -> DeviceCode | None:
 
 
 def _to_sign_in_again(request: HttpRequest) -> HttpResponse:
-    """Ask first: many login pages send whoever is still signed in straight back."""
+    """Ask first: many login pages redirect a user who is still signed in straight back."""
     return _page(request, "sign_in_again", {"ticket": request.POST.get("ticket", "")})
 
 

@@ -1,4 +1,4 @@
-"""The endpoint that says what a credential is: for trying one out, whatever the host's API is."""
+"""The endpoint that describes the caller's credential: to try one out with any host."""
 
 from __future__ import annotations
 

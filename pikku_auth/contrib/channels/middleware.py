@@ -1,4 +1,4 @@
-"""The middleware itself: who may come in, and who has to leave."""
+"""The middleware: refuses handshakes, and closes sockets whose credential has ended."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class PikkuChannelsMiddleware:
     for which no middleware names any is closed to keys (``UNSCOPED_VIEWS``) unless it is marked
     with :func:`~pikku_auth.decorators.any_key`; ``scopes=[]`` says the same as the mark.
 
-    With ``allow_anonymous`` a caller *without* a credential comes in, as whoever ``scope["user"]``
-    is; a bad credential is refused all the same. ``allowed_origins`` are trusted besides the
+    With ``allow_anonymous`` a caller *without* a credential is admitted, as ``scope["user"]``; a
+    bad credential is refused all the same. ``allowed_origins`` are trusted besides the
     site's own origin and ``CSRF_TRUSTED_ORIGINS``. Every ``recheck`` (half a minute by default) it
     is asked whether the caller of an open socket is still good; that of the outermost counts.
 

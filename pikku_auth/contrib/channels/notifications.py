@@ -59,7 +59,7 @@ _telling: set[asyncio.Task[None]] = set()
 
 
 class _Silence:
-    """After a failure nobody is told for a while: a thousand revocations would wait for it."""
+    """Circuit breaker: after a failed send, skip notifications for ten seconds."""
 
     until = 0.0
 

@@ -40,7 +40,7 @@ async def revalidate(scope: Scope, *scopes: str) -> Principal:
 async def until_refused(
     principal: Principal, request: HttpRequest, scopes: Sequence[str], recheck: timedelta
 ) -> int:
-    """Return, with HTTP's status for why, when the caller would be let in no more.
+    """Return, with the HTTP status of the refusal, when the caller would be refused.
 
     It is looked at when somebody says that it may have changed, at its own expiry, and every
     ``recheck``. A database that is down, or hangs, ends nothing before the expiry.

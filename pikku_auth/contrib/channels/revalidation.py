@@ -29,8 +29,8 @@ async def look(principal: Principal, request: HttpRequest) -> Principal:
 def look_with_others(principal: Principal, request: HttpRequest) -> asyncio.Task[Principal]:
     """As :func:`look`, once for all sockets that ask for the same at the same moment.
 
-    A look that has begun is joined by nobody: it may not see what they were told of. A mapping
-    sees the request, so with one nothing is shared.
+    Don't share a check that is already running: it may have read the row before the change. A
+    mapping sees the request, so with a mapping nothing is shared.
     """
     if conf.map_key is not None or conf.map_login is not None:
         return _remembered(asyncio.ensure_future(look(principal, request)))
@@ -48,6 +48,6 @@ async def _begin(same: Any, principal: Principal, request: HttpRequest) -> Princ
 
 
 def _remembered(task: asyncio.Task[Principal]) -> asyncio.Task[Principal]:
-    """A task whose error may have nobody left to see it: the socket has gone."""
+    """Retrieve the task's error, so that asyncio doesn't warn when the socket has gone."""
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return task

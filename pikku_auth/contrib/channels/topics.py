@@ -1,4 +1,4 @@
-"""What a caller stands and falls with, by the names that processes tell each other."""
+"""Channel-layer topics for a principal's key, service user, login, session and user."""
 
 from __future__ import annotations
 

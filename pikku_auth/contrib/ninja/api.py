@@ -31,7 +31,7 @@ class PikkuNinjaAPI(NinjaAPI):
         self.add_exception_handler(RefusedByPikkuAuth, self._refused)
 
     def on_exception(self, request: HttpRequest, exc: Any) -> HttpResponse:
-        """As ninja's; but nobody is refused in our words where ``PikkuNinjaAuth`` was asked."""
+        """As ninja's, but a missing credential gets our 401 where ``PikkuNinjaAuth`` guards."""
         if _has_nobody_come(request, exc):
             exc = RefusedByPikkuAuth(NotAuthenticated())
         return super().on_exception(request, exc)

@@ -65,7 +65,7 @@ def start_login(
 
 
 def check_client_allowed(client_id: str, error: str) -> None:
-    """Hold ``client_id`` against ``DEVICE_CLIENT_IDS``.
+    """Reject client ids that are not in ``DEVICE_CLIENT_IDS``.
 
     :raises DeviceFlowError: ``error``, when it isn't there.
     """
@@ -86,7 +86,7 @@ def _check_client(client_id: str) -> None:
 
 
 def _check_scope(scope: str) -> None:
-    """Tokens of any form pass. Those that are no scope of this site grant nothing."""
+    """Accept scope tokens of any form. Those that are not scopes of this site grant nothing."""
     if len(scope) > _MAX_SCOPE:
         raise DeviceFlowError("invalid_scope", f"scope has at most {_MAX_SCOPE} characters")
     if not is_scope_parameter(scope):

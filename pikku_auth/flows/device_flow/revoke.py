@@ -21,10 +21,10 @@ def revoke_logins(
     context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> int:
-    """End every login of ``user`` that is not over, save ``besides``. How many that were.
+    """End every live login of ``user`` except ``besides``, and return how many were ended.
 
-    Also one that is refused for now, such as an inactive human's: it must not come back with
-    them. A login that is approved and not yet fetched, or not yet decided, never comes to be.
+    Also logins of inactive users, which would work again once the user is active. Codes that are
+    not yet exchanged are cancelled.
     """
     return len(end_logins(user, besides=besides, reason=reason, context=context, now=now))
 

@@ -77,7 +77,7 @@ def give_back_attempts(limits: Sequence[Limit]) -> None:
 
 
 def claim_once(subject: str, now: datetime) -> bool:
-    """Whether nobody has claimed ``subject`` before. Call it first in the act's transaction.
+    """Claim ``subject`` once: ``False`` if it was claimed before. Call it first in the transaction.
 
     Of many at once one wins, and the others wait for how its transaction ends. Remembered for
     a day, after which the row may be swept.
@@ -88,7 +88,7 @@ def claim_once(subject: str, now: datetime) -> bool:
 def network_limits(what: str, address: str | None, rate: Rate) -> list[Limit]:
     """Limits for the networks of an address. One IPv6 customer has at least 2⁶⁴ addresses.
 
-    Whoever has no address is one subject with all the others that have none.
+    Callers without an address share one counter.
     """
     parsed = parse_address(address)
     if not isinstance(parsed, IPv6Address):

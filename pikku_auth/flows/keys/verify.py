@@ -112,7 +112,7 @@ def verify_digest(
 def reverify_key(key: APIKey, *, ip: str | None, now: datetime) -> Principal:
     """The principal of a key that was verified before, by its row as it is now.
 
-    Nothing is counted, and a quota that is used up is no reason to end what was begun.
+    Nothing is counted. A used-up quota doesn't end an open connection.
 
     :raises InvalidKey: when the key is not live any more.
     :raises NetworkNotAllowed: when it may not be used from ``ip``.
@@ -162,7 +162,7 @@ def _spend(key: APIKey, ip: str | None, now: datetime, using: str) -> None:
 
 
 def refuse_key(refusal: Refused, key: APIKey | None, ip: str | None) -> NoReturn:
-    """Tell the log and the signal why, and the caller what it may know.
+    """Log and signal the precise reason, then raise the public error.
 
     :raises Refused: ``refusal``.
     """

@@ -20,7 +20,7 @@ class Command(PikkuCommand):
         parser.add_argument("name")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do it; doing it twice is no error."""
+        """Activate it. It may be active already."""
         service_user = get_service_user(options["name"])
         if activate_service_user(service_user, context=self.context):
             self.note(f"Activated {service_user}: its live keys work again.", options)

@@ -20,7 +20,7 @@ class Command(PikkuCommand):
         parser.add_argument("name")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do it; doing it twice is no error."""
+        """Deactivate it. It may be inactive already."""
         service_user = get_service_user(options["name"])
         if deactivate_service_user(service_user, context=self.context):
             self.note(f"Deactivated {service_user}: none of its keys works any more.", options)
