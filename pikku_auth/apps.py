@@ -1,4 +1,4 @@
-"""Wiring: checks, receivers, and the OpenAPI extension where it has a reader."""
+"""Register checks, signal receivers and, with drf-spectacular, the OpenAPI extension."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The authentication backend that keeps machines machines."""
+"""The authentication backend that keeps service users from signing in."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class ServiceUserBackend:
 
 
 def refuse_session(sender: object, user: Any, request: Any = None, **_kwargs: Any) -> None:
-    """End a session at its birth if some other backend has let a service user in.
+    """End a new session if another backend has signed a service user in.
 
     Packages that issue tokens send the signal, too, without a session or without a request.
 

@@ -119,7 +119,7 @@ class NotAuthenticated(Refused):
 
 
 class TooManyAttempts(Refused):
-    """Somebody tries too often: guesses at user codes, or codes asked for."""
+    """Too many guesses at user codes, or too many codes requested."""
 
     code = "too_many_attempts"
     status = 429
@@ -230,7 +230,7 @@ class WidenedPermissions(PikkuAuthError):
 
 
 class MappingFailed(PikkuAuthError):
-    """A function of the host's raised what could be taken for an answer; see ``__cause__``.
+    """The host's mapping raised an error that could be mistaken for a refusal; see ``__cause__``.
 
     ``MAP_KEY``, ``MAP_LOGIN`` and ``LOGIN_SCOPES`` name such functions.
     """
@@ -245,7 +245,7 @@ class MappingFailed(PikkuAuthError):
 
 
 class InvalidInput(PikkuAuthError, ValueError):
-    """A verb was given something that it can't take. Nothing was changed."""
+    """A value breaks its rule. Nothing was changed."""
 
     code = "invalid_input"
 

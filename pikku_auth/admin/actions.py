@@ -89,7 +89,7 @@ class Action:
 
 
 def each(verb: Callable[..., bool], told: Text) -> Callable[..., int]:
-    """What runs ``verb`` on each row with what the form asked, and logs those it changed."""
+    """A handler that calls ``verb`` for each row with the form's values, and logs it."""
 
     def run(
         modeladmin: Any, request: HttpRequest, rows: Sequence[Any], given: dict[str, Any]
@@ -103,7 +103,7 @@ def each(verb: Callable[..., bool], told: Text) -> Callable[..., int]:
 
 
 class ActionAdmin(FindingAdmin):
-    """Offers ``row_actions`` to whom they are permitted."""
+    """Offers ``row_actions`` to staff who have their permission."""
 
     row_actions: Sequence[Action] = ()
     action_columns: Sequence[str] = ()

@@ -39,7 +39,7 @@ _CHUNK = 2_000
 
 
 class _Echo:
-    """A file whose writing gives the text back, so that nothing piles up."""
+    """A file object whose ``write`` returns the text, to stream CSV."""
 
     def write(self, text: str) -> str:
         return text
@@ -62,7 +62,7 @@ class AuditEventAdmin(FindingAdmin):
     moment = moment_of("at", _("at"))
 
     def managed(self, machines: list[int]) -> Q:
-        """Also what is about no machine; what became of a deleted one is its managers' affair."""
+        """Also events about no service user, except those of deleted ones."""
         about_one = Q(action__startswith="key_") | Q(action__startswith="service_user_")
         return super().managed(machines) | (Q(service_user=None) & ~about_one)
 

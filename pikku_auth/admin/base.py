@@ -68,12 +68,12 @@ class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Also for who may change: Django's rule, which the refusal above must not undo."""
+        """Also with the change permission, as in Django; ``has_change_permission`` refuses."""
         name = self.opts.model_name
         return may(request, f"view_{name}") or may(request, f"change_{name}")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Never by what is secret: a filter could be asked for it letter by letter."""
+        """Refuse filters on secret columns, which could be guessed letter by letter."""
         if any(name in lookup for name in _SECRET):
             return False
         return bool(super().lookup_allowed(lookup, value, request))
@@ -201,6 +201,6 @@ def managed_by(request: HttpRequest) -> list[int]:
 
 
 def context_of(request: HttpRequest) -> AuditContext:
-    """Who row_actions, for the audit row."""
+    """The audit context of a request in the admin: its user, address and browser."""
     agent = request.META.get("HTTP_USER_AGENT", "")
     return AuditContext("admin", request.user, ip=address_of(request), user_agent=agent)

@@ -14,7 +14,7 @@ from pikku_auth.admin.actions import ActionAdmin
 
 
 class DeletingAdmin(ActionAdmin):
-    """Refuses in words, where Django would ask about each related row, or answer 403."""
+    """Explains why rows can't be deleted, where Django would list related rows or answer 403."""
 
     actions = ("delete_selected",)
 

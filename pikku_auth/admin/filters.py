@@ -106,14 +106,14 @@ class ServiceUserFilter(admin.FieldListFilter):
         self._has_output = may_see(model_admin.admin_site, field.related_model, request)
 
     def has_output(self) -> bool:
-        """The typing asks the admin of service users, which has to be there, and to answer."""
+        """Only where the admin of service users is registered and visible: autocomplete asks it."""
         return self._has_output
 
     def expected_parameters(self) -> list[str | None]:
         return [self.parameter]
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """One: the box to type in, and what else is in the address."""
+        """One choice: the autocomplete box, with the other query parameters."""
         used = self.used_parameters.get(self.parameter)
         value = used[-1] if isinstance(used, list) else used
         others = [
@@ -136,6 +136,6 @@ class ServiceUserFilter(admin.FieldListFilter):
 
 
 def media_of(model_admin: Any) -> Media:
-    """What the box to type in needs on the page."""
+    """The scripts and styles of the autocomplete box."""
     owner = APIKey._meta.get_field("service_user")
     return ServiceUserSelect(owner, model_admin.admin_site).media

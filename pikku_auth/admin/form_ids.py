@@ -17,12 +17,12 @@ _LONGEST = 500
 
 
 def new_form_id(request: HttpRequest) -> str:
-    """What tells one filled-in form of this member of staff from another."""
+    """A signed id for one form of this member of staff."""
     return signing.dumps(uuid4().hex, salt=_salt(request))
 
 
 def form_of(request: HttpRequest) -> str | None:
-    """Which form was sent, or ``None`` if it is none of theirs, or too old."""
+    """The id of the form that was sent, or ``None`` if it is invalid or too old."""
     sent = request.POST.get("form_id", "")
     if len(sent) > _LONGEST:
         return None

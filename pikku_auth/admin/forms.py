@@ -120,7 +120,7 @@ class ServiceUserForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 def _held(check: Callable[[str], object], text: str) -> str:
-    """``text``, if a rule of the verbs lets it pass."""
+    """``text``, validated by a rule of ``flows``."""
     try:
         check(text)
     except InvalidInput as error:

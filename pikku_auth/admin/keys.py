@@ -1,4 +1,4 @@
-"""Keys: a list to action on, and a page for each."""
+"""Keys: a list with actions, and a page for each key."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class FindingAdmin(WatchingAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Nothing, and a warning, for a secret: here it has become part of an address."""
+        """No results, and a warning, for a secret: it is in the URL now."""
         if not found_in(search_term):
             return super().get_search_results(request, queryset, search_term)
         warning = _(

@@ -122,7 +122,7 @@ class MintForm(BoundsFields):
                     self.blame(error)
 
     def options(self) -> dict[str, Any]:
-        """The arguments of ``mint_key``, save the service user."""
+        """The arguments of ``mint_key``, except the service user."""
         given = self.cleaned_data
         return {
             "name": given.get("name", ""),

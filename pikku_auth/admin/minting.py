@@ -106,7 +106,7 @@ def _missing(modeladmin: WatchingAdmin, request: HttpRequest) -> dict[str, str]:
 
 
 def _owners(request: HttpRequest) -> QuerySet[ServiceUser]:
-    """Whom one may mint for: whom one may see, also where the form is sent by hand."""
+    """The service users that this member of staff may mint for: those they may see."""
     return manageable(request.user) if _sees_owners(request) else ServiceUser.objects.none()
 
 

@@ -38,7 +38,7 @@ _HEADER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 
 
 def check_settings(**_kwargs: object) -> list[CheckMessage]:
-    """Judge ``settings.PIKKU_AUTH``, name by name and value by value."""
+    """Check the names and values of ``settings.PIKKU_AUTH``."""
     given = _given()
     if not isinstance(given, dict):
         return [Error("PIKKU_AUTH must be a dict.", hint="PIKKU_AUTH = {…}", id="pikku_auth.E001")]
@@ -54,7 +54,7 @@ def check_settings(**_kwargs: object) -> list[CheckMessage]:
 
 
 def check_host(**_kwargs: object) -> list[CheckMessage]:
-    """Judge what of the host's own settings could mask or weaken this app."""
+    """Check the host's settings for what could mask or weaken this app."""
     return [
         *_missing_apps(),
         *_backend_not_first(),
@@ -69,12 +69,12 @@ def check_host(**_kwargs: object) -> list[CheckMessage]:
 
 
 def check_views(**_kwargs: object) -> list[CheckMessage]:
-    """Judge the URLconf: who comes in, and what is missing."""
+    """Check the URLconf: which views are open, and what is missing."""
     return [*class_of_view_not_first(), *nothing_asks_for_credentials(), *nowhere_to_sign_in()]
 
 
 def check_ninja(**_kwargs: object) -> list[CheckMessage]:
-    """Judge the APIs of django-ninja in the URLconf."""
+    """Check the APIs of django-ninja in the URLconf."""
     # Here, because it is optional, and not every command has a use for it.
     from pikku_auth.contrib.ninja.checks import check_apis
 

@@ -44,7 +44,7 @@ def who_am_i(
 
 
 def log_out(url: str | None, *, store: Store, terminal: Terminal, connect: Connect) -> None:
-    """End the login on the server, then forget it; a server that is away can't prevent that."""
+    """End the login on the server, then forget it, also when the server can't be reached."""
     if os.environ.get(API_KEY_VARIABLE):
         terminal.say(f"{API_KEY_VARIABLE} stays set: only what was stored is logged out.")
     login = _stored(url, store)

@@ -34,7 +34,7 @@ class Request:
 
 
 def log_in(server: AuthServer, request: Request, store: Store, terminal: Terminal) -> None:
-    """Do all of it.
+    """Log in: start, show the code, wait, and store the token.
 
     :raises ClientError: when there is no login in the end; nothing is stored then.
     """

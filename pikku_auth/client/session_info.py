@@ -28,7 +28,7 @@ class Who:
 
 
 def who_is(server: AuthServer, token: str) -> Who:
-    """Ask.
+    """Ask the server for the session of the token.
 
     :raises NotLoggedIn: when the server doesn't know the token.
     :raises BadAnswer: when the server says neither.

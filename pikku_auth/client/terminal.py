@@ -1,4 +1,4 @@
-"""The talk with the human, on stderr; answers go to stdout. No colour, no library."""
+"""Messages for the user on stderr; results on stdout. No colour, no library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit row of an act, and the signal that follows its commit."""
+"""The audit row of an action, and the signal after its commit."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def record(
     subject: str = "",
     **details: Any,
 ) -> None:
-    """Append the audit row, and announce it. Call it inside the act's transaction."""
+    """Append the audit row, and announce it. Call it inside the action's transaction."""
     if key is not None:
         service_user = key.service_user
     event = AuditEvent.objects.using(using).create(

@@ -89,14 +89,14 @@ def ticket_digest(text: str) -> str | None:
 
 
 def session_digest(session_key: str | None) -> str:
-    """What is kept of a browser's session, to know it by."""
+    """SHA-256 of the session key."""
     return sha256((session_key or "").encode()).hexdigest()
 
 
 def redeem_ticket(
     digest: str | None, *, ip: str | None = None, now: datetime | None = None
 ) -> Principal:
-    """The principal that the ticket stands for; nobody gets it a second time.
+    """Redeem a ticket, once, and return its principal.
 
     A ticket is used up by being presented in time, whatever becomes of it. The call was
     counted when the ticket was issued.
@@ -120,7 +120,7 @@ def redeem_ticket(
 
 
 def principal_of(ticket: SocketTicket, *, ip: str | None, now: datetime) -> Principal:
-    """Who holds a ticket that was redeemed, if the credential behind it is good at ``now``.
+    """The principal of a redeemed ticket, if the credential behind it is good at ``now``.
 
     Wants ``user`` selected.
 

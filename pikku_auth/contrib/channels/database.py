@@ -1,4 +1,4 @@
-"""The database as a WebSocket has to use it, which no request of HTTP's tidies up after."""
+"""Clean up connections around each check: WebSockets get no ``request_finished``."""
 
 from __future__ import annotations
 

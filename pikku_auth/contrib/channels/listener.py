@@ -1,4 +1,4 @@
-"""Hearing what other processes tell of callers that may have ended.
+"""Listen for the notifications of other processes.
 
 One task an event loop listens to the host's channel layer, for all sockets of the process: so a
 layer that is slow, full or away holds no socket up, and a process costs it one member of a group.

@@ -1,4 +1,4 @@
-"""Telling every process with open sockets to look again at who opened them.
+"""Notify every process with open sockets that a credential may have ended.
 
 A notification goes over the host's channel layer. It says nothing but where to look: the verdict
 is the database's. One that is lost costs time, until the next periodic look.
@@ -42,10 +42,10 @@ _SERVICE_USER_LOSES = {_Action.SERVICE_USER_DEACTIVATED, _Action.SERVICE_USER_SC
 
 
 class _Batch(set[str]):
-    """What has changed in a transaction; what was rolled back costs a look, and no more."""
+    """The changes of a transaction. Changes that were rolled back cost a check, and no more."""
 
     def tell(self) -> None:
-        """Once for all of it: the others of the transaction's hooks find nothing left."""
+        """Send all changes at once: the other hooks of the transaction find none left."""
         if self:
             about = sorted(self)
             self.clear()
@@ -76,7 +76,7 @@ def connect() -> None:
 
 
 def _written_down(*, instance: AuditEvent, using: str, **_: object) -> None:
-    """Every act that ends a credential is written down in its own transaction."""
+    """Every action that ends a credential writes an audit event in its transaction."""
     if instance.action in _KEY_LOSES:
         _note("key", instance.key_id, using)
     elif instance.action == _Action.LOGIN_REVOKED:

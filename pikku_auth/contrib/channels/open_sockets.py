@@ -1,4 +1,4 @@
-"""Looking after an open socket: its caller may be good at the handshake, and not for ever."""
+"""Watch an open socket: its credential may end after the handshake."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SECONDS_TO_ANSWER = 2
 
 
 async def revalidate(scope: Scope, *scopes: str) -> Principal:
-    """Who the caller of an open socket is now: ask it before an act that matters.
+    """Check the caller of an open socket again, before something that matters.
 
     :raises Refused: when the credential is not good any more.
     :raises InsufficientScope: when it lacks one of ``scopes`` by now; it names them.

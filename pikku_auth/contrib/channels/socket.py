@@ -22,7 +22,7 @@ _ENDS = {"websocket.close", "websocket.http.response.start"}
 
 
 class Socket:
-    """The server's side of a connection, which can be closed under the application's feet."""
+    """Wraps send and receive, so that the server can close the socket while a consumer runs."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._offers_ours = NAME in scope.get("subprotocols", ())

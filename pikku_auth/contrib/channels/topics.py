@@ -16,7 +16,7 @@ def subject(kind: str, name: Any) -> str:
 
 
 def subjects_of(principal: Principal) -> frozenset[str]:
-    """Those that ``principal`` has to be looked at again for."""
+    """The topics that ``principal`` has to be checked again for."""
     found = {subject("user", principal.user.pk)}
     if principal.key is not None:
         found.add(subject("key", principal.key.pk))

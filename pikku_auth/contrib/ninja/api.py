@@ -65,6 +65,6 @@ class PikkuNinjaAPI(NinjaAPI):
 
 
 def _has_nobody_come(request: HttpRequest, error: Any) -> bool:
-    """And not a view that has raised it, for a caller who has."""
+    """True if ``PikkuNinjaAuth`` found no credential; false if the view itself raised the error."""
     is_asking = isinstance(error, AuthenticationError) and not hasattr(request, "auth")
     return is_asking and was_asked(request)

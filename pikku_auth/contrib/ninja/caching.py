@@ -25,7 +25,7 @@ def note_asked(request: HttpRequest) -> None:
 
 
 def was_asked(request: HttpRequest) -> bool:
-    """Whether it does."""
+    """Whether ``PikkuNinjaAuth`` ran for this request."""
     return hasattr(request, _ASKED)
 
 

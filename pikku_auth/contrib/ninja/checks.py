@@ -15,7 +15,7 @@ from pikku_auth.http.routes import routes
 
 
 def check_apis(**_kwargs: object) -> list[CheckMessage]:
-    """Judge every operation in the URLconf that ``PikkuNinjaAuth`` guards."""
+    """Check every operation in the URLconf that ``PikkuNinjaAuth`` guards."""
     served = [operation for route in routes() for operation in operations_of(route.view)]
     guarded = [operation for operation in dict.fromkeys(served) if guards_of(operation)]
     return [*_not_first(guarded), *_not_ours(guarded)]

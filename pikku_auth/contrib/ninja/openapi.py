@@ -32,7 +32,7 @@ class Document(OpenAPISchema):
     """Ninja's, with what it has no place for."""
 
     def operation_security(self, operation: Operation) -> list[dict[str, Any]] | None:
-        """What lets callers in, any one of it."""
+        """The security requirements, of which one is enough."""
         security = super().operation_security(operation) or []
         for auth in guards_of(operation):
             name = type(auth).__name__
@@ -43,7 +43,7 @@ class Document(OpenAPISchema):
         return security or None
 
     def responses(self, operation: Operation) -> dict[int, dict[str, Any]]:
-        """What it answers, and what ``PikkuNinjaAuth`` does."""
+        """The responses of the operation, with those of ``PikkuNinjaAuth``."""
         found = super().responses(operation)
         if guards_of(operation):
             self.add_schema_definitions({_REFUSAL: _SCHEMA})
