@@ -1,15 +1,17 @@
 """Spending a call: the rate limit and the quota of a key, both in one guarded UPDATE.
 
 One statement, because two stores can't be charged together: a call that one of them
-refused would have burnt something in the other.
+refused would have burnt something in the other. It is written by hand, because the ORM would
+compile it anew for each call, which takes longer than the database needs for it.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from django.db.models import F, Q
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from pikku_auth.core.limits import last_refill, seconds_until, window_start
 from pikku_auth.exceptions import LimitExceeded
@@ -17,8 +19,24 @@ from pikku_auth.models import APIKey
 
 COUNTERS = ["window_started_at", "window_calls", "remaining", "refilled_at"]
 
-_Step = tuple[Q, dict[str, Any]]
-_NOTHING: _Step = (Q(), {})
+
+class _Guard(NamedTuple):
+    """What a column must still be for the UPDATE to hold."""
+
+    name: str
+    operator: Literal["=", "<", ">"]
+    value: Any
+
+
+class _Change(NamedTuple):
+    """What a column becomes: ``value``, or with an operator itself plus or minus that."""
+
+    name: str
+    value: Any
+    operator: Literal["", "+", "-"] = ""
+
+
+_Step = tuple[list[_Guard], list[_Change]]
 
 
 def has_limits(key: APIKey) -> bool:
@@ -34,39 +52,73 @@ def spend_call(key: APIKey, now: datetime, using: str) -> bool:
 
     :raises LimitExceeded: when a limit is used up. Nothing is counted then.
     """
-    rate_guard, rate_change = _rate_step(key, now)
-    quota_guard, quota_change = _quota_step(key, now)
-    rows = APIKey.objects.using(using).filter(
-        rate_guard & quota_guard, pk=key.pk, revoked_at=None, enabled=True
+    rate_guards, rate_changes = _rate_step(key, now)
+    quota_guards, quota_changes = _quota_step(key, now)
+    alive = [
+        _Guard("id", "=", key.pk),
+        _Guard("revoked_at", "=", None),
+        _Guard("enabled", "=", True),
+    ]
+    connection = connections[using]
+    sql, params = _update(
+        [*rate_changes, *quota_changes], [*alive, *rate_guards, *quota_guards], connection
     )
-    return bool(rows.update(**rate_change, **quota_change))
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return bool(cursor.rowcount == 1)
 
 
 def _rate_step(key: APIKey, now: datetime) -> _Step:
     rate = key.rate
     if rate is None:
-        return _NOTHING
+        return [], []
     start, opened = window_start(now, rate.period), key.window_started_at
+    same_window = _Guard("window_started_at", "=", opened)
     if opened is None or opened < start:
-        return Q(window_started_at=opened), {"window_started_at": start, "window_calls": 1}
+        return [same_window], [_Change("window_started_at", start), _Change("window_calls", 1)]
     if key.window_calls >= rate.count:
         raise LimitExceeded("rate_limited", seconds_until(opened + rate.period, now))
-    room = Q(window_started_at=opened, window_calls__lt=rate.count)
-    return room, {"window_calls": F("window_calls") + 1}
+    has_room = _Guard("window_calls", "<", rate.count)
+    return [same_window, has_room], [_Change("window_calls", 1, "+")]
 
 
 def _quota_step(key: APIKey, now: datetime) -> _Step:
     if key.remaining is None:
-        return _NOTHING
+        return [], []
     refill, since = key.refill, key.refilled_at or key.created_at
+    same_refill = _Guard("refilled_at", "=", key.refilled_at)
     if refill is not None:
         due = last_refill(now, since, refill.period)
         if due > since:
-            return Q(refilled_at=key.refilled_at), {
-                "refilled_at": due,
-                "remaining": refill.count - 1,
-            }
+            left = refill.count - 1
+            return [same_refill], [_Change("refilled_at", due), _Change("remaining", left)]
     if key.remaining == 0:
         wait = seconds_until(since + refill.period, now) if refill else None
         raise LimitExceeded("quota_exhausted", wait)
-    return Q(refilled_at=key.refilled_at, remaining__gt=0), {"remaining": F("remaining") - 1}
+    has_some = _Guard("remaining", ">", 0)
+    return [same_refill, has_some], [_Change("remaining", 1, "-")]
+
+
+def _update(
+    changes: list[_Change], guards: list[_Guard], connection: BaseDatabaseWrapper
+) -> tuple[str, list[Any]]:
+    """The statement and its parameters."""
+    quoted, fields, params = connection.ops.quote_name, APIKey._meta.get_field, list[Any]()
+
+    def compared(name: str, operator: str, value: Any) -> str:
+        field: Any = fields(name)
+        column = quoted(field.column)
+        if value is None:
+            return f"{column} IS NULL"
+        params.append(field.get_db_prep_value(value, connection))
+        return f"{column} {operator} %s"
+
+    def assigned(name: str, value: Any, operator: str) -> str:
+        own = f"{quoted(name)} {operator} " if operator else ""
+        return compared(name, f"= {own}", value)
+
+    settings = ", ".join(assigned(*change) for change in changes)
+    conditions = " AND ".join(compared(*guard) for guard in guards)
+    table = quoted(APIKey._meta.db_table)
+    # Of names and operators that are written above; every value is a parameter.
+    return f"UPDATE {table} SET {settings} WHERE {conditions}", params  # noqa: S608
