@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -101,8 +101,9 @@ def _update_unless_locked(rows: QuerySet[Any], **values: Any) -> None:
 
     Of many processes that find a hot key's use due at once, one writes it.
     """
-    if not connections[rows.db].features.has_select_for_update_skip_locked:
-        with _locked_at_once_or_not(connections[rows.db]):
+    connection = connections[rows.db]
+    if not connection.features.has_select_for_update_skip_locked:
+        with _impatient(connection) if connection.vendor == "sqlite" else nullcontext():
             rows.update(**values)
         return
     with transaction.atomic(using=rows.db):
@@ -111,11 +112,8 @@ def _update_unless_locked(rows: QuerySet[Any], **values: Any) -> None:
 
 
 @contextmanager
-def _locked_at_once_or_not(connection: BaseDatabaseWrapper) -> Iterator[None]:
+def _impatient(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Have SQLite, which locks its whole file, refuse at once where it would wait for seconds."""
-    if connection.vendor != "sqlite":
-        yield
-        return
     connection.ensure_connection()
     driver: Any = connection.connection
     (milliseconds,) = driver.execute("PRAGMA busy_timeout").fetchone()
