@@ -23,3 +23,6 @@ LOGGING = {
     "disable_existing_loggers": False,
     "loggers": {"pikku_auth": {"level": "ERROR"}},
 }
+
+# The peers have no such function that they ask with each request.
+PIKKU_AUTH = {"SCOPES": {"sandbox": ["read", "write"]}}

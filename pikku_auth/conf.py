@@ -1,6 +1,6 @@
-"""``settings.PIKKU_AUTH`` as typed properties, read at each use.
+"""``settings.PIKKU_AUTH`` as typed properties, each read once and again when a test changes it.
 
-Nothing is cached, so ``override_settings`` works without ceremony. The checks in
+Hooks are imported anew at each use, so that a test may replace one in its module. The checks in
 :mod:`pikku_auth.checks` judge the values; here they are trusted.
 """
 
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from pikku_auth.core.permissions import Grant, normalise
@@ -68,51 +70,51 @@ class Settings:
         hook: Callable[..., Any] | None = import_string(path) if path else None
         return hook
 
-    @property
+    @cached_property
     def default_key_lifetime(self) -> timedelta | None:
         lifetime: timedelta | None = self._get("DEFAULT_KEY_LIFETIME")
         return lifetime
 
-    @property
+    @cached_property
     def device_client_ids(self) -> list[str] | None:
         """The client ids that may log in, or ``None`` for any."""
         clients: list[str] | None = self._get("DEVICE_CLIENT_IDS")
         return clients
 
-    @property
+    @cached_property
     def device_code(self) -> DeviceCodeSettings:
         """Each key that is not given has its default."""
         return DeviceCodeSettings(**{**DEFAULTS["DEVICE_CODE"], **self._get("DEVICE_CODE")})
 
-    @property
+    @cached_property
     def imported_keys(self) -> bool:
         """Whether keys that were imported from another system are looked up, too."""
         return bool(self._get("IMPORTED_KEYS"))
 
-    @property
+    @cached_property
     def key_header(self) -> str:
         """Read when a host's URLs are imported, where E001 has not yet been told."""
         if not isinstance(getattr(settings, "PIKKU_AUTH", {}), dict):
             return str(DEFAULTS["KEY_HEADER"])
         return str(self._get("KEY_HEADER"))
 
-    @property
+    @cached_property
     def key_header_meta(self) -> str:
         """The header's name in ``request.META``."""
         return "HTTP_" + self.key_header.upper().replace("-", "_")
 
-    @property
+    @cached_property
     def login_lifetime(self) -> timedelta:
         lifetime: timedelta = self._get("LOGIN_LIFETIME")
         return lifetime
 
-    @property
+    @cached_property
     def login_max_lifetime(self) -> timedelta | None:
         """How long a login lives at most, however often it is used; ``None`` for ever."""
         lifetime: timedelta | None = self._get("LOGIN_MAX_LIFETIME")
         return lifetime
 
-    @property
+    @cached_property
     def login_renewal(self) -> timedelta:
         """How often the end of a login that is in use moves on: a seventh of its lifetime.
 
@@ -138,7 +140,7 @@ class Settings:
         """``(login, request) -> Mapped | None``, sync or async; ``None`` for no mapping."""
         return self._hook("MAP_LOGIN")
 
-    @property
+    @cached_property
     def max_key_lifetime(self) -> timedelta | None:
         lifetime: timedelta | None = self._get("MAX_KEY_LIFETIME")
         return lifetime
@@ -148,21 +150,21 @@ class Settings:
         """``(user, service_user) -> bool``; ``None``: Django's permissions decide alone."""
         return self._hook("MAY_MANAGE")
 
-    @property
+    @cached_property
     def num_proxies(self) -> int:
         return int(self._get("NUM_PROXIES"))
 
-    @property
+    @cached_property
     def prefixes(self) -> Prefixes:
         """Each that is not given has its default."""
         return Prefixes(**{**DEFAULTS["PREFIXES"], **self._get("PREFIXES")})
 
-    @property
+    @cached_property
     def require_https(self) -> bool:
         """Whether a credential that came over plain HTTP is refused."""
         return bool(self._get("REQUIRE_HTTPS"))
 
-    @property
+    @cached_property
     def scopes(self) -> dict[str, list[str]] | None:
         """The host's vocabulary, or ``None`` when any well-formed scope may be granted."""
         vocabulary = self._get("SCOPES")
@@ -173,16 +175,25 @@ class Settings:
         hook: Callable[[str], Any] = import_string(self._get("SERVICE_USER_FACTORY"))
         return hook
 
-    @property
+    @cached_property
     def sign_in_max_age(self) -> timedelta | None:
         """How long ago a human may have signed in to approve a login; ``None`` for ever."""
         age: timedelta | None = self._get("SIGN_IN_MAX_AGE")
         return age
 
-    @property
+    @cached_property
     def unscoped_views(self) -> str:
         """``"closed"`` or ``"open"``: whether views that demand no scope let keys in."""
         return str(self._get("UNSCOPED_VIEWS"))
 
 
 conf = Settings()
+
+
+def _forget(*, setting: str, **_kwargs: object) -> None:
+    """Receives ``setting_changed``, which Django's ``override_settings`` sends."""
+    if setting == "PIKKU_AUTH":
+        vars(conf).clear()
+
+
+setting_changed.connect(_forget)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
@@ -48,9 +46,13 @@ def authenticate(request: HttpRequest, *, now: datetime | None = None) -> Princi
     presented = find_credential(request)
     if presented is None:
         return None
-    with _judged_once(request, presented) as decision:
-        if decision.principal is None:
+    decision = _decision_on(presented, request)
+    if decision.principal is None:
+        try:
             decision.principal = mapped(_verify(presented, now), request)
+        except Refused as refusal:
+            decision.refusal = refusal
+            raise
     return decision.principal
 
 
@@ -62,10 +64,14 @@ async def aauthenticate(request: HttpRequest, *, now: datetime | None = None) ->
     presented = find_credential(request)
     if presented is None:
         return None
-    with _judged_once(request, presented) as decision:
-        if decision.principal is None:
+    decision = _decision_on(presented, request)
+    if decision.principal is None:
+        try:
             principal = await sync_to_async(_verify)(presented, now)
             decision.principal = await amapped(principal, request)
+        except Refused as refusal:
+            decision.refusal = refusal
+            raise
     return decision.principal
 
 
@@ -103,11 +109,12 @@ def _refuse_misplaced(presented: Credential) -> NoReturn:
     refuse_login(refusal.reason, None, presented.ip, refusal)
 
 
-@contextmanager
-def _judged_once(request: HttpRequest, presented: Credential) -> Iterator[_Decision]:
-    """What was decided of this credential of this request before; a refusal is raised again.
+def _decision_on(presented: Credential, request: HttpRequest) -> _Decision:
+    """What was decided of this credential of this request before, if anything was.
 
     Otherwise a middleware and DRF would count a call twice, and ask the host's mapping twice.
+
+    :raises Refused: again, when it was refused.
     """
     decision: _Decision | None = getattr(request, _DECISION, None)
     if decision is None or decision.presented != presented:
@@ -115,11 +122,7 @@ def _judged_once(request: HttpRequest, presented: Credential) -> Iterator[_Decis
         setattr(request, _DECISION, decision)
     if decision.refusal is not None:
         raise decision.refusal
-    try:
-        yield decision
-    except Refused as refusal:
-        decision.refusal = refusal
-        raise
+    return decision
 
 
 def revalidate(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import TracebackType
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -28,6 +29,8 @@ _SECOND = "_pikku_auth_second"
 _SCHEMA = "pikku_auth_schema"
 
 SEARCH_PATH = "current_setting('search_path')"
+
+_AS_IT_IS = nullcontext()
 
 
 class Place(NamedTuple):
@@ -70,22 +73,23 @@ def has_search_path(connection: BaseDatabaseWrapper) -> bool:
     return connection.vendor == "postgresql" and not hasattr(connection, "set_schema")
 
 
-@contextmanager
-def in_place(place: Place) -> Iterator[None]:
+def in_place(place: Place) -> AbstractContextManager[None]:
     """Read and write where a row was read, whichever tenant's schema is in use by now."""
-    connection: Any = connections[place.alias]
+    connection = connections[place.alias]
     if place.schema is None or place.schema == schema_of(connection):
+        return _AS_IT_IS
+    return _search_path(place) if has_search_path(connection) else _schema(place)
+
+
+@contextmanager
+def _schema(place: Place) -> Iterator[None]:
+    connection: Any = connections[place.alias]
+    tenant = connection.tenant
+    connection.set_schema(place.schema)
+    try:
         yield
-    elif has_search_path(connection):
-        with _search_path(place):
-            yield
-    else:
-        tenant = connection.tenant
-        connection.set_schema(place.schema)
-        try:
-            yield
-        finally:
-            connection.set_tenant(tenant)
+    finally:
+        connection.set_tenant(tenant)
 
 
 @contextmanager
@@ -112,8 +116,7 @@ def in_transaction(connection: BaseDatabaseWrapper) -> bool:
     return bool(blocks) and not any(getattr(block, "_from_testcase", False) for block in blocks)
 
 
-@contextmanager
-def outside_transaction(using: str) -> Iterator[None]:
+def outside_transaction(using: str) -> AbstractContextManager[None]:
     """Let the statements inside commit one by one, whatever the caller's transaction does.
 
     Under ``ATOMIC_REQUESTS`` a view's rollback would give a spent quota back, and the
@@ -121,10 +124,12 @@ def outside_transaction(using: str) -> Iterator[None]:
     its thread works on a second connection, kept as long as ``CONN_MAX_AGE`` keeps the
     first (or lent by its pool), and closed with it. Without a transaction this does nothing.
     """
+    return _on_second(using) if in_transaction(connections[using]) else _AS_IT_IS
+
+
+@contextmanager
+def _on_second(using: str) -> Iterator[None]:
     caller = connections[using]
-    if not in_transaction(caller):
-        yield
-        return
     place = Place(using, schema_of(caller))
     second = getattr(caller, _SECOND, None) or _give_second(caller)
     connections[using] = second
@@ -136,29 +141,38 @@ def outside_transaction(using: str) -> Iterator[None]:
         second.close_if_unusable_or_obsolete()
 
 
-@contextmanager
-def reading_for_update(using: str) -> Iterator[None]:
+def reading_for_update(using: str) -> AbstractContextManager[None]:
     """Read such that :func:`outside_transaction` can write afterwards.
 
     SQLite locks the whole file: a row read in the caller's transaction would keep our
     own second connection from writing, so there the reading happens outside as well.
     """
     locks_the_file = connections[using].vendor == "sqlite"
-    with outside_transaction(using) if locks_the_file else nullcontext():
-        yield
+    return outside_transaction(using) if locks_the_file else _AS_IT_IS
 
 
-@contextmanager
-def outage_is_not_a_refusal() -> Iterator[None]:
+class _OutageIsNotARefusal:
+    """A class, as each request passes it and a generator would cost it ten times as much."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: object, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, (OperationalError, InterfaceError)):
+            logger.error("The database could not be asked about a credential", exc_info=error)
+            raise Unavailable from None
+
+
+def outage_is_not_a_refusal() -> _OutageIsNotARefusal:
     """Turn an outage into :class:`~pikku_auth.exceptions.Unavailable`.
 
     :raises Unavailable: when the database can't be asked.
     """
-    try:
-        yield
-    except (OperationalError, InterfaceError):
-        logger.exception("The database could not be asked about a credential")
-        raise Unavailable from None
+    return _OUTAGE_IS_NOT_A_REFUSAL
+
+
+_OUTAGE_IS_NOT_A_REFUSAL = _OutageIsNotARefusal()
 
 
 @contextmanager

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from functools import cache
+from types import NoneType
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from django.core.signals import setting_changed
 from django.db import Error, NotSupportedError, ProgrammingError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Model, QuerySet
+from django.db.models import JSONField, Model, QuerySet
+from django.db.models.base import ModelState
+from django.db.models.signals import post_init, pre_init
 
 from pikku_auth.exceptions import Unavailable
 from pikku_auth.flows.database import (
@@ -31,6 +33,7 @@ from pikku_auth.flows.database import (
     remember_schema,
     schema_of,
 )
+from pikku_auth.models import APIKey
 
 logger = logging.getLogger("pikku_auth")
 
@@ -60,8 +63,13 @@ class _Part(NamedTuple):
 _Prepared = tuple[str, list[_Part], list[Any]]
 """The SQL, the parts of its row, and its columns."""
 
-_Conversions = list[tuple[int, Any, list[Any]]]
-"""The place of a column whose value has to be converted, the column, and what converts it."""
+_Conversions = list[tuple[int, Any, list[Any], dict[Any, Callable[[], Any]]]]
+"""The place of a column whose value has to be converted, the column, what converts it, and the
+values for which that is not asked.
+"""
+
+_NULL: dict[Any, Callable[[], Any]] = {None: NoneType}
+_EMPTY_JSON: dict[Any, Callable[[], Any]] = {None: NoneType, "{}": dict, "[]": list}
 
 _conversions: WeakKeyDictionary[Any, dict[str, _Conversions]] = WeakKeyDictionary()
 """By connection, because converters are methods of one, and by SQL."""
@@ -82,9 +90,14 @@ def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> 
         return None
     values = list(row)
     schema = values.pop(0) if has_search_path(connection) else schema_of(connection)
-    for place, column, converters in _conversions_of(sql, columns, connection):
+    for place, column, converters, blanks in _conversions_of(sql, columns, connection):
+        value = values[place]
+        if blanks and value in blanks:
+            values[place] = blanks[value]()
+            continue
         for convert in converters:
-            values[place] = convert(values[place], column, connection)
+            value = convert(value, column, connection)
+        values[place] = value
     found: M = _build(values, parts, using)
     remember_schema(found, schema)
     return found
@@ -93,16 +106,23 @@ def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> 
 def _fetch(sql: str, digest: str, connection: BaseDatabaseWrapper) -> Any:
     if not _may_prepare(connection):
         return _fetch_plainly(sql, digest, connection)
+    from django.db.backends.postgresql.base import ServerBindingCursor
+
+    # What Django's OPTIONS["server_side_binding"] does for every statement of the host:
+    # have its cursors be those whose statements psycopg prepares.
+    driver: Any = connection.connection
+    before, driver.cursor_factory = driver.cursor_factory, ServerBindingCursor
     try:
-        with _binding_on_the_server(connection):
-            return _fetch_plainly(sql, digest, connection)
+        return _fetch_plainly(sql, digest, connection)
     except (NotSupportedError, ProgrammingError) as error:
         # The table of users has got another column, say, so that the plan is good for nothing.
-        setattr(connection.connection, _UNPREPARED, True)
+        setattr(driver, _UNPREPARED, True)
         if in_transaction(connection):
             raise Unavailable("the prepared statement failed") from error
         logger.info("Looking a credential up anew without a prepared statement: %s", error)
-        return _fetch_plainly(sql, digest, connection)
+    finally:
+        driver.cursor_factory = before
+    return _fetch_plainly(sql, digest, connection)
 
 
 def _fetch_plainly(sql: str, digest: str, connection: BaseDatabaseWrapper) -> Any:
@@ -124,32 +144,31 @@ def _may_prepare(connection: BaseDatabaseWrapper) -> bool:
     return hasattr(driver, "prepare_threshold") and not getattr(driver, _UNPREPARED, False)
 
 
-@contextmanager
-def _binding_on_the_server(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Have Django's cursors be those whose statements psycopg prepares.
-
-    What Django's ``OPTIONS["server_side_binding"]`` does for every statement of the host.
-    """
-    from django.db.backends.postgresql.base import ServerBindingCursor
-
-    driver: Any = connection.connection
-    before, driver.cursor_factory = driver.cursor_factory, ServerBindingCursor
-    try:
-        yield
-    finally:
-        driver.cursor_factory = before
-
-
 def _build(values: list[Any], parts: list[_Part], using: str) -> Any:
     (model, names, columns, primary_key, _, _), *others = parts
     if values[primary_key] is None:  # an outer join that met no row
         return None
-    instance = model.from_db(using, names, values[columns])
+    instance = _instance(model, names, values[columns], using)
     if others:
         related = _build(values, others, using)
         others[0].link(instance, related)
         if related is not None and others[0].back is not None:
             others[0].back(related, instance)
+    return instance
+
+
+def _instance(model: Any, names: list[str], values: list[Any], using: str) -> Any:
+    """The object that ``from_db`` would make. Of our models, whose making does nothing else, it
+    is made without ``__init__``, which takes as long as the rest of the look-up.
+    """
+    if not _is_ours(model) or pre_init.has_listeners(model):
+        return model.from_db(using, names, values)
+    instance = model.__new__(model)
+    instance._state = state = ModelState()
+    state.db, state.adding = using, False
+    vars(instance).update(zip(names, values, strict=True))
+    if post_init.has_listeners(model):
+        post_init.send(sender=model, instance=instance)
     return instance
 
 
@@ -195,12 +214,28 @@ def _conversions_of(sql: str, columns: list[Any], connection: Any) -> _Conversio
     known = _conversions.setdefault(connection, {})
     if sql not in known:
         found = [(column, _converters(column, connection)) for column in columns]
-        known[sql] = [(place, *pair) for place, pair in enumerate(found) if pair[1]]
+        known[sql] = [
+            (place, column, converters, _blanks_of(column.target))
+            for place, (column, converters) in enumerate(found)
+            if converters
+        ]
     return known[sql]
 
 
 def _converters(column: Any, connection: Any) -> list[Any]:
     return [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
+
+
+def _blanks_of(field: Any) -> dict[Any, Callable[[], Any]]:
+    """Values of our columns that are converted so often that it is worth a short way."""
+    if not _is_ours(field.model):
+        return {}
+    return _EMPTY_JSON if isinstance(field, JSONField) else _NULL
+
+
+def _is_ours(model: type[Model]) -> bool:
+    """Whether the model is this app's, whose fields and making have nothing of the host's."""
+    return model._meta.app_label == APIKey._meta.app_label
 
 
 def _rows(model: type[M], relations: tuple[str, ...], using: str) -> QuerySet[M]:

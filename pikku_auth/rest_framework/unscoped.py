@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from inspect import getclosurevars
 from typing import TYPE_CHECKING, Any
 
@@ -94,18 +95,22 @@ def is_any_key(view: APIView, request: Request) -> bool:
 def is_declared_any_key(callback: Any, view: APIView, method: str) -> bool:
     """As :func:`is_any_key`, of a view in the URLconf that nobody has asked yet."""
     name = getattr(callback, "actions", None) or {}
-    return is_marked(callback) or _is_marked(
-        view, getattr(view, name.get(method.lower(), method.lower()), None)
-    )
+    handler = getattr(view, name.get(method.lower(), method.lower()), None)
+    return is_marked(callback) or _is_marked(view, handler)
 
 
-def _is_marked(view: APIView, handler: Any) -> bool:
-    return is_marked(type(view), handler, view.dispatch, *_wrapped_by(handler))
+def _is_marked(view: Any, handler: Any) -> bool:
+    view_class: Any = type(view)
+    return _is_function_marked(view_class, getattr(handler, "__func__", handler))
 
 
-def _wrapped_by(handler: Any) -> list[Any]:
+@lru_cache(maxsize=1024)
+def _is_function_marked(view_class: Any, function: Any) -> bool:
+    return is_marked(view_class, function, view_class.dispatch, *_wrapped_by(function))
+
+
+def _wrapped_by(function: Any) -> list[Any]:
     """The function under ``@api_view``, which leaves no other trace of it than a closure."""
-    function = getattr(handler, "__func__", handler)
     if getattr(function, "__module__", None) != "rest_framework.decorators":
         return []
     return [getclosurevars(function).nonlocals.get("func")]
