@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 from pikku_auth.core.permissions import Grant, normalise
 
 DEFAULTS: dict[str, Any] = {
+    "CACHE": None,
     "DEFAULT_KEY_LIFETIME": timedelta(days=90),
     "DEVICE_CLIENT_IDS": None,
     "DEVICE_CODE": {
@@ -65,10 +66,21 @@ class Settings:
     def _get(self, name: str) -> Any:
         return getattr(settings, "PIKKU_AUTH", {}).get(name, DEFAULTS[name])
 
+    def _get_at_start(self, name: str) -> Any:
+        """For what is read before E001 could be told: a default where nothing can be read."""
+        is_readable = isinstance(getattr(settings, "PIKKU_AUTH", {}), dict)
+        return self._get(name) if is_readable else DEFAULTS[name]
+
     def _hook(self, name: str) -> Callable[..., Any] | None:
         path = self._get(name)
         hook: Callable[..., Any] | None = import_string(path) if path else None
         return hook
+
+    @cached_property
+    def cache(self) -> str | None:
+        """The alias of the cache that says when a row has changed; ``None``: ask the database."""
+        alias: str | None = self._get_at_start("CACHE")
+        return alias
 
     @cached_property
     def default_key_lifetime(self) -> timedelta | None:
@@ -93,10 +105,7 @@ class Settings:
 
     @cached_property
     def key_header(self) -> str:
-        """Read when a host's URLs are imported, where E001 has not yet been told."""
-        if not isinstance(getattr(settings, "PIKKU_AUTH", {}), dict):
-            return str(DEFAULTS["KEY_HEADER"])
-        return str(self._get("KEY_HEADER"))
+        return str(self._get_at_start("KEY_HEADER"))
 
     @cached_property
     def key_header_meta(self) -> str:

@@ -121,6 +121,7 @@ SET_OFF: dict[str, dict[str, Any]] = {
     "pikku_auth.E007": {"USE_TZ": False},
     "pikku_auth.W008": {"PIKKU_AUTH": {"KEY_HEADER": "x-machine"}},
     "pikku_auth.W009": {"DATABASES": locked_sqlite()},
+    "pikku_auth.E024": {"PIKKU_AUTH": {"CACHE": "default"}},
     "pikku_auth.E010": {"MIDDLEWARE": [MIDDLEWARE, AUTHENTICATION]},
     "pikku_auth.W013": {"USE_X_FORWARDED_HOST": True},
     "pikku_auth.E015": {"ROOT_URLCONF": (path("", SessionFirst.as_view()),)},
@@ -362,6 +363,25 @@ def test_check_deploy_tells_that_the_look_up_could_be_prepared(
     assert told == (["pikku_auth.I023"] if is_told else [])
 
 
+REDIS = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://redis"}
+
+
+@pytest.mark.parametrize(
+    ("atomic", "middleware", "is_told"),
+    [(True, [], True), (True, [MIDDLEWARE], False), (False, [], False)],
+)
+def test_a_cache_that_would_be_empty_is_a_warning(
+    settings: Settings, atomic: bool, middleware: list[str], is_told: bool
+) -> None:
+    pytest.importorskip("redis")
+    settings.CACHES = {"default": REDIS}
+    settings.PIKKU_AUTH = {"CACHE": "default"}
+    settings.DATABASES = {"default": {"ENGINE": POSTGRESQL, "ATOMIC_REQUESTS": atomic}}
+    settings.MIDDLEWARE = [AUTHENTICATION, *middleware]
+    told = [message.id for message in [*checks.check_settings(), *checks.check_host()]]
+    assert told == (["pikku_auth.W025"] if is_told else [])
+
+
 def test_the_ids_are_numbered_without_a_gap_and_never_twice() -> None:
     of_ninja = (ROOT / "pikku_auth" / "contrib" / "ninja" / "checks.py").read_text()
     ids = re.findall(r'id="pikku_auth\.[EWI](\d{3})"', source_of_the_checks() + of_ninja)
@@ -374,7 +394,7 @@ def test_each_id_is_set_off_by_a_test() -> None:
 
 
 SET_OFF_BELOW = [
-    f"pikku_auth.{check}" for check in ("E004", "W014", "W018", "W019", "W020", "I023")
+    f"pikku_auth.{check}" for check in ("E004", "W014", "W018", "W019", "W020", "I023", "W025")
 ]
 SET_OFF_ELSEWHERE = ["pikku_auth.W017"]
 """In ``tests/plain_django``."""
@@ -531,6 +551,7 @@ BAD_VALUES: dict[str, list[Any]] = {
     "MAY_MANAGE": ["nowhere.at_all", "pikku_auth.conf.DEFAULTS", 5],
     "MAX_KEY_LIFETIME": NO_LIFETIMES,
     "REQUIRE_HTTPS": [None, 1, "yes"],
+    "CACHE": ["nowhere", 1, True, ["default"]],
     "NUM_PROXIES": [-1, 1.0, "1", True, None],
     "SCOPES": [
         "sandbox:read",
@@ -581,6 +602,7 @@ GOOD_VALUES: dict[str, list[Any]] = {
     "MAY_MANAGE": [None, "pikku_auth.conf.normalise"],
     "MAX_KEY_LIFETIME": [None, timedelta(days=30)],
     "REQUIRE_HTTPS": [True, False],
+    "CACHE": [None],
     "NUM_PROXIES": [0, 1, 7],
     "SCOPES": [None, {}, [], {"sandbox": ["read"]}, ["sandbox:read", "user:read"]],
     "UNSCOPED_VIEWS": ["closed", "open"],

@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "core": (set(), set()),
     "base": ({"core"}, DJANGO),
     "state": ({"core", "base"}, DJANGO),
-    "flows": ({"core", "base", "state"}, DJANGO),
+    "flows": ({"core", "base", "state"}, DJANGO | {"redis"}),
     "http": ({"core", "base", "state", "flows"}, DJANGO),
     "integrations": ({"core", "base", "state", "flows", "http"}, DJANGO | DRF),
     "contrib": (

@@ -17,6 +17,7 @@ from django.views.debug import SafeExceptionReporterFilter
 from rest_framework.settings import api_settings
 
 from pikku_auth.backends import ServiceUserBackend
+from pikku_auth.checks.cache import cache_without_stamps, nothing_is_cached
 from pikku_auth.checks.databases import immediate_sqlite, naive_time
 from pikku_auth.checks.device_code import is_device_code
 from pikku_auth.checks.middleware import order_of_middleware
@@ -63,6 +64,8 @@ def check_host(**_kwargs: object) -> list[CheckMessage]:
         *naive_time(),
         *_header_shown_in_debug(),
         *immediate_sqlite(),
+        *cache_without_stamps(),
+        *nothing_is_cached(),
         *uncounted_proxies(),
         *order_of_middleware(),
     ]
@@ -167,6 +170,11 @@ def _are_prefixes(value: object) -> None:
         raise ValueError("keys and logins would begin alike.")
 
 
+def _is_cache(value: object) -> None:
+    if value is not None and value not in settings.CACHES:
+        raise ValueError(f"{value!r} is none of CACHES: {', '.join(settings.CACHES)}.")
+
+
 def _is_header(value: object) -> None:
     if not (isinstance(value, str) and _HEADER.fullmatch(value)):
         raise ValueError(f"{value!r} is not a header name of letters, digits and hyphens.")
@@ -235,6 +243,7 @@ _HINTS = {
 }
 
 _VALUE_RULES: dict[str, Callable[[Any], None]] = {
+    "CACHE": _is_cache,
     "DEVICE_CLIENT_IDS": _is_list_of_clients,
     "DEVICE_CODE": is_device_code,
     "SERVICE_USER_FACTORY": _is_callable,

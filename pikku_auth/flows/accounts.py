@@ -224,5 +224,11 @@ def user_models() -> list[type[models.Model]]:
     return [model for model in apps.get_models() if name in _names_of(model)]
 
 
+def tables_of_users() -> list[type[models.Model]]:
+    """The :func:`user_models`, and those that they inherit columns from."""
+    everyone = user_models()
+    return [*everyone, *{base for model in everyone for base in model._meta.get_parent_list()}]
+
+
 def _names_of(model: type[models.Model]) -> set[str]:
     return {base._meta.label_lower for base in model.__mro__ if hasattr(base, "_meta")}

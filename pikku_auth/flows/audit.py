@@ -12,6 +12,7 @@ from django.dispatch import Signal
 
 from pikku_auth import signals
 from pikku_auth.core.text import readable, visible_ascii
+from pikku_auth.flows.cache import stamps
 from pikku_auth.models import APIKey, AuditEvent, LoginSession, ServiceUser
 from pikku_auth.models.users import username_of
 
@@ -47,7 +48,11 @@ def record(
     subject: str = "",
     **details: Any,
 ) -> None:
-    """Append the audit row, and announce it. Call it inside the action's transaction."""
+    """Append the audit row, and announce it. Call it inside the action's transaction.
+
+    What the cache has of the rows that are named is good for nothing from then on.
+    """
+    changed = [row for row in (key, login, service_user) if row is not None]
     if key is not None:
         service_user = key.service_user
     event = AuditEvent.objects.using(using).create(
@@ -64,6 +69,7 @@ def record(
         user_agent=visible_ascii(context.user_agent)[:200],
         details=details,
     )
+    stamps.change(*changed, using=using)
     announce(signals.audit_event_recorded, AuditEvent, using, event=event)
 
 

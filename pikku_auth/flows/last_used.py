@@ -13,12 +13,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q, QuerySet
 
+from pikku_auth.conf import conf
+from pikku_auth.flows.cache import rows as cached
 from pikku_auth.flows.database import Place, in_place, in_transaction, place_of
 from pikku_auth.models import APIKey, LoginSession
 
@@ -28,9 +30,19 @@ RESOLUTION = timedelta(minutes=1)
 """How often ``last_used_at`` of one row is written at most."""
 
 _MOST_NOTED = 10_000
-# By where the row was read: whose request ends next may be another tenant's.
-_noted: dict[tuple[Place, type[APIKey | LoginSession], int], tuple[datetime, str | None]] = {}
-_renewed: dict[tuple[Place, int], tuple[datetime, datetime]] = {}
+
+
+class _Used(NamedTuple):
+    """Which row. By where it was read: whose request ends next may be another tenant's."""
+
+    place: Place
+    model: type[APIKey | LoginSession]
+    pk: int
+    digest: str
+
+
+_noted: dict[_Used, tuple[datetime, str | None]] = {}
+_renewed: dict[_Used, tuple[datetime, datetime]] = {}
 _lock = threading.Lock()
 
 
@@ -40,13 +52,17 @@ def note(credential: APIKey | LoginSession, now: datetime, ip: str | None) -> No
     if last is None or now - last >= RESOLUTION:
         with _lock:
             if len(_noted) < _MOST_NOTED:
-                _noted[place_of(credential), type(credential), credential.pk] = now, ip
+                _noted[_used(credential)] = now, ip
 
 
 def note_renewal(login: LoginSession, now: datetime) -> None:
     """Remember that the end of ``login`` moves on, as it is used at ``now``."""
     with _lock:
-        _renewed[place_of(login), login.pk] = now, login.expiry_from(now)
+        _renewed[_used(login)] = now, login.expiry_from(now)
+
+
+def _used(row: APIKey | LoginSession) -> _Used:
+    return _Used(place_of(row), type(row), row.pk, row.digest)
 
 
 def flush_outside_transaction() -> None:
@@ -64,12 +80,12 @@ def flush(**_kwargs: object) -> None:
 
 def _places() -> set[Place]:
     with _lock:
-        return {key[0] for key in _noted} | {key[0] for key in _renewed}
+        return {used.place for used in [*_noted, *_renewed]}
 
 
-def _taken(notes: dict[Any, Any], place: Place) -> dict[Any, Any]:
+def _taken(notes: dict[_Used, Any], place: Place) -> dict[_Used, Any]:
     with _lock:
-        return {key: notes.pop(key) for key in list(notes) if key[0] == place}
+        return {used: notes.pop(used) for used in list(notes) if used.place == place}
 
 
 def _write(place: Place) -> None:
@@ -79,17 +95,22 @@ def _write(place: Place) -> None:
     was_closed = connections[using].connection is None
     try:
         with in_place(place):
-            for (_, model, pk), (now, ip) in noted.items():
-                older = Q(last_used_at=None) | Q(last_used_at__lt=now)
-                rows = model._default_manager.using(using).filter(older, pk=pk)
+            for used, (now, ip) in noted.items():
+                due = Q(last_used_at=None) | Q(last_used_at__lte=now - RESOLUTION)
+                rows = used.model._default_manager.using(using).filter(due, pk=used.pk)
                 _update_unless_locked(rows, last_used_at=now, last_used_ip=ip)
-            for (_, pk), (now, expires_at) in renewed.items():
+            for used, (now, expires_at) in renewed.items():
                 rows = LoginSession.objects.using(using).filter(
-                    pk=pk, revoked_at=None, expires_at__gt=now, renewed_at__lt=now
+                    pk=used.pk,
+                    revoked_at=None,
+                    expires_at__gt=now,
+                    renewed_at__lte=now - conf.login_renewal,
                 )
                 _update_unless_locked(rows, renewed_at=now, expires_at=expires_at)
     except (DatabaseError, InterfaceError) as error:
         logger.warning("last_used_at of %d rows was not written: %s", len(noted), error)
+    for used in [*noted, *renewed]:
+        cached.read_anew(used.model, used.digest, used.place)
     if was_closed and not connections[using].in_atomic_block:
         # Django closes the request's connections before ``request_finished`` gets to us. One that
         # is open is still in use, and may have a tenant's search_path, which closing would reset.

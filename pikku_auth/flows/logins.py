@@ -17,10 +17,10 @@ from pikku_auth.core.secrets import digest_of
 from pikku_auth.exceptions import InvalidToken, Refused
 from pikku_auth.flows import last_used
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
+from pikku_auth.flows.cache.rows import find_by_digest
 from pikku_auth.flows.database import Place, in_place, outage_is_not_a_refusal, place_of, primary
 from pikku_auth.flows.keys.validation import check_reason
 from pikku_auth.flows.login_scopes import LOGIN_NOT_ALLOWED, grant_to
-from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.models import AuditEvent, LoginSession
 from pikku_auth.models.logins import is_over
 from pikku_auth.models.users import User

@@ -75,20 +75,44 @@ _conversions: WeakKeyDictionary[Any, dict[str, _Conversions]] = WeakKeyDictionar
 """By connection, because converters are methods of one, and by SQL."""
 
 
+class Row(NamedTuple):
+    """What was read of a credential: values as Python has them, and the schema they are of."""
+
+    values: list[Any]
+    parts: list[_Part]
+    using: str
+    schema: str | None
+
+    def instance(self) -> Any:
+        """The objects that the ORM would make of it."""
+        found = _build(self.values, self.parts, self.using)
+        remember_schema(found, self.schema)
+        return found
+
+
 def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> M | None:
     """The row of ``model`` with that digest, or ``None``; ``relations`` come along.
 
     They are the names of foreign keys, each of the model that the one before leads to.
     """
+    if _prepare(model, relations, using) is None:
+        return _rows(model, relations, using).filter(digest=digest).first()
+    row = read_row(model, digest, *relations, using=using)
+    found: M | None = None if row is None else row.instance()
+    return found
+
+
+def read_row(model: type[Model], digest: str, *relations: str, using: str) -> Row | None:
+    """As :func:`find_by_digest`, before any object is made."""
     prepared = _prepare(model, relations, using)
     if prepared is None:
-        return _rows(model, relations, using).filter(digest=digest).first()
+        return None
     sql, parts, columns = prepared
     connection = connections[using]
-    row = _fetch(sql, digest, connection)
-    if row is None:
+    fetched = _fetch(sql, digest, connection)
+    if fetched is None:
         return None
-    values = list(row)
+    values = list(fetched)
     schema = values.pop(0) if has_search_path(connection) else schema_of(connection)
     for place, column, converters, blanks in _conversions_of(sql, columns, connection):
         value = values[place]
@@ -98,9 +122,7 @@ def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> 
         for convert in converters:
             value = convert(value, column, connection)
         values[place] = value
-    found: M = _build(values, parts, using)
-    remember_schema(found, schema)
-    return found
+    return Row(values, parts, using, schema)
 
 
 def _fetch(sql: str, digest: str, connection: BaseDatabaseWrapper) -> Any:

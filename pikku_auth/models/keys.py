@@ -243,6 +243,11 @@ class APIKey(NaturalKeyModel):
             return None
         return Rate(self.refill_count, self.refill_period)
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether its calls have to be counted at all."""
+        return self.rate_count is not None or self.remaining is not None
+
     def state(self, now: datetime) -> KeyState:
         """What this key is at ``now``; the rule of every integration.
 

@@ -39,11 +39,6 @@ class _Change(NamedTuple):
 _Step = tuple[list[_Guard], list[_Change]]
 
 
-def has_limits(key: APIKey) -> bool:
-    """Whether a call of ``key`` has to be counted at all."""
-    return key.rate_count is not None or key.remaining is not None
-
-
 def spend_call(key: APIKey, now: datetime, using: str) -> bool:
     """Count one call. ``False`` if the row has changed under us: read it again.
 

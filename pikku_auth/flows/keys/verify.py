@@ -23,6 +23,7 @@ from pikku_auth.exceptions import (
     Unavailable,
 )
 from pikku_auth.flows import last_used
+from pikku_auth.flows.cache.rows import find_by_digest
 from pikku_auth.flows.database import (
     in_place,
     outage_is_not_a_refusal,
@@ -32,7 +33,6 @@ from pikku_auth.flows.database import (
     reading_for_update,
 )
 from pikku_auth.flows.keys import limits
-from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.models import APIKey, KeyState
 from pikku_auth.principal import Principal, bind_user
 
@@ -101,7 +101,7 @@ def verify_digest(
             refuse_key(InvalidKey("unknown"), None, ip)
         try:
             _judge(key, list(scopes), ip, now)
-            if limits.has_limits(key):
+            if key.has_limits:
                 _spend(key, ip, now, using)
         except Refused as refusal:
             refuse_key(refusal, key, ip)

@@ -1,0 +1,155 @@
+"""What this process has read of credentials, as values: each request gets objects of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from copy import deepcopy
+from datetime import date, timedelta
+from datetime import time as time_of_day
+from decimal import Decimal
+from types import NoneType
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from django.core.signals import setting_changed
+from django.db import connections
+from django.db.models import Model
+
+from pikku_auth.conf import conf
+from pikku_auth.flows import lookup
+from pikku_auth.flows.cache import stamps
+from pikku_auth.flows.database import Place, has_search_path, in_transaction, place_of
+from pikku_auth.models import APIKey
+
+logger = logging.getLogger("pikku_auth")
+
+M = TypeVar("M", bound=Model)
+
+_Place = tuple[type[Model], str, str | None, str]
+"""Model, alias, tenant and digest."""
+
+_MOST = 10_000
+"""Credentials that a process keeps at most. The one that was read longest ago leaves first."""
+
+_IMMUTABLE = (str, int, float, bytes, NoneType, date, time_of_day, timedelta, Decimal, UUID)
+
+
+class _Kept(NamedTuple):
+    """A credential that this process has met, and its row if that may be used again."""
+
+    names: list[str]
+    stamps: list[bytes] | None = None
+    row: lookup.Row | None = None
+    mutable: tuple[int, ...] = ()
+    until: float = 0.0
+
+    def instance(self) -> Any:
+        """New objects, that have nothing in common with those of another request."""
+        values, parts, using, schema = self.row or ([], [], "", None)
+        fresh = list(values)
+        for column in self.mutable:
+            fresh[column] = deepcopy(fresh[column])
+        return lookup.Row(fresh, parts, using, schema).instance()
+
+
+_kept: dict[_Place, _Kept] = {}
+_lock = threading.Lock()
+_search_paths: dict[str, set[str | None]] = {}
+
+
+def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> M | None:
+    """As :func:`pikku_auth.flows.lookup.find_by_digest`, without SQL if ``CACHE`` allows that.
+
+    At first a credential is only met, because its row says which stamps to ask for. The next time
+    its row is kept, under the stamps from before it was read. Nothing is kept of a credential
+    that doesn't exist, of one whose calls are counted, nor of what a transaction has read.
+    """
+    if conf.cache is None:
+        return lookup.find_by_digest(model, digest, *relations, using=using)
+    place = model, using, getattr(connections[using], "schema_name", None), digest
+    kept, until = _kept.get(place), time.monotonic() + stamps.LIFETIME.total_seconds()
+    current = stamps.read(kept.names) if kept else None
+    if kept and current and current == kept.stamps and time.monotonic() < kept.until:
+        found: M = kept.instance()
+        return found
+    row = lookup.read_row(model, digest, *relations, using=using) if current else None
+    anew = row.instance() if row else lookup.find_by_digest(model, digest, *relations, using=using)
+    if anew is None or not _may_keep(anew):
+        _replace(place, None)
+        return anew
+    names = stamps.names_of(*_chain(anew, relations))
+    if kept is None:
+        stamps.set_missing(names)
+    mutable = _mutable(row) if kept and row and names == kept.names else None
+    _replace(place, _Kept(names) if mutable is None else _Kept(names, current, row, mutable, until))
+    return anew
+
+
+def _may_keep(found: Model) -> bool:
+    if isinstance(found, APIKey) and found.has_limits:
+        return False
+    place = place_of(found)
+    connection = connections[place.alias]
+    if in_transaction(connection) or not (connection.in_atomic_block or connection.autocommit):
+        return False
+    return _is_of_the_one_schema(place)
+
+
+def _is_of_the_one_schema(place: Place) -> bool:
+    """Whether nobody changes ``search_path``, by which memory can't tell tenants apart."""
+    if not has_search_path(connections[place.alias]):
+        return True
+    known = _search_paths.setdefault(place.alias, {place.schema})
+    if len(known) == 1 and place.schema not in known:
+        known.add(place.schema)
+        _kept.clear()
+        logger.error("PIKKU_AUTH['CACHE'] is not used: something changes PostgreSQL's search_path.")
+    return len(known) == 1
+
+
+def _chain(found: Any, relations: tuple[str, ...]) -> list[Model]:
+    """``found`` and what came along with it."""
+    rows = [found]
+    for name in relations:
+        if (related := getattr(rows[-1], name)) is not None:
+            rows.append(related)
+    return rows
+
+
+def _mutable(row: lookup.Row) -> tuple[int, ...] | None:
+    """Where its values could be changed by who gets them; ``None`` if they can't be copied."""
+    places = [i for i, value in enumerate(row.values) if not isinstance(value, _IMMUTABLE)]
+    try:
+        deepcopy([row.values[place] for place in places])
+    except Exception:  # noqa: BLE001  # a field of the host's has whatever values it likes
+        return None
+    return tuple(places)
+
+
+def _replace(place: _Place, kept: _Kept | None) -> None:
+    with _lock:
+        _kept.pop(place, None)
+        if kept is None:
+            return
+        if len(_kept) >= _MOST:
+            del _kept[next(iter(_kept))]
+        _kept[place] = kept
+
+
+def read_anew(model: type[Model], digest: str, place: Place) -> None:
+    """Have this process read a row anew, whose stamp stays: nothing was decided by what changed."""
+    tenant = None if has_search_path(connections[place.alias]) else place.schema
+    name = model, place.alias, tenant, digest
+    if (kept := _kept.get(name)) is not None:
+        _replace(name, _Kept(kept.names))
+
+
+def clear(**_kwargs: object) -> None:
+    """Forget all. Receives ``setting_changed``."""
+    _kept.clear()
+    _search_paths.clear()
+
+
+setting_changed.connect(clear)
