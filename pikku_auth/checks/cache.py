@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from pikku_auth.checks.databases import aliases_of_our_tables
@@ -21,7 +22,7 @@ def cache_without_stamps() -> Iterator[CheckMessage]:
         return
     try:
         stamps.client(conf.cache)
-    except (ValueError, ImportError) as error:
+    except (ImproperlyConfigured, ImportError) as error:
         yield Error(
             f"PIKKU_AUTH['CACHE'] is {conf.cache!r}, which can't keep stamps: {error}",
             hint="Name a cache whose BACKEND is django.core.cache.backends.redis.RedisCache or "

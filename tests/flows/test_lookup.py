@@ -14,6 +14,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import OperationalError, connection, connections
 from django.db.models import Model
+from django.db.models.signals import post_init, pre_init
 from django.db.models.sql.compiler import SQLCompiler
 from django.test import override_settings
 from hypothesis import given
@@ -28,6 +29,21 @@ pytestmark = pytest.mark.django_db
 
 Mint = Callable[..., IssuedKey]
 WITH_OWNER = ("service_user", "user")
+
+
+@pytest.mark.parametrize("signal", [pre_init, post_init])
+def test_who_listens_to_the_making_of_our_objects_hears_of_it(mint: Mint, signal: Any) -> None:
+    issued, made = mint(), list[Any]()
+
+    def note(**told: Any) -> None:
+        made.append(told.get("instance", told["sender"]))
+
+    signal.connect(note, sender=APIKey)
+    try:
+        assert picture(find(issued.key.digest)) == picture(by_the_orm(issued.key.digest))
+    finally:
+        signal.disconnect(note, sender=APIKey)
+    assert len(made) == 2
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from secrets import token_bytes
 from typing import Any
 
 from django.core.cache import caches
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.db import connections, transaction
 from django.db.models import Model
@@ -126,18 +127,20 @@ def _ask(purpose: str, command: Callable[[], Any]) -> Any:
 def client(alias: str | None) -> Any:
     """A client of the Redis that ``CACHES[alias]`` names, for raw bytes, that gives up at once.
 
-    :raises ValueError: when that is no Redis of one server.
+    :raises ImproperlyConfigured: when that is no Redis of one server.
     """
     backend: Any = caches[alias or ""]
     get_client = getattr(getattr(backend, "client", None), "get_client", None)  # of django-redis
     get_client = get_client or getattr(getattr(backend, "_cache", None), "get_client", None)
     if get_client is None:
-        raise ValueError(f"{type(backend).__name__} gives no raw access to a Redis server.")
+        raise ImproperlyConfigured(
+            f"{type(backend).__name__} gives no raw access to a Redis server."
+        )
     theirs = get_client(write=True)
     pool = getattr(theirs, "connection_pool", None)
     kwargs = dict(getattr(pool, "connection_kwargs", {}))
     if pool is None or "connection_pool" in kwargs:
-        raise ValueError(f"{type(theirs).__name__} is no client of one Redis server.")
+        raise ImproperlyConfigured(f"{type(theirs).__name__} is no client of one Redis server.")
     from redis import ConnectionPool, Redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
