@@ -70,6 +70,10 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def restore(self) -> None:
         """Have it as it was at first: there, awake, empty and without a password."""
         self.kill()

@@ -65,7 +65,7 @@ def test_a_cache_that_comes_back_is_used_again(
     redis.restore()
     call(issued)  # it is not yet asked again
     monotonic = time.monotonic
-    monkeypatch.setattr(stamps.time, "monotonic", lambda: monotonic() + stamps._PAUSE)
+    monkeypatch.setattr(stamps.time, "monotonic", lambda: monotonic() + stamps._PAUSE["read"])
     warm(issued)
 
 

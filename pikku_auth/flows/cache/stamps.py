@@ -38,8 +38,8 @@ _KEPT_FOR = timedelta(minutes=5)
 _TIMEOUT = 0.1
 """Seconds that Redis may take to answer."""
 
-_PAUSE = 1.0
-"""Seconds in which Redis is not asked again after it has failed."""
+_PAUSE = {"read": 1.0, "write": 0.25}
+"""Seconds in which Redis is not asked again after it has failed, which takes a time-out."""
 
 _is_paused_until = {"read": 0.0, "write": 0.0}
 
@@ -118,7 +118,7 @@ def _ask(purpose: str, command: Callable[[], Any]) -> Any:
     try:
         return command()
     except Exception as error:  # noqa: BLE001  # no failure of a cache may refuse anybody
-        _is_paused_until[purpose] = time.monotonic() + _PAUSE
+        _is_paused_until[purpose] = time.monotonic() + _PAUSE[purpose]
         logger.warning("The cache %r fails, so the database is asked: %s", conf.cache, error)
         return None
 
