@@ -18,9 +18,11 @@ from types import NoneType
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
+import django.db.backends.utils
 from django.core.signals import setting_changed
 from django.db import Error, NotSupportedError, ProgrammingError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.db.models import JSONField, Model, QuerySet
 from django.db.models.base import ModelState
 from django.db.models.signals import post_init, pre_init
@@ -44,6 +46,8 @@ _LATERAL = r"\1 JOIN LATERAL (SELECT * FROM \2 WHERE \3 OFFSET 0) \2 ON TRUE"
 """``OFFSET 0`` keeps the planner from making a plain join of it."""
 
 _UNPREPARED = "_pikku_auth_unprepared"
+
+_BACKENDS_OF_DJANGO = {"django.db.backends.postgresql.base", "django.db.backends.sqlite3.base"}
 
 
 class _Part(NamedTuple):
@@ -126,8 +130,16 @@ def read_row(model: type[Model], digest: str, *relations: str, using: str) -> Ro
 
 
 def _fetch(sql: str, digest: str, connection: BaseDatabaseWrapper) -> Any:
+    if _is_watched(connection):
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [digest])
+            return cursor.fetchone()
+    # What cursor() does, without the layers in which Django counts, logs and rewrites.
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    connection.validate_thread_sharing()
     if not _may_prepare(connection):
-        return _fetch_plainly(sql, digest, connection)
+        return _fetch_directly(sql, digest, connection)
     from django.db.backends.postgresql.base import ServerBindingCursor
 
     # What Django's OPTIONS["server_side_binding"] does for every statement of the host:
@@ -135,7 +147,7 @@ def _fetch(sql: str, digest: str, connection: BaseDatabaseWrapper) -> Any:
     driver: Any = connection.connection
     before, driver.cursor_factory = driver.cursor_factory, ServerBindingCursor
     try:
-        return _fetch_plainly(sql, digest, connection)
+        return _fetch_directly(sql, digest, connection)
     except (NotSupportedError, ProgrammingError) as error:
         # The table of users has got another column, say, so that the plan is good for nothing.
         setattr(driver, _UNPREPARED, True)
@@ -144,25 +156,40 @@ def _fetch(sql: str, digest: str, connection: BaseDatabaseWrapper) -> Any:
         logger.info("Looking a credential up anew without a prepared statement: %s", error)
     finally:
         driver.cursor_factory = before
-    return _fetch_plainly(sql, digest, connection)
+    return _fetch_directly(sql, digest, connection)
 
 
-def _fetch_plainly(sql: str, digest: str, connection: BaseDatabaseWrapper) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [digest])
-        return cursor.fetchone()
+def _is_watched(connection: Any) -> bool:
+    """Whether somebody is to see each statement as Django writes it, or has a say in it.
+
+    A tenant's backend sets the schema with each cursor; debuggers and tracers replace ``cursor``
+    or ``execute`` of Django's.
+    """
+    return (
+        type(connection).__module__ not in _BACKENDS_OF_DJANGO
+        or "cursor" in vars(connection)
+        or connection.execute_wrappers
+        or connection.queries_logged
+        or CursorWrapper.execute.__code__.co_filename != django.db.backends.utils.__file__
+    )
+
+
+def _fetch_directly(sql: str, digest: str, connection: Any) -> Any:
+    with connection.wrap_database_errors:
+        if connection.vendor == "sqlite":
+            marked = sql.replace("%s", "?").replace("%%", "%")
+            return connection.connection.execute(marked, (digest,)).fetchone()
+        with connection.create_cursor() as cursor:
+            cursor.execute(sql, (digest,))
+            return cursor.fetchone()
 
 
 def _may_prepare(connection: BaseDatabaseWrapper) -> bool:
-    """Whether the host lets psycopg prepare statements here, and Django binds in the client."""
-    options = connection.settings_dict["OPTIONS"]
-    if connection.vendor != "postgresql" or options.get("prepare_threshold") is None:
+    """Whether the host lets psycopg prepare statements here."""
+    if connection.settings_dict["OPTIONS"].get("prepare_threshold") is None:
         return False
-    if connection.execute_wrappers or connection.queries_logged:
-        return False  # who watches is to see the statement as Django writes it
-    connection.ensure_connection()
     driver: Any = connection.connection
-    # psycopg2 has no such attribute, and some backends wrap the connection.
+    # psycopg2 has no such attribute, and some pools wrap the connection.
     return hasattr(driver, "prepare_threshold") and not getattr(driver, _UNPREPARED, False)
 
 

@@ -19,7 +19,7 @@ from django.db import connection
 
 from pikku_auth.flows import create_service_user, mint_key
 from pikku_auth.flows.cache import stamps
-from pikku_auth.models import APIKey, LoginSession
+from pikku_auth.models import APIKey, Attempts, LoginSession
 from pikku_auth.testing import key_headers, login_headers
 from tests.cache.conftest import RedisServer
 from tests.cache.test_cache import ENDS_OF_A_KEY, ENDS_OF_A_LOGIN
@@ -94,6 +94,7 @@ def new_targets() -> Iterator[Target]:
             model = get_user_model()
             user = model._default_manager.create(**{model.USERNAME_FIELD: f"human-{number}"})
             login = logged_in(user)
+            Attempts.objects.all().delete()  # all come from one address, and too many
             yield Target(login.login, login_headers(login), f"login {way}")
 
 

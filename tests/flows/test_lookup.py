@@ -7,12 +7,14 @@ import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import OperationalError, connection, connections
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 from django.db.models.signals import post_init, pre_init
 from django.db.models.sql.compiler import SQLCompiler
@@ -44,6 +46,43 @@ def test_who_listens_to_the_making_of_our_objects_hears_of_it(mint: Mint, signal
     finally:
         signal.disconnect(note, sender=APIKey)
     assert len(made) == 2
+
+
+def replaced_execute(patch: pytest.MonkeyPatch, note: Callable[[str], None]) -> None:
+    """As Sentry does it."""
+    original = CursorWrapper.execute
+
+    @wraps(original)
+    def execute(self: CursorWrapper, sql: str, params: Any = None) -> Any:
+        note(sql)
+        return original(self, sql, params)
+
+    patch.setattr(CursorWrapper, "execute", execute)
+
+
+def replaced_cursor(patch: pytest.MonkeyPatch, note: Callable[[str], None]) -> None:
+    """As django-debug-toolbar does it."""
+    original = connection.cursor
+
+    def cursor() -> Any:
+        note("a cursor")
+        return original()
+
+    patch.setattr(connection, "cursor", cursor)
+
+
+@pytest.mark.parametrize("replace", [replaced_execute, replaced_cursor])
+def test_who_traces_statements_sees_ours(
+    mint: Mint, monkeypatch: pytest.MonkeyPatch, replace: Callable[..., None]
+) -> None:
+    digest = mint().key.digest
+    find(digest)
+    seen: list[str] = []
+    with monkeypatch.context() as patch:
+        replace(patch, seen.append)
+        assert find(digest) is not None
+    find(digest)
+    assert len(seen) == 1
 
 
 @pytest.fixture(autouse=True)
