@@ -37,7 +37,7 @@ from pikku_auth.flows import IssuedKey, create_service_user, last_used, mint_key
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.lookup import find_by_digest
 from pikku_auth.models import APIKey
-from pikku_auth.rest_framework import PikkuAuthentication
+from pikku_auth.rest_framework import HasScope, PikkuAuthentication
 from pikku_auth.testing import key_headers
 
 EMPTY = "an empty view"
@@ -91,7 +91,7 @@ def a_key_of(number: int) -> IssuedKey:
 
 
 def our_requests(issued: IssuedKey) -> dict[str, Call]:
-    ours = view(PikkuAuthentication)
+    ours = view(PikkuAuthentication, HasScope("sandbox:read"))
     return {
         "pikku_auth": request_to(ours, key_headers(issued)),
         "pikku_auth, owner of 1,000 keys": request_to(ours, key_headers(a_key_of(1_000))),

@@ -40,7 +40,7 @@ def admitted(request: Request, principal: Principal) -> Admitted:
         # What an override of get_permissions() asks of the request must not lead back here.
         request.user, request.auth = principal.user, principal
         permissions = view.get_permissions()
-        is_handled = hasattr(view, str(request.method).lower())  # or else it is a 405
+        is_handled = _handler_of(view, request) is not None  # or else it is a 405
         if is_handled and not demands_scopes(permissions):
             return _admitted_without_demand(request, view, permissions, principal)
     return principal.user, principal
@@ -88,8 +88,11 @@ def parts_of(permission: Any) -> Iterator[Any]:
 
 def is_any_key(view: APIView, request: Request) -> bool:
     """Whether :func:`~pikku_auth.decorators.any_key` is on the view, or on what handles this."""
-    handler = getattr(view, str(request.method).lower(), None)
-    return is_marked(request._request) or _is_marked(view, handler)
+    return is_marked(request._request) or _is_marked(view, _handler_of(view, request))
+
+
+def _handler_of(view: APIView, request: Request) -> Any:
+    return getattr(view, str(request._request.method).lower(), None)
 
 
 def is_declared_any_key(callback: Any, view: APIView, method: str) -> bool:
