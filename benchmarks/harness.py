@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median, quantiles
@@ -13,6 +13,7 @@ from statistics import median, quantiles
 import django
 import rest_framework
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 ROUNDS = int(os.environ.get("ROUNDS", "30"))
 CALLS = int(os.environ.get("CALLS", "40"))
@@ -90,3 +91,18 @@ def print_table(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]])
     for first, *others in lines:
         cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
         print("  ".join([first.ljust(widths[0]), *cells]))
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    """The same in Markdown."""
+    lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def queries_of(call: Callable[[], object]) -> str:
+    """The verbs of the statements that ``call`` sends, such as ``1 SELECT``."""
+    call()
+    with CaptureQueriesContext(connection) as captured:
+        call()
+    verbs = [query["sql"].split(maxsplit=1)[0] for query in captured.captured_queries]
+    return ", ".join(f"{verbs.count(verb)} {verb}" for verb in dict.fromkeys(verbs)) or "none"
