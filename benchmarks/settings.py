@@ -11,8 +11,6 @@ from example_project.settings import DATABASES, INSTALLED_APPS
 
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
-ROOT_URLCONF = "benchmarks.urls"
-MIDDLEWARE: list[str] = []
 INSTALLED_APPS = [
     *INSTALLED_APPS,
     "benchmarks",
@@ -33,6 +31,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 DATABASES["default"] |= {"TEST": {"NAME": _name}, "CONN_MAX_AGE": None}
 if "BENCHMARK_DATABASE" in os.environ:
     DATABASES["default"]["NAME"] = _name
+if "BENCHMARK_MODE" in os.environ:  # of a server
+    ROOT_URLCONF, MIDDLEWARE = "benchmarks.urls", list[str]()
 if os.environ.get("BENCHMARK_MODE") == "prepared":
     DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 5
 
