@@ -14,11 +14,12 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
-import django.db.backends.utils
+import django
 from django.core.signals import setting_changed
 from django.db import Error, NotSupportedError, ProgrammingError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -47,6 +48,7 @@ _LATERAL = r"\1 JOIN LATERAL (SELECT * FROM \2 WHERE \3 OFFSET 0) \2 ON TRUE"
 
 _UNPREPARED = "_pikku_auth_unprepared"
 
+_DJANGO = str(Path(django.__file__).parent)
 _BACKENDS_OF_DJANGO = {"django.db.backends.postgresql.base", "django.db.backends.sqlite3.base"}
 
 
@@ -170,8 +172,15 @@ def _is_watched(connection: Any) -> bool:
         or "cursor" in vars(connection)
         or connection.execute_wrappers
         or connection.queries_logged
-        or CursorWrapper.execute.__code__.co_filename != django.db.backends.utils.__file__
+        or not _is_of_django(BaseDatabaseWrapper.cursor)
+        or not _is_of_django(CursorWrapper.execute)
     )
+
+
+def _is_of_django(method: Any) -> bool:
+    """Whether nobody has put another function in the place of ``method``."""
+    code = getattr(method, "__code__", None)
+    return code is not None and code.co_filename.startswith(_DJANGO)
 
 
 def _fetch_directly(sql: str, digest: str, connection: Any) -> Any:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import OperationalError, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 from django.db.models.signals import post_init, pre_init
@@ -71,7 +72,17 @@ def replaced_cursor(patch: pytest.MonkeyPatch, note: Callable[[str], None]) -> N
     patch.setattr(connection, "cursor", cursor)
 
 
-@pytest.mark.parametrize("replace", [replaced_execute, replaced_cursor])
+def replaced_cursor_of_all(patch: pytest.MonkeyPatch, note: Callable[[str], None]) -> None:
+    original = BaseDatabaseWrapper.cursor
+
+    def cursor(self: BaseDatabaseWrapper) -> Any:
+        note("a cursor")
+        return original(self)
+
+    patch.setattr(BaseDatabaseWrapper, "cursor", cursor)
+
+
+@pytest.mark.parametrize("replace", [replaced_execute, replaced_cursor, replaced_cursor_of_all])
 def test_who_traces_statements_sees_ours(
     mint: Mint, monkeypatch: pytest.MonkeyPatch, replace: Callable[..., None]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from threading import Thread
+from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -142,6 +143,32 @@ def test_in_a_transaction_it_is_an_outage_of_that_request_alone(
     assert refusal.value.retry_after
     with transaction.atomic():
         assert find(issued.key.digest)
+
+
+@pytest.mark.parametrize("threshold", [0, None])
+def test_a_connection_that_the_server_has_closed_is_an_outage_of_one_request(
+    mint: Mint, threshold: int | None
+) -> None:
+    connection.close()
+    connection.settings_dict["OPTIONS"]["prepare_threshold"] = threshold
+    secret = mint().secret.reveal()
+    assert verify_key(secret)
+    driver: Any = connection.connection
+    elsewhere(f"SELECT pg_terminate_backend({driver.info.backend_pid})")
+    with pytest.raises(Unavailable):
+        verify_key(secret)
+    connection.close_if_unusable_or_obsolete()  # as Django does after each request
+    assert verify_key(secret)
+
+
+def test_a_connection_that_is_checked_is_made_anew_before_the_look_up(mint: Mint) -> None:
+    """``CONN_HEALTH_CHECKS``, after a restart of the server."""
+    secret = mint().secret.reveal()
+    assert verify_key(secret)
+    driver: Any = connection.connection
+    elsewhere(f"SELECT pg_terminate_backend({driver.info.backend_pid})")
+    connection.health_check_enabled, connection.health_check_done = True, False
+    assert verify_key(secret)
 
 
 def test_a_new_connection_prepares_anew(mint: Mint) -> None:
