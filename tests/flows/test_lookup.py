@@ -158,35 +158,35 @@ spans = st.timedeltas(timedelta(0), timedelta(days=10_000))
 counts = st.integers(0, 2**31 - 1)
 
 
-@given(
-    owner=st.integers(0, 2),
-    has_creator=st.booleans(),
-    columns=st.fixed_dictionaries(
-        {
-            "name": texts,
-            "permissions": json,
-            "metadata": json,
-            "networks": json,
-            "created_at": moments,
-            "enabled": st.booleans(),
-            "window_calls": counts,
-        },
-        optional={
-            "expires_at": moments,
-            "revoked_at": moments,
-            "revoke_reason": texts,
-            "rotated_at": moments,
-            "last_used_at": moments,
-            "rate_count": counts,
-            "rate_period": spans,
-            "window_started_at": moments,
-            "remaining": counts,
-            "refill_count": counts,
-            "refill_period": spans,
-            "refilled_at": moments,
-        },
-    ),
+COLUMNS = st.fixed_dictionaries(
+    {
+        "name": texts,
+        "permissions": json,
+        "metadata": json,
+        "networks": json,
+        "created_at": moments,
+        "enabled": st.booleans(),
+        "window_calls": counts,
+    },
+    optional={
+        "expires_at": moments,
+        "revoked_at": moments,
+        "revoke_reason": texts,
+        "rotated_at": moments,
+        "last_used_at": moments,
+        "rate_count": counts,
+        "rate_period": spans,
+        "window_started_at": moments,
+        "remaining": counts,
+        "refill_count": counts,
+        "refill_period": spans,
+        "refilled_at": moments,
+    },
 )
+"""What a row may have in its columns."""
+
+
+@given(owner=st.integers(0, 2), has_creator=st.booleans(), columns=COLUMNS)
 @fewer(50)
 def test_a_row_is_what_the_orm_makes_of_it(
     owners: list[ServiceUser], owner: int, has_creator: bool, columns: dict[str, Any]
