@@ -105,8 +105,7 @@ class APIKeyAdmin(DeletingAdmin):
         return [name for name in flatten_fieldsets(self.get_fieldsets(request)) if name != "name"]
 
     def why_kept(self, rows: Any) -> str:
-        states = [state.value for state in key_actions.OVER]
-        alive = rows.with_state(timezone.now()).exclude(current_state__in=states).first()
+        alive = rows.alive(timezone.now()).first()
         told = gettext("%(row)s is still alive: revoke it first.")
         return told % {"row": alive} if alive else ""
 
