@@ -225,38 +225,6 @@ class TestFilters:
         assert response.status_code in {302, 400}
 
 
-class TestSearch:
-    """By what people know of a key."""
-
-    @pytest.fixture(autouse=True)
-    def _keys(self, mint: Mint) -> None:
-        mint(name="production", metadata={"sandbox": "sb-4711", "tier": "gold"})
-        mint_key(create_service_user("builder"), name="nightly")
-
-    @pytest.mark.parametrize("term", ["produc", "PRODUC", "sb-4711", "4711", "gold", "sandbox-run"])
-    def test_by_name_metadata_or_service_user(self, viewer: Client, term: str) -> None:
-        assert listed(viewer, q=term) == ["production"]
-
-    def test_by_start(self, viewer: Client) -> None:
-        start = APIKey.objects.get(name="nightly").preview
-        assert listed(viewer, q=start) == ["nightly"]
-
-    def test_by_all_words(self, viewer: Client) -> None:
-        assert listed(viewer, q="builder nightly") == ["nightly"]
-        assert listed(viewer, q="builder gold") == []
-
-    def test_not_by_digest(self, viewer: Client) -> None:
-        assert listed(viewer, q=APIKey.objects.get(name="nightly").digest) == []
-
-    @pytest.mark.parametrize("term", ["Noël", "noël", "Köln", 'say "hi"', "back\\slash", "東京"])
-    def test_by_metadata_that_is_no_ascii(self, viewer: Client, mint: Mint, term: str) -> None:
-        mint(
-            name="far",
-            metadata={"of": "Noël noël", "in": "Köln, 東京", "x": 'say "hi" back\\slash'},
-        )
-        assert listed(viewer, q=term.replace('"', "").split()[-1]) == ["far"]
-
-
 class TestManyRows:
     """A list costs the same for a thousand keys."""
 
