@@ -112,7 +112,7 @@ class APIKeyQuerySet(NaturalKeyQuerySet["APIKey"]):
         earlier = Q()
         for name, fits, differs in _conditions(now):
             if name == state:
-                return self.filter(earlier & fits)
+                return self.filter(fits & earlier)  # what fits the fewest comes first
             earlier &= differs
         return self.filter(earlier) if state == KeyState.ACTIVE else self.none()
 
@@ -145,7 +145,8 @@ def _conditions(now: datetime) -> list[tuple[KeyState, Q, Q]]:
     of_privileged = Q(service_user__in=owners.filter(privileged).values("pk"))
     never_refilled = Q(refill_count=None) | Q(refill_period=None)
     refilled = Q(refill_count__isnull=False, refill_period__isnull=False)
-    used_up, unbounded = Q(remaining=0), Q(remaining=None) | Q(remaining__gt=0)
+    # Not remaining=0, which PostgreSQL would ask of each row last: few have used up their quota.
+    used_up, unbounded = Q(remaining__lte=0), Q(remaining=None) | Q(remaining__gt=0)
     return [
         (KeyState.REVOKED, Q(revoked_at__isnull=False), Q(revoked_at=None)),
         (KeyState.EXPIRED, Q(expires_at__lte=now), Q(expires_at=None) | Q(expires_at__gt=now)),
