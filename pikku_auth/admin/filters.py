@@ -41,6 +41,7 @@ class ExpiryFilter(admin.SimpleListFilter):
 
     title = _("expiry")
     parameter_name = "expires"
+    days = ("7", "30", "90")
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [
@@ -54,7 +55,7 @@ class ExpiryFilter(admin.SimpleListFilter):
         match self.value():
             case "never":
                 return queryset.filter(expires_at=None)
-            case "7" | "30" | "90" as days:
+            case days if days in self.days:
                 now = timezone.now()
                 end = now + timedelta(days=int(days))
                 return queryset.filter(revoked_at=None, expires_at__gt=now, expires_at__lte=end)

@@ -31,7 +31,7 @@ from pikku_auth.admin.filters import (
 from pikku_auth.admin.forms import KeyForm
 from pikku_auth.admin.metadata import MetadataText
 from pikku_auth.flows import delete_key, rename_key
-from pikku_auth.models import APIKey, ServiceUser
+from pikku_auth.models import APIKey, KeyState, ServiceUser
 from pikku_auth.models.users import username_of
 
 
@@ -107,6 +107,14 @@ class APIKeyAdmin(DeletingAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [name for name in flatten_fieldsets(self.get_fieldsets(request)) if name != "name"]
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """The next to end first, or the last that has: so an index has both in their order."""
+        if request.GET.get(StateFilter.parameter_name) == KeyState.EXPIRED:
+            return "-expires_at", "-pk"
+        if request.GET.get(ExpiryFilter.parameter_name) in ExpiryFilter.days:
+            return "expires_at", "pk"
+        return self.ordering
 
     def why_kept(self, rows: Any) -> str:
         alive = rows.alive(timezone.now()).first()

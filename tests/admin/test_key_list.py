@@ -140,9 +140,9 @@ class TestFilters:
 
     @pytest.mark.parametrize(
         ("within", "names"),
-        [("7", ["week"]), ("30", ["month", "week"]), ("90", ["quarter", "month", "week"])],
+        [("7", ["week"]), ("30", ["week", "month"]), ("90", ["week", "month", "quarter"])],
     )
-    def test_by_how_soon_a_live_one_ends(
+    def test_by_how_soon_a_live_one_ends_and_the_next_comes_first(
         self, viewer: Client, mint: Mint, within: str, names: list[str]
     ) -> None:
         for name, days in (("week", 6), ("month", 29), ("quarter", 89), ("year", 365)):
@@ -150,6 +150,13 @@ class TestFilters:
         mint(name="over", lifetime=DAY, now=timezone.now() - 2 * DAY)
         revoke_key(mint(name="revoked", lifetime=6 * DAY).key)
         assert listed(viewer, expires=within) == names
+
+    def test_of_the_expired_the_last_one_comes_first(self, viewer: Client, mint: Mint) -> None:
+        for days in (5, 2, 9):
+            mint(name=f"{days}", lifetime=DAY, now=timezone.now() - days * DAY)
+        assert listed(viewer, state="expired") == ["2", "5", "9"]
+        assert listed(viewer, state="expired", o="0") == ["2", "5", "9"]
+        assert listed(viewer, state="expired", o="-0") == ["9", "5", "2"]
 
     def test_by_having_no_end(self, viewer: Client, mint: Mint) -> None:
         mint(name="long", lifetime=None)
