@@ -24,7 +24,8 @@ def date_bar(changelist: Any) -> dict[str, Any]:
     if found["first"] is None:
         return {}
     first, last = (timezone.localtime(found[end]).date() for end in ("first", "last"))
-    return _Bar(changelist, first, last).levels()
+    label = changelist.model._meta.get_field(name).verbose_name
+    return {"field_name": label, **_Bar(changelist, first, last).levels()}
 
 
 class _Bar:

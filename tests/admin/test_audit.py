@@ -279,8 +279,8 @@ class TestTheBarOfDates:
 
     def bar(self, client: Client, **query: Any) -> list[str]:
         html = html_of(client.get(EVENTS, query))
-        start = html.index('<nav class="toplinks">')
-        bar = html[start : html.index("</nav>", start)]
+        start = html.index('<nav class="toplinks"')
+        bar = re.sub("<span.*</span>", "", html[start : html.index("</nav>", start)])  # Django 6.1
         return [text.strip() for text in re.findall(r">([^<]+)<", f"{bar}<") if text.strip()]
 
     @pytest.fixture(autouse=True)
