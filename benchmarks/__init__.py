@@ -2,6 +2,7 @@
 
 ``python -m benchmarks.authentication`` and ``python -m benchmarks.limits``, with the extras
 ``dev`` and ``bench``; on the database that ``DATABASE_URL`` names, in a throw-away one there.
+``python -m benchmarks.admin`` opens the pages of the admin with a million keys, on PostgreSQL.
 ``python -m benchmarks.road`` counts the files and functions that a request passes.
 """
 

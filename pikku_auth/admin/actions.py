@@ -19,13 +19,13 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path
-from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from pikku_auth.admin.base import context_of, may
 from pikku_auth.admin.leak_search import FindingAdmin
+from pikku_auth.admin.paging import Count, count_of
 from pikku_auth.exceptions import InvalidInput
 
 MOST = 1_000
@@ -166,6 +166,7 @@ class ActionAdmin(FindingAdmin):
         concerned = action.concerned(rows)
         shown = concerned if concerned or action.widen else rows
         columns = self.permitted(request, self.action_columns)
+        shown = self.with_columns(shown)
         return self.page(
             request,
             "action.html",
@@ -179,6 +180,10 @@ class ActionAdmin(FindingAdmin):
             headings=[getattr(self, column).short_description for column in columns],
             table=[[getattr(self, column)(row) for column in columns] for row in shown],
         )
+
+    def with_columns(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """``rows`` with what ``action_columns`` say of them."""
+        return rows
 
     def log_changes(self, request: HttpRequest, rows: Sequence[Any], told: str) -> None:
         """Django's own log of what staff do, an entry for each row."""
@@ -249,17 +254,14 @@ def _query_of_list(request: HttpRequest) -> str:
 
 
 def _too_many(chosen: QuerySet[Any]) -> str:
-    count = chosen.count()
+    count = count_of(chosen)
     return ngettext(
         "You chose %(count)s row, and at most %(most)s go at once: narrow the list by its "
         "filters, or choose page by page.",
         "You chose %(count)s rows, and at most %(most)s go at once: narrow the list by its "
         "filters, or choose page by page.",
         count,
-    ) % {
-        name: number_format(n, force_grouping=True)
-        for name, n in {"count": count, "most": MOST}.items()
-    }
+    ) % {"count": count, "most": Count(MOST)}
 
 
 def _action_of(action: Action) -> Callable[[ActionAdmin, HttpRequest, QuerySet[Any]], HttpResponse]:

@@ -11,7 +11,6 @@ from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
 from django.core.exceptions import PermissionDenied
-from django.db import connections, router
 from django.db.models import Q
 from django.http import (
     HttpRequest,
@@ -22,13 +21,17 @@ from django.http import (
 )
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.base import register
+from pikku_auth.admin.dates import date_bar
 from pikku_auth.admin.display import moment_of, short
+from pikku_auth.admin.filters import RecentValuesFilter
 from pikku_auth.admin.history import told
 from pikku_auth.admin.leak_search import FindingAdmin
+from pikku_auth.admin.paging import BoundedChangeList
 from pikku_auth.models import AuditEvent
 
 _COLUMNS = [
@@ -45,6 +48,14 @@ class _Echo:
         return text
 
 
+class DatedChangeList(BoundedChangeList):
+    """With a bar of dates."""
+
+    @cached_property
+    def date_bar(self) -> dict[str, Any]:
+        return date_bar(self)
+
+
 @register(AuditEvent)
 class AuditEventAdmin(FindingAdmin):
     """What was done, by whom, from where."""
@@ -55,8 +66,14 @@ class AuditEventAdmin(FindingAdmin):
     )
 
     list_display = ("moment", "short_what", "short_subject", "actor_name", "where")
-    list_filter = ("action", "source")
-    search_fields = ("subject", "actor_name", "ip")
+    list_filter = ("action", ("source", RecentValuesFilter))
+    date_hierarchy = "at"
+    search_fields = ("subject", "actor_name", "key__preview", "service_user__name")
+    search_address = "ip"
+    search_help_text = _(
+        "How a subject, a key, a service user or an actor begins, or an IP address."
+    )
+    sortable_by = ("moment",)
     ordering = ("-at", "-pk")
     fields = ("moment", "what", "subject", "actor_name", "source", ("ip", "user_agent"), "details")
     moment = moment_of("at", _("at"))
@@ -69,14 +86,6 @@ class AuditEventAdmin(FindingAdmin):
     def get_urls(self) -> list[URLPattern]:
         export = self.admin_site.admin_view(self.export_view)
         return [path("export/", export, name="pikku_auth_auditevent_export"), *super().get_urls()]
-
-    def get_date_hierarchy(self, request: HttpRequest) -> str | None:
-        """None where the database can't convert times: MySQL without its time zone tables."""
-        connection = connections[router.db_for_read(AuditEvent)]
-        is_converted = timezone.get_current_timezone_name() != connection.timezone_name
-        if is_converted and not connection.features.has_zoneinfo_database:
-            return None
-        return "at"
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Also the events of one row, which the pages of keys and service users link to."""
@@ -93,6 +102,9 @@ class AuditEventAdmin(FindingAdmin):
         context = {"export_query": query.urlencode(), **(extra_context or {})}
         return super().changelist_view(request, context)
 
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[BoundedChangeList]:
+        return DatedChangeList
+
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """The events of the list as it is filtered, as a CSV file, the newest first."""
         if not self.has_view_permission(request):
@@ -108,20 +120,20 @@ class AuditEventAdmin(FindingAdmin):
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         return response
 
-    @admin.display(description=_("what"), ordering="action")
+    @admin.display(description=_("what"))
     def what(self, event: AuditEvent) -> str:
         return told(event)
 
-    @admin.display(description=_("what"), ordering="action")
+    @admin.display(description=_("what"))
     def short_what(self, event: AuditEvent) -> str:
         return short(told(event), 44)
 
-    @admin.display(description=_("subject"), ordering="subject")
+    @admin.display(description=_("subject"))
     def short_subject(self, event: AuditEvent) -> str:
         """Both ends: the name comes first, the start of the key and its service user last."""
         return short(event.subject, 20, 40)
 
-    @admin.display(description=_("from where"), ordering="source")
+    @admin.display(description=_("from where"))
     def where(self, event: AuditEvent) -> str:
         if not event.ip:
             return event.source

@@ -17,6 +17,8 @@ from django.utils.html import format_html
 
 from pikku_auth.admin.display import moment
 from pikku_auth.admin.history import MOST_TOLD, link_of, story_of, told
+from pikku_auth.admin.paging import PagingAdmin
+from pikku_auth.admin.search import SearchingAdmin
 from pikku_auth.conf import conf
 from pikku_auth.flows import AuditContext, manageable
 from pikku_auth.flows.credentials import address_of
@@ -30,11 +32,9 @@ _SECRET = ("digest", "auth_hash")
 _NOT_A_FILTER = {ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR}
 
 
-class WatchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's class takes none at run time
+class WatchingAdmin(PagingAdmin, SearchingAdmin):
     """Lists and shows; a form that saves would bypass the verbs, and with them the audit."""
 
-    list_per_page = 50
-    show_full_result_count = False
     actions_selection_counter = True
     linked: Mapping[str, type[Model]] = {}
     """Columns that link, and to the pages of what. Who may not see those gets ``…_name``."""

@@ -19,6 +19,9 @@ from pikku_auth.admin.widgets import ServiceUserSelect
 from pikku_auth.flows import manageable
 from pikku_auth.models import APIKey, KeyState
 
+_NEWEST = 1_000
+"""Rows whose values a filter offers."""
+
 
 class StateFilter(admin.SimpleListFilter):
     """By what a key is now."""
@@ -38,6 +41,7 @@ class ExpiryFilter(admin.SimpleListFilter):
 
     title = _("expiry")
     parameter_name = "expires"
+    days = ("7", "30", "90")
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [
@@ -51,7 +55,7 @@ class ExpiryFilter(admin.SimpleListFilter):
         match self.value():
             case "never":
                 return queryset.filter(expires_at=None)
-            case "7" | "30" | "90" as days:
+            case days if days in self.days:
                 now = timezone.now()
                 end = now + timedelta(days=int(days))
                 return queryset.filter(revoked_at=None, expires_at__gt=now, expires_at__lte=end)
@@ -83,6 +87,25 @@ class UseFilter(admin.SimpleListFilter):
                 never = Q(last_used_at=None, created_at__lte=since)
                 return queryset.filter(never | Q(last_used_at__lte=since))
         return queryset
+
+
+class RecentValuesFilter(admin.AllValuesFieldListFilter):
+    """By a value that one of the newest rows has: Django's reads every row for its choices."""
+
+    def __init__(
+        self,
+        field: Any,
+        request: HttpRequest,
+        params: dict[str, Any],
+        model: Any,
+        model_admin: Any,
+        field_path: str,
+    ) -> None:
+        super().__init__(field, request, params, model, model_admin, field_path)
+        newest = model_admin.get_queryset(request).order_by("-pk")
+        values = newest.values_list(field_path, flat=True)[:_NEWEST]
+        choices: Any = sorted({*values, *(self.lookup_val or [])})
+        self.lookup_choices = choices
 
 
 class ServiceUserFilter(admin.FieldListFilter):

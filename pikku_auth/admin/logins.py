@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from pikku_auth.admin.actions import Action, ActionAdmin, ReasonForm, each
 from pikku_auth.admin.base import context_of, register
 from pikku_auth.admin.display import ago, ahead, badge, moment_of, short, some_of
+from pikku_auth.admin.filters import RecentValuesFilter
 from pikku_auth.flows import revoke_login
 from pikku_auth.flows.device_flow.revoke import end_logins
 from pikku_auth.flows.logins import open_logins
@@ -116,7 +117,8 @@ class LoginSessionAdmin(ActionAdmin):
     )
     linked = {"human": get_user_model()}
     list_select_related = ("user",)
-    list_filter = (LoginStateFilter, "client_id")
+    list_filter = (LoginStateFilter, ("client_id", RecentValuesFilter))
+    search_help_text = _("How a token, its client or its user begins.")
     ordering = ("-pk",)
     fields = (
         "preview",
@@ -146,7 +148,7 @@ class LoginSessionAdmin(ActionAdmin):
     def human_name(self, login: LoginSession) -> str:
         return username_of(login.user)
 
-    @admin.display(description=_("login"), ordering="client_id")
+    @admin.display(description=_("login"))
     def login(self, login: LoginSession) -> str:
         client = short(login.client_id, 40)
         return format_html("{}<br><code>{}…</code>", client, login.preview)
@@ -173,10 +175,10 @@ class LoginSessionAdmin(ActionAdmin):
         }
         return badge(*words[login.invalid_reason(timezone.now())])
 
-    @admin.display(description=_("last used"), ordering="last_used_at")
+    @admin.display(description=_("last used"))
     def last_used(self, login: LoginSession) -> str:
         return ago(login.last_used_at)
 
-    @admin.display(description=_("expires"), ordering="expires_at")
+    @admin.display(description=_("expires"))
     def expires(self, login: LoginSession) -> str:
         return ahead(login.expires_at)

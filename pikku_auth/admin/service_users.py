@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
-from django.db.models import Count, Exists, IntegerField, Max, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext, ngettext_lazy
@@ -18,7 +19,9 @@ from pikku_auth.admin.actions import Action, each
 from pikku_auth.admin.base import context_of, may, may_see, register
 from pikku_auth.admin.deletion import DeletingAdmin
 from pikku_auth.admin.display import ago, ahead, badge, moment_of, some_of, state_of
+from pikku_auth.admin.few import MOST_OF_ONE, with_keys
 from pikku_auth.admin.forms import CEILING_FIELDS, ServiceUserForm, ceiling_fields
+from pikku_auth.admin.paging import BoundedChangeList, Count, count_of
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import (
     activate_service_user,
@@ -28,7 +31,7 @@ from pikku_auth.flows import (
     describe_service_user,
     set_service_user_scopes,
 )
-from pikku_auth.models import APIKey, KeyState, ServiceUser
+from pikku_auth.models import APIKey, ServiceUser
 from pikku_auth.models.users import username_of
 
 _SHOWN_KEYS = 20
@@ -63,6 +66,15 @@ ACTIONS = [
 ]
 
 
+class _ChangeList(BoundedChangeList):
+    """With what the keys of the rows on a page say."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows: Any = with_keys(list(self.result_list))
+        self.result_list = rows
+
+
 @register(ServiceUser)
 class ServiceUserAdmin(DeletingAdmin):
     """Who the machines are."""
@@ -79,22 +91,24 @@ class ServiceUserAdmin(DeletingAdmin):
     linked = {"account": get_user_model()}
     list_filter = ("is_active",)
     list_select_related = ("user",)
-    search_fields = ("name", "description")
+    search_fields = ("name",)
+    search_texts = {"description": F("description")}
+    search_help_text = _("How a name begins. In the descriptions: description:word.")
+    sortable_by = ("name",)
     ordering = ("name",)
     change_form_template = "admin/pikku_auth/service_user.html"
 
     created = moment_of("created_at", _("created at"))
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ServiceUser]:
-        """With what its keys say, counted for the rows of a page only."""
-        keys = APIKey.objects.filter(service_user=OuterRef("pk")).order_by()
-        live: Any = keys.in_state(KeyState.ACTIVE.value, timezone.now()).values("service_user")
-        used: Any = keys.values("service_user").annotate(at=Max("last_used_at")).values("at")
-        counted = live.annotate(n=Count("pk")).values("n")
-        rows: QuerySet[ServiceUser] = super().get_queryset(request)
-        return rows.annotate(
-            live_keys=Subquery(counted, output_field=IntegerField()), used_at=Subquery(used)
-        )
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[BoundedChangeList]:
+        return _ChangeList
+
+    def with_columns(self, rows: Sequence[Any]) -> Sequence[Any]:
+        return with_keys(rows)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        row = super().get_object(request, object_id, from_field)
+        return row and with_keys([row])[0]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         ceiling = ceiling_fields(request, obj)
@@ -194,7 +208,7 @@ class ServiceUserAdmin(DeletingAdmin):
                 }
                 for key in mine.order_by("-pk")[:_SHOWN_KEYS]
             ],
-            "key_count": mine.count(),
+            "key_count": count_of(mine),
             "may_mint": self.admin_site.is_registered(APIKey) and may(request, "mint_apikey"),
             "may_see_keys": may_see(self.admin_site, APIKey, request),
             **(extra_context or {}),
@@ -223,12 +237,15 @@ class ServiceUserAdmin(DeletingAdmin):
 
     @admin.display(description=_("active keys"))
     def active_keys(self, row: Any) -> str:
-        count = row.live_keys or 0
+        if row.counted_keys > MOST_OF_ONE:
+            return gettext("more than %(n)s keys") % {"n": Count(MOST_OF_ONE)}
+        count = row.live_keys if row.is_usable else 0
         return ngettext("%(n)d active key", "%(n)d active keys", count) % {"n": count}
 
     @admin.display(description=_("last use"))
     def last_use(self, row: Any) -> str:
-        return ago(row.used_at)
+        """Not told for too many keys: the list of its keys has a filter."""
+        return "-" if row.counted_keys > MOST_OF_ONE else ago(row.used_at)
 
     @admin.display(description=_("Django user"))
     def account(self, row: ServiceUser) -> str:

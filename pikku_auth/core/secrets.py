@@ -24,6 +24,7 @@ _RANDOM_LENGTH = 43
 _CHECKSUM_LENGTH = 6
 _START_LENGTH = 8
 _SHAPE = re.compile(r"(?<![0-9A-Za-z])[a-z][a-z0-9]{1,15}_[0-9A-Za-z]{49}(?![0-9A-Za-z])")
+_BEGUN = re.compile(rf"([a-z][a-z0-9]{{1,15}}_[0-9A-Za-z]{{{_START_LENGTH}}})[0-9A-Za-z]*")
 _PRINTABLE = re.compile(r"[!-~]+")
 
 MAX_LENGTH = 128
@@ -90,6 +91,13 @@ def generate(prefix: str) -> Secret:
 def has_prefix(text: str, prefix: str) -> bool:
     """Whether ``text`` claims to be one of ours, well-formed or not."""
     return text.startswith(f"{prefix}_")
+
+
+def start_in(text: str) -> str:
+    """What the preview of a secret begins with if the secret begins with ``text``."""
+    text = text.rstrip("…")  # lists write it behind a preview
+    begun = _BEGUN.fullmatch(text)
+    return begun[1] if begun else text
 
 
 def found_in(text: str) -> list[str]:

@@ -484,7 +484,77 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="apikey",
-            index=models.Index(fields=["preview"], name="pikku_auth_api_key_preview"),
+            index=models.Index(
+                fields=["preview"],
+                name="pikku_auth_api_key_preview",
+                opclasses=["varchar_pattern_ops"],
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="apikey",
+            index=models.Index(
+                fields=["name"], name="pikku_auth_api_key_name", opclasses=["varchar_pattern_ops"]
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="apikey",
+            index=models.Index(fields=["name", "id"], name="pikku_auth_api_key_by_name"),
+        ),
+        migrations.AddIndex(
+            model_name="apikey",
+            index=models.Index(fields=["expires_at", "id"], name="pikku_auth_api_key_by_end"),
+        ),
+        migrations.AddIndex(
+            model_name="apikey",
+            index=models.Index(fields=["revoked_at"], name="pikku_auth_api_key_revoked"),
+        ),
+        migrations.AddIndex(
+            model_name="apikey",
+            index=models.Index(fields=["enabled"], name="pikku_auth_api_key_enabled"),
+        ),
+        migrations.AddIndex(
+            model_name="serviceuser",
+            index=models.Index(
+                fields=["name"],
+                name="pikku_auth_user_name_start",
+                opclasses=["varchar_pattern_ops"],
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="loginsession",
+            index=models.Index(
+                fields=["preview"],
+                name="pikku_auth_login_preview",
+                opclasses=["varchar_pattern_ops"],
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="loginsession",
+            index=models.Index(
+                fields=["client_id"],
+                name="pikku_auth_login_client",
+                opclasses=["varchar_pattern_ops"],
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="auditevent",
+            index=models.Index(
+                fields=["subject"],
+                name="pikku_auth_event_subject",
+                opclasses=["varchar_pattern_ops"],
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="auditevent",
+            index=models.Index(
+                fields=["actor_name"],
+                name="pikku_auth_event_actor",
+                opclasses=["varchar_pattern_ops"],
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="auditevent",
+            index=models.Index(fields=["ip"], name="pikku_auth_event_ip"),
         ),
         migrations.AddConstraint(
             model_name="apikey",

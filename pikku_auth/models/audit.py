@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from pikku_auth.models.indexes import starts_index
 from pikku_auth.models.keys import APIKey, ServiceUser
 from pikku_auth.models.logins import LoginSession
 from pikku_auth.models.natural_keys import NaturalKeyModel, NaturalKeyQuerySet
@@ -107,6 +108,11 @@ class AuditEvent(NaturalKeyModel):
     class Meta:
         verbose_name = _("audit event")
         verbose_name_plural = _("audit events")
+        indexes = [
+            starts_index("subject", name="pikku_auth_event_subject"),
+            starts_index("actor_name", name="pikku_auth_event_actor"),
+            models.Index(fields=["ip"], name="pikku_auth_event_ip"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.get_action_display()}: {self.subject}"

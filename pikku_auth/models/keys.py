@@ -9,11 +9,12 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
-from django.db.models import Case, Q, Value, When
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.core.limits import Rate
 from pikku_auth.core.permissions import Permissions, intersect, normalise, scope_strings
+from pikku_auth.models.indexes import starts_index
 from pikku_auth.models.natural_keys import NaturalKeyModel, NaturalKeyQuerySet
 
 PRIVILEGES = ("is_staff", "is_superuser")
@@ -60,6 +61,7 @@ class ServiceUser(NaturalKeyModel):
         constraints = [
             models.UniqueConstraint(fields=["name"], name="pikku_auth_service_user_name"),
         ]
+        indexes = [starts_index("name", name="pikku_auth_user_name_start")]
         permissions = [("grant_any_scope", _("Can grant any scope, and set ceilings"))]
 
     def __str__(self) -> str:
@@ -102,33 +104,57 @@ class KeyState(models.TextChoices):
 class APIKeyQuerySet(NaturalKeyQuerySet["APIKey"]):
     """Reads keys by what they are at a moment."""
 
-    def with_state(self, now: datetime) -> APIKeyQuerySet:
-        """Annotate ``current_state``: :meth:`APIKey.state`, told by the database."""
-        inactive = Q(service_user__is_active=False) | Q(service_user__user=None)
-        if _users_have("is_active"):
-            inactive |= Q(service_user__user__is_active=False)
-        privileged = Q(pk__in=[])  # nobody
-        for name in filter(_users_have, PRIVILEGES):
-            privileged |= Q(**{f"service_user__user__{name}": True})
-        never_refilled = Q(refill_count=None) | Q(refill_period=None)
-        return self.annotate(
-            current_state=Case(
-                When(revoked_at__isnull=False, then=Value(KeyState.REVOKED.value)),
-                When(expires_at__lte=now, then=Value(KeyState.EXPIRED.value)),
-                When(enabled=False, then=Value(KeyState.DISABLED.value)),
-                When(inactive, then=Value(KeyState.OWNER_INACTIVE.value)),
-                When(privileged, then=Value(KeyState.OWNER_PRIVILEGED.value)),
-                When(never_refilled, remaining=0, then=Value(KeyState.EXHAUSTED.value)),
-                default=Value(KeyState.ACTIVE.value),
-                output_field=models.CharField(),
-            )
-        )
-
     def in_state(self, state: str, now: datetime) -> APIKeyQuerySet:
-        """Those whose :meth:`APIKey.state` at ``now`` is ``state``."""
-        annotated: Any = self.with_state(now)
-        found: APIKeyQuerySet = annotated.filter(current_state=state)
-        return found
+        """Those whose :meth:`APIKey.state` at ``now`` is ``state``.
+
+        Plain conditions, which indexes can serve: a key has the first state that fits it.
+        """
+        earlier = Q()
+        for name, fits, differs in _conditions(now):
+            if name == state:
+                return self.filter(fits & earlier)  # what fits the fewest comes first
+            earlier &= differs
+        return self.filter(earlier) if state == KeyState.ACTIVE else self.none()
+
+    def alive(self, now: datetime) -> APIKeyQuerySet:
+        """Those that are neither revoked nor expired at ``now``."""
+        (_, _, unrevoked), (_, _, unexpired), *_others = _conditions(now)
+        return self.filter(unrevoked & unexpired)
+
+
+def is_live(now: datetime) -> Q:
+    """Keys that are active at ``now`` if their owner is usable, for a query."""
+    owner = {KeyState.OWNER_INACTIVE, KeyState.OWNER_PRIVILEGED}
+    live = Q()
+    for state, _fits, differs in _conditions(now):
+        if state not in owner:
+            live &= differs
+    return live
+
+
+def _conditions(now: datetime) -> list[tuple[KeyState, Q, Q]]:
+    """Each state but ``ACTIVE``, in the order of :meth:`APIKey.state`: what fits, what doesn't."""
+    owners = ServiceUser.objects.order_by()
+    inactive = Q(is_active=False) | Q(user=None)
+    if _users_have("is_active"):
+        inactive |= Q(user__is_active=False)
+    privileged = Q(pk__in=[])  # nobody
+    for name in filter(_users_have, PRIVILEGES):
+        privileged |= Q(**{f"user__{name}": True})
+    of_inactive = Q(service_user__in=owners.filter(inactive).values("pk"))
+    of_privileged = Q(service_user__in=owners.filter(privileged).values("pk"))
+    never_refilled = Q(refill_count=None) | Q(refill_period=None)
+    refilled = Q(refill_count__isnull=False, refill_period__isnull=False)
+    # Not remaining=0, which PostgreSQL would ask of each row last: few have used up their quota.
+    used_up, unbounded = Q(remaining__lte=0), Q(remaining=None) | Q(remaining__gt=0)
+    return [
+        (KeyState.REVOKED, Q(revoked_at__isnull=False), Q(revoked_at=None)),
+        (KeyState.EXPIRED, Q(expires_at__lte=now), Q(expires_at=None) | Q(expires_at__gt=now)),
+        (KeyState.DISABLED, Q(enabled=False), Q(enabled=True)),
+        (KeyState.OWNER_INACTIVE, of_inactive, ~of_inactive),
+        (KeyState.OWNER_PRIVILEGED, of_privileged, ~of_privileged),
+        (KeyState.EXHAUSTED, used_up & never_refilled, unbounded | refilled),
+    ]
 
 
 def _users_have(field: str) -> bool:
@@ -204,7 +230,16 @@ class APIKey(NaturalKeyModel):
             # Not unique=True, which on PostgreSQL adds a second, useless LIKE index.
             models.UniqueConstraint(fields=["digest"], name="pikku_auth_api_key_digest"),
         ]
-        indexes = [models.Index(fields=["preview"], name="pikku_auth_api_key_preview")]
+        indexes = [
+            starts_index("preview", name="pikku_auth_api_key_preview"),
+            starts_index("name", name="pikku_auth_api_key_name"),
+            # What the admin sorts and filters by. None on what using a key changes, such as
+            # last_used_at and remaining: each use would write every index of the row.
+            models.Index(fields=["name", "id"], name="pikku_auth_api_key_by_name"),
+            models.Index(fields=["expires_at", "id"], name="pikku_auth_api_key_by_end"),
+            models.Index(fields=["revoked_at"], name="pikku_auth_api_key_revoked"),
+            models.Index(fields=["enabled"], name="pikku_auth_api_key_enabled"),
+        ]
         permissions = [
             ("mint_apikey", _("Can mint API keys")),
             ("revoke_apikey", _("Can revoke API keys")),

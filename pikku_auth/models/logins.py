@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.conf import conf
 from pikku_auth.core.permissions import Permissions, read_scope_parameter, scope_strings
+from pikku_auth.models.indexes import starts_index
 from pikku_auth.models.natural_keys import NaturalKeyModel
 from pikku_auth.models.users import User
 
@@ -118,6 +119,10 @@ class LoginSession(NaturalKeyModel):
         verbose_name_plural = _("logins")
         constraints = [
             models.UniqueConstraint(fields=["digest"], name="pikku_auth_login_digest"),
+        ]
+        indexes = [
+            starts_index("preview", name="pikku_auth_login_preview"),
+            starts_index("client_id", name="pikku_auth_login_client"),
         ]
 
     def __str__(self) -> str:

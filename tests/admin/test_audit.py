@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
+from datetime import datetime
 from html import escape
 from io import StringIO
 from typing import Any
 
 import pytest
-from django.contrib.admin import site
 from django.db import connection
-from django.test import Client, RequestFactory
+from django.test import Client
 from django.utils import timezone
 from freezegun import freeze_time
 
@@ -104,7 +105,7 @@ class TestTheList:
         auditor.get(EVENTS)
         for count in (10, 990):
             _many(count)
-            with django_assert_num_queries(7):
+            with django_assert_num_queries(8):
                 auditor.get(EVENTS)
 
 
@@ -273,34 +274,64 @@ def test_every_event_is_one(action: str) -> None:
     assert told(AuditEvent(action=action, details={}))
 
 
-def test_list_opens_in_any_time_zone_on_any_database(
-    auditor: Client, service_user: ServiceUser, settings: Any
-) -> None:
-    settings.TIME_ZONE = "Europe/Berlin"
-    page = auditor.get(EVENTS)
-    assert page.status_code == 200
-    assert service_user.name in html_of(page)
+class TestTheBarOfDates:
+    """Years, months and days between the first event and the last, as the site's zone has them."""
+
+    def bar(self, client: Client, **query: Any) -> list[str]:
+        html = html_of(client.get(EVENTS, query))
+        start = html.index('<nav class="toplinks"')
+        bar = re.sub("<span.*</span>", "", html[start : html.index("</nav>", start)])  # Django 6.1
+        return [text.strip() for text in re.findall(r">([^<]+)<", f"{bar}<") if text.strip()]
+
+    @pytest.fixture(autouse=True)
+    def _events(self, settings: Any) -> None:
+        settings.TIME_ZONE = "Europe/Berlin"
+        for day in ("2025-12-30T12", "2026-02-27T12", "2026-02-28T23:30"):
+            _many(1, at=datetime.fromisoformat(f"{day}+00:00"))
+
+    def test_begins_with_the_years(self, auditor: Client) -> None:
+        assert self.bar(auditor) == ["2025", "2026"]
+
+    def test_of_a_year_has_the_months_up_to_the_last_event(self, auditor: Client) -> None:
+        shown = self.bar(auditor, at__year=2026)
+        assert shown == ["&lsaquo; All dates", "January 2026", "February 2026", "March 2026"]
+
+    def test_of_a_month_has_the_days_from_the_first_event_on(self, auditor: Client) -> None:
+        shown = self.bar(auditor, at__year=2025, at__month=12)
+        assert shown == ["&lsaquo; 2025", "December 30", "December 31"]
+
+    def test_of_a_day_leads_back_to_the_month(self, auditor: Client) -> None:
+        query = {"at__year": 2026, "at__month": 3, "at__day": 1}
+        assert self.bar(auditor, **query) == ["&lsaquo; March 2026", "March 1"]
+        assert len(auditor.get(EVENTS, query).context["cl"].result_list) == 1
+
+    def test_keeps_the_filter(self, auditor: Client) -> None:
+        html = html_of(auditor.get(EVENTS, {"source__exact": "code"}))
+        assert 'href="?at__year=2025&amp;source__exact=code"' in html
+
+    def test_of_one_month_begins_with_its_days(self, auditor: Client) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM pikku_auth_auditevent")
+        for day in (26, 27):
+            _many(1, at=datetime.fromisoformat(f"2026-02-{day}T12:00+00:00"))
+        assert self.bar(auditor) == ["&lsaquo; 2026", "February 26", "February 27"]
 
 
-@pytest.mark.parametrize(
-    ("zone", "database_knows_zones", "has_bar"),
-    [
-        ("Europe/Berlin", True, True),
-        ("Europe/Berlin", False, False),
-        ("UTC", False, True),
-    ],
-)
-def test_date_bar_is_shown_where_the_database_can_convert_times(
-    auditor: Client, settings: Any, monkeypatch: Any,
-    zone: str, database_knows_zones: bool, has_bar: bool,
-) -> None:  # fmt: skip
-    settings.TIME_ZONE = zone
-    monkeypatch.setattr(connection.features, "has_zoneinfo_database", database_knows_zones)
-    request = RequestFactory().get(EVENTS)
-    assert (site.get_model_admin(AuditEvent).get_date_hierarchy(request) is not None) is has_bar
+def test_a_list_without_events_has_no_bar_of_dates(auditor: Client) -> None:
+    assert "toplinks" not in html_of(auditor.get(EVENTS))
 
 
-def _many(count: int, service_user: ServiceUser | None = None) -> None:
-    event = {"action": "key_minted", "subject": "x", "source": "code", "service_user": service_user}
-    rows = (AuditEvent(at=timezone.now(), **event) for _ in range(count))
-    AuditEvent.objects.bulk_create(rows)
+def test_offers_the_sources_of_the_newest_events(auditor: Client) -> None:
+    for source in ("code", "web"):
+        _many(1, source=source)
+    html = html_of(auditor.get(EVENTS))
+    assert 'href="?source=code"' in html
+    assert 'href="?source=web"' in html
+
+
+def _many(count: int, service_user: ServiceUser | None = None, **changes: Any) -> None:
+    event = {
+        "action": "key_minted", "subject": "x", "source": "code", "service_user": service_user,
+        "at": timezone.now(), **changes,
+    }  # fmt: skip
+    AuditEvent.objects.bulk_create(AuditEvent(**event) for _ in range(count))

@@ -87,7 +87,7 @@ class TestTheList:
                 ServiceUser(name=f"m{start + n}", created_at=timezone.now()) for n in range(count)
             ]
             ServiceUser.objects.bulk_create(rows)
-            with django_assert_num_queries(6):
+            with django_assert_num_queries(7):
                 keeper.get(SERVICE_USERS)
 
 
