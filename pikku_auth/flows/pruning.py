@@ -100,7 +100,8 @@ class _Run:
 
         The rows that stay are passed once, and not once a batch.
         """
-        deleted, rest = 0, rows.order_by("pk").values_list("pk", flat=True)
+        deleted, every = 0, rows.order_by("pk").values_list("pk", flat=True)
+        rest = every
         while keys := list(rest[: self._next_size()]):
             if self._is_over():
                 self.is_done = False
@@ -111,7 +112,7 @@ class _Run:
             self._left = None if self._left is None else self._left - len(keys)
             if self._progress is not None:
                 self._progress(what, deleted)
-            rest = rest.filter(pk__gt=keys[-1])
+            rest = every.filter(pk__gt=keys[-1])
         return deleted
 
     def _next_size(self) -> int:

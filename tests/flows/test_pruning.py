@@ -117,6 +117,7 @@ class TestALongRun:
     @pytest.fixture(autouse=True)
     def _in_pairs(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "BATCH", 2)
+        monkeypatch.setattr(module, "SECONDS_A_BATCH", 60)  # the machine may be busy
 
     @pytest.fixture
     def seven(self, mint: Callable[..., IssuedKey]) -> list[APIKey]:
@@ -134,7 +135,7 @@ class TestALongRun:
         pages = [query["sql"] for query in asked if "LIMIT 2" in query["sql"]]
         of_keys = [sql for sql in pages if "pikku_auth_apikey" in sql and "SELECT" in sql]
         assert len(of_keys) == 5
-        assert [sql.count(" > ") for sql in of_keys] == [0, 1, 2, 3, 4]
+        assert [sql.count(" > ") for sql in of_keys] == [0, 1, 1, 1, 1]
 
     def test_no_more_than_the_limit_is_deleted_and_the_next_run_goes_on(
         self, seven: list[APIKey]
