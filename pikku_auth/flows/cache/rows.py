@@ -42,16 +42,7 @@ class _Kept(NamedTuple):
     names: list[str]
     stamps: list[bytes] | None = None
     row: lookup.Row | None = None
-    mutable: tuple[int, ...] = ()
     until: float = 0.0
-
-    def instance(self) -> Any:
-        """New objects, that have nothing in common with those of another request."""
-        values, parts, using, schema = self.row or ([], [], "", None)
-        fresh = list(values)
-        for column in self.mutable:
-            fresh[column] = deepcopy(fresh[column])
-        return lookup.Row(fresh, parts, using, schema).instance()
 
 
 _kept: dict[_Place, _Kept] = {}
@@ -71,8 +62,8 @@ def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> 
     place = model, using, getattr(connections[using], "schema_name", None), digest
     kept, until = _kept.get(place), time.monotonic() + stamps.LIFETIME.total_seconds()
     current = stamps.read(kept.names) if kept else None
-    if kept and current and current == kept.stamps and time.monotonic() < kept.until:
-        found: M = kept.instance()
+    if kept and kept.row and current == kept.stamps and time.monotonic() < kept.until:
+        found: M = _copied(kept.row).instance()
         return found
     row = lookup.read_row(model, digest, *relations, using=using) if current else None
     anew = row.instance() if row else lookup.find_by_digest(model, digest, *relations, using=using)
@@ -82,8 +73,8 @@ def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> 
     names = stamps.names_of(*_chain(anew, relations))
     if kept is None:
         stamps.set_missing(names)
-    mutable = _mutable(row) if kept and row and names == kept.names else None
-    _replace(place, _Kept(names) if mutable is None else _Kept(names, current, row, mutable, until))
+    own = _own(row) if kept and row and names == kept.names else None
+    _replace(place, _Kept(names, current, own, until) if own else _Kept(names))
     return anew
 
 
@@ -118,14 +109,18 @@ def _chain(found: Any, relations: tuple[str, ...]) -> list[Model]:
     return rows
 
 
-def _mutable(row: lookup.Row) -> tuple[int, ...] | None:
-    """Where its values could be changed by who gets them; ``None`` if they can't be copied."""
-    places = [i for i, value in enumerate(row.values) if not isinstance(value, _IMMUTABLE)]
+def _own(row: lookup.Row) -> lookup.Row | None:
+    """A copy to keep; ``None`` if there can't be one."""
     try:
-        deepcopy([row.values[place] for place in places])
+        return _copied(row)
     except Exception:  # noqa: BLE001  # a field of the host's has whatever values it likes
         return None
-    return tuple(places)
+
+
+def _copied(row: lookup.Row) -> lookup.Row:
+    """The same values, such that who gets them can't change those of another request."""
+    values = [v if isinstance(v, _IMMUTABLE) else deepcopy(v) for v in row.values]
+    return lookup.Row(values, row.parts, row.using, row.schema)
 
 
 def _replace(place: _Place, kept: _Kept | None) -> None:
