@@ -17,7 +17,7 @@ from pikku_auth.flows import IssuedKey, revoke_key, verify_key
 from pikku_auth.flows.cache import rows, stamps
 from pikku_auth.models import APIKey
 from tests.cache.conftest import RedisServer
-from tests.cache.test_cache import call, warm
+from tests.cache.test_cache import call, statements, warm
 from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +53,15 @@ def test_the_database_is_asked_while_the_cache_fails(
     for _ in range(3):
         with pytest.raises(Refused):
             call(issued)
+
+
+def test_a_connection_that_redis_has_closed_is_made_anew_at_once(
+    issued: IssuedKey, redis: RedisServer
+) -> None:
+    """Such as by its ``timeout``."""
+    warm(issued)
+    redis.client.client_kill_filter(_type="normal", skipme=True)
+    assert statements(issued) == []
 
 
 @pytest.mark.parametrize("failure", ["killed", "frozen"])

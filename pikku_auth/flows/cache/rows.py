@@ -42,6 +42,7 @@ class _Kept(NamedTuple):
     names: list[str]
     stamps: list[bytes] | None = None
     row: lookup.Row | None = None
+    mutable: tuple[int, ...] = ()
     until: float = 0.0
 
 
@@ -63,7 +64,7 @@ def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> 
     kept, until = _kept.get(place), time.monotonic() + stamps.LIFETIME.total_seconds()
     current = stamps.read(kept.names) if kept else None
     if kept and kept.row and current == kept.stamps and time.monotonic() < kept.until:
-        found: M = _copied(kept.row).instance()
+        found: M = _copied(kept.row, kept.mutable).instance()
         return found
     row = lookup.read_row(model, digest, *relations, using=using) if current else None
     anew = row.instance() if row else lookup.find_by_digest(model, digest, *relations, using=using)
@@ -74,7 +75,7 @@ def find_by_digest(model: type[M], digest: str, *relations: str, using: str) -> 
     if kept is None:
         stamps.set_missing(names)
     own = _own(row) if kept and row and names == kept.names else None
-    _replace(place, _Kept(names, current, own, until) if own else _Kept(names))
+    _replace(place, _Kept(names, current, *own, until) if own else _Kept(names))
     return anew
 
 
@@ -109,18 +110,31 @@ def _chain(found: Any, relations: tuple[str, ...]) -> list[Model]:
     return rows
 
 
-def _own(row: lookup.Row) -> lookup.Row | None:
-    """A copy to keep; ``None`` if there can't be one."""
+def _own(row: lookup.Row) -> tuple[lookup.Row, tuple[int, ...]] | None:
+    """A copy to keep, and where its values can be changed; ``None`` if they can't be copied."""
+    columns = enumerate(row.values)
+    mutable = tuple(place for place, value in columns if not isinstance(value, _IMMUTABLE))
     try:
-        return _copied(row)
+        return _copied(row, mutable), mutable
     except Exception:  # noqa: BLE001  # a field of the host's has whatever values it likes
         return None
 
 
-def _copied(row: lookup.Row) -> lookup.Row:
+def _copied(row: lookup.Row, mutable: tuple[int, ...]) -> lookup.Row:
     """The same values, such that who gets them can't change those of another request."""
-    values = [v if isinstance(v, _IMMUTABLE) else deepcopy(v) for v in row.values]
+    values = list(row.values)
+    for place in mutable:
+        values[place] = _copy(values[place])
     return lookup.Row(values, row.parts, row.using, row.schema)
+
+
+def _copy(value: Any) -> Any:
+    """As :func:`copy.deepcopy`, and for JSON in a fifth of its time."""
+    if type(value) is dict:
+        return {name: _copy(member) for name, member in value.items()}
+    if type(value) is list:
+        return [_copy(member) for member in value]
+    return value if isinstance(value, _IMMUTABLE) else deepcopy(value)
 
 
 def _replace(place: _Place, kept: _Kept | None) -> None:
