@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple, TypeVar
@@ -47,6 +48,7 @@ _LATERAL = r"\1 JOIN LATERAL (SELECT * FROM \2 WHERE \3 OFFSET 0) \2 ON TRUE"
 """``OFFSET 0`` keeps the planner from making a plain join of it."""
 
 _UNPREPARED = "_pikku_auth_unprepared"
+_CURSORS = "_pikku_auth_cursors"
 
 _DJANGO = str(Path(django.__file__).parent)
 _BACKENDS_OF_DJANGO = {"django.db.backends.postgresql.base", "django.db.backends.sqlite3.base"}
@@ -142,22 +144,14 @@ def _fetch(sql: str, digest: str, connection: BaseDatabaseWrapper) -> Any:
     connection.validate_thread_sharing()
     if not _may_prepare(connection):
         return _fetch_directly(sql, digest, connection)
-    from django.db.backends.postgresql.base import ServerBindingCursor
-
-    # What Django's OPTIONS["server_side_binding"] does for every statement of the host:
-    # have its cursors be those whose statements psycopg prepares.
-    driver: Any = connection.connection
-    before, driver.cursor_factory = driver.cursor_factory, ServerBindingCursor
     try:
-        return _fetch_directly(sql, digest, connection)
+        return _fetch_directly(sql, digest, connection, is_prepared=True)
     except (NotSupportedError, ProgrammingError) as error:
         # The table of users has got another column, say, so that the plan is good for nothing.
-        setattr(driver, _UNPREPARED, True)
+        setattr(connection.connection, _UNPREPARED, True)
         if in_transaction(connection):
             raise Unavailable("the prepared statement failed") from error
         logger.info("Looking a credential up anew without a prepared statement: %s", error)
-    finally:
-        driver.cursor_factory = before
     return _fetch_directly(sql, digest, connection)
 
 
@@ -183,14 +177,46 @@ def _is_of_django(method: Any) -> bool:
     return code is not None and code.co_filename.startswith(_DJANGO)
 
 
-def _fetch_directly(sql: str, digest: str, connection: Any) -> Any:
+def _fetch_directly(sql: str, digest: str, connection: Any, *, is_prepared: bool = False) -> Any:
     with connection.wrap_database_errors:
         if connection.vendor == "sqlite":
             marked = sql.replace("%s", "?").replace("%%", "%")
             return connection.connection.execute(marked, (digest,)).fetchone()
-        with connection.create_cursor() as cursor:
-            cursor.execute(sql, (digest,))
-            return cursor.fetchone()
+        cursor = _cursor_of(connection, is_prepared=is_prepared)
+        cursor.execute(sql, (digest,))
+        return cursor.fetchone()
+
+
+def _cursor_of(connection: Any, *, is_prepared: bool) -> Any:
+    """A cursor that stays as long as the connection, because making it takes a fifth of its use.
+
+    Threads that share a connection get one each, or they would fetch each other's rows.
+    """
+    make = partial(_preparing_cursor, connection) if is_prepared else connection.create_cursor
+    if connection.allow_thread_sharing:
+        return make()
+    driver, kind = connection.connection, (is_prepared, connection.timezone)
+    kept: dict[Any, Any] = getattr(driver, _CURSORS, {})
+    if kind not in kept:
+        kept[kind] = make()
+        with suppress(AttributeError):  # of psycopg2
+            setattr(driver, _CURSORS, kept)
+    return kept[kind]
+
+
+def _preparing_cursor(connection: Any) -> Any:
+    """A cursor of the kind whose statements psycopg prepares.
+
+    Django makes all be of that kind where ``OPTIONS["server_side_binding"]`` is set.
+    """
+    from django.db.backends.postgresql.base import ServerBindingCursor
+
+    driver = connection.connection
+    before, driver.cursor_factory = driver.cursor_factory, ServerBindingCursor
+    try:
+        return connection.create_cursor()
+    finally:
+        driver.cursor_factory = before
 
 
 def _may_prepare(connection: BaseDatabaseWrapper) -> bool:

@@ -171,6 +171,26 @@ def test_a_connection_that_is_checked_is_made_anew_before_the_look_up(mint: Mint
     assert verify_key(secret)
 
 
+def test_a_cursor_is_kept_with_its_connection_unless_threads_share_that(mint: Mint) -> None:
+    digest = mint().key.digest
+
+    def cursors() -> int:
+        return len(getattr(connection.connection, lookup._CURSORS, {}))
+
+    connection.inc_thread_sharing()
+    try:
+        assert find(digest)
+        assert cursors() == 0
+    finally:
+        connection.dec_thread_sharing()
+    for _ in range(3):
+        assert find(digest)
+    assert cursors() == 1
+    connection.close()
+    assert find(digest)
+    assert cursors() == 1
+
+
 def test_a_new_connection_prepares_anew(mint: Mint) -> None:
     issued = mint()
     find(issued.key.digest)
