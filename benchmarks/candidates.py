@@ -105,9 +105,13 @@ def candidates(number: int) -> list[Candidate]:
         ),
         # Twenty, because all are in use again within the half minute for which a row is kept.
         Candidate("cached", "pikku_auth, cached", **ours, callers=keys[:20], setting=use_cache),
-        Candidate("limited", "pikku_auth, a key with a rate", **ours, callers=limited),
+        Candidate("limited", "pikku_auth, a rate", **ours, callers=limited),
         *(
-            [Candidate("limited-p", "the same, prepared", **ours, **prepared, callers=limited)]
+            [
+                Candidate(
+                    "limited-p", "pikku_auth, a rate, prepared", **ours, **prepared, callers=limited
+                )
+            ]
             if prepared
             else []
         ),

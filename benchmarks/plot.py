@@ -28,7 +28,7 @@ def bars(title: str, figures: Mapping[str, float]) -> str:
     ]
     for number, (name, figure) in enumerate(rows, 1):
         top, length = number * _ROW, max(1, figure * scale)
-        kind = "ours" if name.startswith(("pikku_auth", "the same")) else "bar"
+        kind = "ours" if name.startswith("pikku_auth") else "bar"
         lines += [
             f'<text x="{_LABEL - 8}" y="{top + 17}" text-anchor="end">{escape(name)}</text>',
             f'<rect class="{kind}" x="{_LABEL}" y="{top + 4}" width="{length:.0f}" height="18"/>',
