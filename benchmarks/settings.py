@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from example_project.settings import *  # noqa: F403
 from example_project.settings import DATABASES, INSTALLED_APPS
@@ -31,10 +32,12 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 DATABASES["default"] |= {"TEST": {"NAME": _name}, "CONN_MAX_AGE": None}
 if "BENCHMARK_DATABASE" in os.environ:
     DATABASES["default"]["NAME"] = _name
-if "BENCHMARK_MODE" in os.environ:  # of a server
+_mode = os.environ.get("BENCHMARK_MODE")  # of a server
+if _mode:
     ROOT_URLCONF, MIDDLEWARE = "benchmarks.urls", list[str]()
-if os.environ.get("BENCHMARK_MODE") == "prepared":
-    DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 5
+if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # The example project lets psycopg prepare. Here that is a case of its own.
+    DATABASES["default"]["OPTIONS"] = {"prepare_threshold": 5 if _mode == "prepared" else None}
 
 # Refusals are part of the measuring here.
 LOGGING = {
@@ -49,9 +52,10 @@ CACHES = {
         "LOCATION": os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/9"),
     }
 }
+_cache: Any = "default" if _mode == "cached" else None
 # The peers have no such function as MAP_KEY, that they ask with each request.
 PIKKU_AUTH = {
     "SCOPES": {"sandbox": ["read", "write"]},
     "LOGIN_SCOPES": ["sandbox:read"],
-    "CACHE": "default" if os.environ.get("BENCHMARK_MODE") == "cached" else None,
+    "CACHE": _cache,
 }
