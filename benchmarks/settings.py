@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ INSTALLED_APPS = [
 TENANT_API_KEY_MODEL = "benchmarks.TenantKey"
 # Theirs are younger than this; what a renewal costs is not measured.
 REST_KNOX = {"AUTO_REFRESH": False}
+SIMPLE_JWT = {"ACCESS_TOKEN_LIFETIME": timedelta(days=1)}  # longer than a run
 
 # A server is a process beside the one that made the database.
 _name = os.environ.get("BENCHMARK_DATABASE") or f"test_pikku_benchmark_{os.getpid()}"
