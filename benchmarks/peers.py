@@ -27,10 +27,11 @@ from benchmarks.harness import (
     CALLS,
     ROUNDS,
     markdown_table,
-    print_setting,
     print_table,
     queries_of,
+    setting,
     throwaway_database,
+    tidy,
 )
 from benchmarks.plot import bars
 
@@ -57,17 +58,21 @@ def main() -> None:
     options = _options()
     with throwaway_database():
         everyone = candidates(KEYS)
-        connection.ensure_connection()
-        _analyse()
+        tidy()
         requests = {one.name: _request_of(one) for one in everyone}
         sql = {one.name: _queries_of(one, requests[one.name]) for one in everyone}
+        began = os.getloadavg()[0]
         measured = _measured(everyone, requests)
-    print_setting()
-    print(f"{KEYS:,} credentials and owners of each; load {os.getloadavg()[0]:.1f} at the end")
+        ended = os.getloadavg()[0]
+    said = (
+        f"{setting()}\n{KEYS:,} credentials and owners of each; "
+        f"load average {began:.1f} before and {ended:.1f} after"
+    )
+    print(said)
     rows = [[one.name, *_row(one.name, sql[one.name], measured)] for one in everyone]
     print_table("a request with", HEADS, rows)
     if options.markdown:
-        options.markdown.write_text(markdown_table(["", *HEADS], rows))
+        options.markdown.write_text(f"{markdown_table(['', *HEADS], rows)}\n{said}\n")
     if options.plot:
         ratios = {name: median(_ratios(name, measured)) for name in measured if name != OPEN}
         options.plot.write_text(bars(f"x {BASELINE}, {connection.display_name}", ratios))
@@ -78,12 +83,6 @@ def _options() -> Any:
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--plot", type=Path)
     return parser.parse_args()
-
-
-def _analyse() -> None:
-    with connection.cursor() as cursor:
-        if connection.vendor != "mysql":
-            cursor.execute("ANALYZE")
 
 
 def _request_of(candidate: Candidate) -> Callable[[], None]:
@@ -164,7 +163,7 @@ def _row(name: str, sql: str, measured: dict[str, Measured]) -> list[str]:
 
 def _low(figures: list[float]) -> float:
     """The 5th percentile: what a round costs when the neighbours are quiet."""
-    return quantiles(figures, n=20)[0]
+    return quantiles(figures, n=20, method="inclusive")[0]
 
 
 if __name__ == "__main__":

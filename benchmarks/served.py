@@ -10,6 +10,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -22,12 +23,13 @@ from tempfile import TemporaryDirectory
 from django.db import connection
 
 from benchmarks.candidates import Candidate, candidates
-from benchmarks.harness import print_setting, print_table, throwaway_database
+from benchmarks.harness import print_setting, print_table, throwaway_database, tidy
 from benchmarks.peers import KEYS
 
 REPEATS = int(os.environ.get("REPEATS", "3"))
 SECONDS = int(os.environ.get("SECONDS", "5"))
-ADDRESS = "127.0.0.1:8765"
+with socket.create_server(("127.0.0.1", 0)) as _free:
+    ADDRESS = "{}:{}".format(*_free.getsockname())
 
 PLAIN = ["key", "login", "limited", "authtoken", "knox", "api-key", "scoped", "jwt"]
 MODES = {"plain": PLAIN, "prepared": ["key", "limited", "authtoken"], "cached": ["key"]}
@@ -50,9 +52,7 @@ def main() -> None:
     rates: dict[tuple[str, str], list[float]] = {}
     with throwaway_database(), TemporaryDirectory() as folder:
         everyone = {one.slug: one for one in candidates(KEYS)}
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("ANALYZE")
+        tidy()
         scripts = {slug: _script(one, Path(folder)) for slug, one in everyone.items()}
         for mode in list(MODES) * REPEATS:
             with _server(mode):
