@@ -92,6 +92,10 @@ mariadb_lets_us_in() {
     wait_until mariadb_answers
 }
 
+have_wrk() { # which makes the load of a benchmark
+    command -v wrk >/dev/null || apt_install wrk
+}
+
 have_redis() {
     # The tests start some of their own, which they freeze and kill.
     command -v redis-server >/dev/null || apt_install redis-server
