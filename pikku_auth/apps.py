@@ -27,7 +27,6 @@ class PikkuAuthConfig(AppConfig):
         from pikku_auth.checks.databases import check_prepared
         from pikku_auth.checks.privileges import check_privileges
         from pikku_auth.checks.transport import check_transport
-        from pikku_auth.conf import conf
         from pikku_auth.flows import accounts, last_used, sign_in, tickets
         from pikku_auth.flows.cache import stamps
         from pikku_auth.models import APIKey, LoginSession, ServiceUser
@@ -50,8 +49,7 @@ class PikkuAuthConfig(AppConfig):
             pre_save.connect(
                 accounts.refuse_password, sender=model, dispatch_uid="pikku_auth.refuse_password"
             )
-        if conf.cache is not None:
-            stamps.connect([APIKey, LoginSession, ServiceUser, *accounts.tables_of_users()])
+        stamps.connect([APIKey, LoginSession, ServiceUser, *accounts.tables_of_users()])
         request_finished.connect(last_used.flush, dispatch_uid="pikku_auth.flush_usage")
         if find_spec("drf_spectacular") is not None:
             import pikku_auth.rest_framework.schema  # noqa: F401

@@ -51,6 +51,6 @@ def _count_for(using: str) -> Subquery:
     MySQL and MariaDB can't refer from such a query to the row outside: there it is of all.
     """
     keys: QuerySet[Any] = APIKey.objects.filter(service_user=OuterRef("pk")).order_by()
-    if connections[using].vendor == "mysql":
-        return Subquery(keys.values("service_user").annotate(n=Count("pk")).values("n"))
-    return _OfFew(keys.values("pk")[: MOST_OF_ONE + 1])
+    every = Subquery(keys.values("service_user").annotate(n=Count("pk")).values("n"))
+    few = _OfFew(keys.values("pk")[: MOST_OF_ONE + 1])
+    return every if connections[using].vendor == "mysql" else few

@@ -43,11 +43,22 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
+    def path(self) -> Path:
+        """Of its Unix socket."""
+        return self._folder / "redis.sock"
+
+    @property
     def client(self) -> Any:
         return Redis.from_url(self.url)
 
     def start(self) -> None:
-        options = {"port": self.port, "bind": "127.0.0.1", "save": "", "dir": self._folder}
+        options = {
+            "port": self.port,
+            "bind": "127.0.0.1",
+            "unixsocket": self.path,
+            "save": "",
+            "dir": self._folder,
+        }
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         self._process = subprocess.Popen(["redis-server", *words], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
+from typing import Any
 
-from tests.settings import *  # noqa: F403
-from tests.settings import DATABASES, PIKKU_AUTH
-
+# The tests' own, whichever they are: with another user model, say.
+_theirs = import_module(os.environ["STORM_SETTINGS"])
+globals().update({name: value for name, value in vars(_theirs).items() if name.isupper()})
+DATABASES: dict[str, Any] = _theirs.DATABASES
 DATABASES["default"]["NAME"] = os.environ["STORM_DATABASE"]
 DATABASES["default"]["CONN_MAX_AGE"] = None
 CACHES = {
@@ -15,7 +18,7 @@ CACHES = {
         "LOCATION": os.environ["STORM_REDIS"],
     }
 }
-PIKKU_AUTH = {**PIKKU_AUTH, "CACHE": "default"}
+PIKKU_AUTH = {**_theirs.PIKKU_AUTH, "CACHE": "default"}
 LOGGING = {
     "version": 1,
     "handlers": {"nowhere": {"class": "logging.NullHandler"}},

@@ -99,6 +99,7 @@ BACKENDS: dict[str, dict[str, Any]] = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "OPTIONS": {"socket_timeout": 30, "decode_responses": True, "max_connections": 2},
     },
+    "Django's over a Unix socket": {"BACKEND": "django.core.cache.backends.redis.RedisCache"},
     "django-redis": {"BACKEND": "django_redis.cache.RedisCache"},
     "django-redis with options": {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -112,7 +113,8 @@ BACKENDS: dict[str, dict[str, Any]] = {
 def test_each_backend_of_redis_can_be_named(
     issued: IssuedKey, redis: RedisServer, backend: str
 ) -> None:
-    stamps_in = {**BACKENDS[backend], "LOCATION": redis.url}
+    place = f"unix://{redis.path}" if "Unix" in backend else redis.url
+    stamps_in = {**BACKENDS[backend], "LOCATION": place}
     with override_settings(CACHES={**caches.settings, "stamps": stamps_in}):
         warm(issued)
         revoke_key(issued.key)
@@ -131,6 +133,39 @@ def test_a_backend_that_can_not_keep_stamps_is_an_error(backend: str) -> None:
         (message,) = cache_without_stamps()
     assert message.id == "pikku_auth.E024"
     assert message.hint
+
+
+def test_a_client_of_several_servers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one of a cluster, which has no pool of connections to one of them."""
+    stamps.client.cache_clear()
+    backend: Any = caches["stamps"]
+    monkeypatch.setattr(backend._cache, "get_client", lambda **_: object())
+    (message,) = cache_without_stamps()
+    assert message.id == "pikku_auth.E024"
+    stamps.client.cache_clear()
+
+
+def test_where_the_orm_does_the_look_up_nothing_is_kept(
+    issued: IssuedKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(lookup, "_prepare", lambda *_: None)
+        for _ in range(4):
+            call(issued)
+        assert len(statements(issued)) == 1
+        revoke_key(issued.key)
+        with pytest.raises(Refused):
+            call(issued)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_saved_outside_of_a_transaction_holds_at_once(
+    issued: IssuedKey, service_user: ServiceUser
+) -> None:
+    warm(issued)
+    deactivate_user(service_user.user)
+    with pytest.raises(Refused):
+        call(issued)
 
 
 def test_it_is_the_principal_that_the_database_would_give(issued: IssuedKey) -> None:

@@ -92,8 +92,9 @@ def new_targets() -> Iterator[Target]:
             yield Target(issued.key, key_headers(issued), f"key {way}")
         else:
             model = get_user_model()
-            user = model._default_manager.create(**{model.USERNAME_FIELD: f"human-{number}"})
-            login = logged_in(user)
+            name = f"human-{number}"
+            name = f"{name}@example.com" if model.USERNAME_FIELD == "email" else name
+            login = logged_in(model._default_manager.create_user(name))
             Attempts.objects.all().delete()  # all come from one address, and too many
             yield Target(login.login, login_headers(login), f"login {way}")
 
@@ -126,6 +127,7 @@ def caller(targets: list[Target], redis: RedisServer, output: IO[str]) -> Iterat
         "DJANGO_SETTINGS_MODULE": "tests.cache.settings",
         "STORM_DATABASE": str(connection.settings_dict["NAME"]),
         "STORM_REDIS": redis.url,
+        "STORM_SETTINGS": os.environ["DJANGO_SETTINGS_MODULE"],
     }
     with subprocess.Popen(
         [sys.executable, "-m", "tests.cache.caller"],
