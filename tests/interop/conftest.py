@@ -225,8 +225,9 @@ def better_auth_client(node_modules: None, our_server: Server) -> Callable[..., 
             env=environment(),
             text=True,
             timeout=PATIENCE,
-            check=True,
+            check=False,
         )
+        assert done.returncode == 0, f"{done.stderr}\n{our_server.log.read_text()[-2_000:]}"
         return json.loads(done.stdout)
 
     return call
