@@ -177,7 +177,8 @@ INSERT INTO pikku_auth_apikey (service_user_id, name, preview, digest, permissio
     FROM generate_series(1, 5000) AS i;
 INSERT INTO pikku_auth_loginsession (user_id, preview, digest, auth_hash, client_id, user_agent,
         created_at, renewed_at, expires_at, revoke_reason)
-    SELECT {user}, 'pks_' || left(md5(i::text), 8), i, '', md5(i::text), '', now(), now(), now(), ''
+    SELECT '{user}', 'pks_' || left(md5(i::text), 8), i, '', md5(i::text), '', now(), now(), now(),
+        ''
     FROM generate_series(1, 5000) AS i;
 INSERT INTO pikku_auth_auditevent (at, action, subject, actor_name, source, ip, user_agent, details)
     SELECT now(), 'key_minted', md5(i::text), md5((-i)::text), 'code',
