@@ -93,27 +93,16 @@ def candidates(number: int) -> list[Candidate]:
     users = _filled(_users(number))
     keys, limited = _our_keys(users), _our_keys(users[:CALLERS], rate_count=PLENTY)
     ours: Any = {"authentication": PikkuAuthentication, "permission": HasScope("sandbox:read")}
-    prepared = {"setting": prepare} if connection.vendor == "postgresql" else None
     people: Any = {"permission": IsAuthenticated}
-    return [
+    everyone = [
         Candidate("open", OPEN),
         Candidate("key", "pikku_auth, a key", **ours, callers=keys),
-        *(
-            [Candidate("prepared", "pikku_auth, prepared", **ours, **prepared, callers=keys)]
-            if prepared
-            else []
-        ),
+        Candidate("prepared", "pikku_auth, prepared", **ours, callers=keys, setting=prepare),
         # Twenty, because all are in use again within the half minute for which a row is kept.
         Candidate("cached", "pikku_auth, cached", **ours, callers=keys[:20], setting=use_cache),
         Candidate("limited", "pikku_auth, a rate", **ours, callers=limited),
-        *(
-            [
-                Candidate(
-                    "limited-p", "pikku_auth, a rate, prepared", **ours, **prepared, callers=limited
-                )
-            ]
-            if prepared
-            else []
+        Candidate(
+            "limited-p", "pikku_auth, a rate, prepared", **ours, callers=limited, setting=prepare
         ),
         Candidate("login", "pikku_auth, a login", **ours, callers=_our_logins(users)),
         Candidate("authtoken", BASELINE, TokenAuthentication, **people, callers=_tokens(users)),
@@ -152,6 +141,8 @@ def candidates(number: int) -> list[Candidate]:
             callers=[_bearer(str(JSONWebToken.for_user(user))) for user in users[:CALLERS]],
         ),
     ]
+    is_preparing = connection.vendor == "postgresql"
+    return [one for one in everyone if is_preparing or one.setting is not prepare]
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -37,7 +37,7 @@ class SearchingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cl
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         plain = []
-        for word in _words(search_term):
+        for word in smart_split(search_term):
             name, _colon, text = word.partition(":")
             if text and name in self.search_texts:
                 queryset = _containing(queryset, self.search_texts[name], _unquoted(text))
@@ -92,10 +92,6 @@ def _containing(rows: QuerySet[Any], text: Any, word: str) -> QuerySet[Any]:
     name = f"searched_{len(rows.query.annotations)}"
     found: QuerySet[Any] = rows.alias(**{name: text}).filter(**{f"{name}__icontains": word})
     return found
-
-
-def _words(term: str) -> Iterator[str]:
-    yield from smart_split(term)
 
 
 def _unquoted(word: str) -> str:

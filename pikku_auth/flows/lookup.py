@@ -180,11 +180,16 @@ def _is_of_django(method: Any) -> bool:
 def _fetch_directly(sql: str, digest: str, connection: Any, *, is_prepared: bool = False) -> Any:
     with connection.wrap_database_errors:
         if connection.vendor == "sqlite":
-            marked = sql.replace("%s", "?").replace("%%", "%")
-            return connection.connection.execute(marked, (digest,)).fetchone()
+            return connection.connection.execute(_in_sqlite(sql), (digest,)).fetchone()
         cursor = _cursor_of(connection, is_prepared=is_prepared)
         cursor.execute(sql, (digest,))
         return cursor.fetchone()
+
+
+@cache
+def _in_sqlite(sql: str) -> str:
+    """As its driver wants it, which knows parameters by another mark."""
+    return sql.replace("%s", "?").replace("%%", "%")
 
 
 def _cursor_of(connection: Any, *, is_prepared: bool) -> Any:
