@@ -20,7 +20,7 @@ class PikkuAuthConfig(AppConfig):
         from django.contrib.auth.signals import user_logged_in, user_logged_out
         from django.core.checks import Tags, register
         from django.core.signals import request_finished
-        from django.db.models.signals import pre_save
+        from django.db.models.signals import post_save, pre_delete, pre_save
 
         from pikku_auth import checks
         from pikku_auth.backends import refuse_session
@@ -29,6 +29,7 @@ class PikkuAuthConfig(AppConfig):
         from pikku_auth.checks.transport import check_transport
         from pikku_auth.flows import accounts, last_used, sign_in, tickets
         from pikku_auth.flows.cache import stamps
+        from pikku_auth.flows.keys import family
         from pikku_auth.models import APIKey, LoginSession, ServiceUser
 
         register(checks.check_settings, Tags.security)
@@ -49,6 +50,9 @@ class PikkuAuthConfig(AppConfig):
             pre_save.connect(
                 accounts.refuse_password, sender=model, dispatch_uid="pikku_auth.refuse_password"
             )
+            uid = "pikku_auth.follow_user"
+            post_save.connect(family.follow_saved_user, sender=model, dispatch_uid=uid)
+            pre_delete.connect(family.follow_deleted_user, sender=model, dispatch_uid=uid)
         stamps.connect([APIKey, LoginSession, ServiceUser, *accounts.tables_of_users()])
         request_finished.connect(last_used.flush, dispatch_uid="pikku_auth.flush_usage")
         if find_spec("drf_spectacular") is not None:

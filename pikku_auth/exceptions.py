@@ -281,3 +281,57 @@ class KeyNotLive(InvalidInput):
     """The key is revoked, expired, disabled or rotated already, and can't be rotated."""
 
     code = "key_not_live"
+
+
+class ExceedsParent(InvalidInput):
+    """A key asks for more, for the key that it makes, than it has itself."""
+
+    code = "exceeds_parent"
+
+
+class KeyLimitReached(InvalidInput):
+    """A key has as many keys alive as it may have."""
+
+    code = "key_limit_reached"
+
+    def __init__(self, parent: Any, most: int) -> None:
+        message = _(
+            "The key %(key)s has %(most)d keys alive, and may have no more: revoke some, or let "
+            "them expire."
+        )
+        super().__init__("parent", message % {"key": parent, "most": most})
+
+
+class RequestRepeated(InvalidInput):
+    """A request with that id was carried out before; ``key`` is what it made."""
+
+    code = "request_repeated"
+
+    def __init__(self, key: Any) -> None:
+        message = _(
+            "A request with this id was carried out before and made the key %(key)s. Its secret "
+            "was in that answer only: rotate the key if you lost it."
+        )
+        super().__init__("request_id", message % {"key": key})
+        self.key = key
+
+
+class RequestDiffers(InvalidInput):
+    """Another request had that id."""
+
+    code = "request_differs"
+
+    def __init__(self) -> None:
+        message = _("Another request had this id: choose a new one for each request.")
+        super().__init__("request_id", str(message))
+
+
+class RequestRunning(InvalidInput):
+    """A request with that id is being carried out. ``retry_after`` is in seconds."""
+
+    code = "request_running"
+
+    def __init__(self, retry_after: int) -> None:
+        message = _("A request with this id is being carried out.")
+        super().__init__("request_id", str(message))
+        self.retry_after = retry_after

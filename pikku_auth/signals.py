@@ -21,22 +21,23 @@ service_user_activated = Signal()
 """``service_user``, ``context``."""
 
 key_minted = Signal()
-"""``key``, ``context``. Also for the successor of a rotated key."""
+"""``key``, ``context``. Also for the successor of a rotated key, and for one that another key has
+minted, which is its ``parent``."""
 
 key_rotated = Signal()
 """``key`` (the old one), ``successor``, ``context``."""
 
 key_revoked = Signal()
-"""``key``, ``reason``, ``context``."""
+"""``key``, ``reason``, ``children``, ``context``. ``children`` is how many ended with it."""
 
 key_bounds_set = Signal()
 """``key``, ``before``, ``context``. ``before`` has those that changed, as they were."""
 
 key_enabled = Signal()
-"""``key``, ``context``."""
+"""``key``, ``children``, ``context``. ``children`` is how many go on with it."""
 
 key_disabled = Signal()
-"""``key``, ``context``."""
+"""``key``, ``children``, ``context``. ``children`` is how many stop with it."""
 
 login_approved = Signal()
 """``device_code``, ``user``, ``context``. A human has approved a login in the browser."""

@@ -15,8 +15,9 @@ from django.db import models
 from django.utils import timezone
 
 from pikku_auth.flows import create_service_user, mint_key, rotate_key
-from pikku_auth.flows.device_flow.throttling import claim_once
 from pikku_auth.flows.keys.verify import verify_digest
+from pikku_auth.flows.request_ids import once
+from pikku_auth.flows.throttling import CLAIMS, spend_attempt
 from pikku_auth.flows.tickets import issue_ticket
 from pikku_auth.models import Attempts, ServiceUser
 from tests.logins import logged_in
@@ -35,7 +36,10 @@ def fill(name: str, make_user: Callable[..., Any]) -> None:
     rotate_key(key.key, overlap=None)
     logged_in(make_user(name))
     Attempts.objects.all().delete()  # the same address's on both sides, and so the same row
-    claim_once(name, timezone.now())
+    now = timezone.now()
+    spend_attempt(name, CLAIMS, now)
+    with once(name, "1", "", now) as held:
+        held.made(key.key)
 
 
 def rows_of(model: type[models.Model]) -> set[Row]:

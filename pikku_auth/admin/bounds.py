@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.actions import ActionForm
 from pikku_auth.core.limits import parse_rate
-from pikku_auth.flows.keys.bounds import bounds_of
+from pikku_auth.flows.keys.attenuation import bounds_of
 from pikku_auth.flows.keys.validation import told
 from pikku_auth.models import APIKey
 

@@ -1,7 +1,7 @@
 """A form that mints at most one key, however often and however fast it is sent.
 
-Its id is signed, so that nothing is kept of a form that is never sent, and it is claimed in
-the transaction that mints: a claim whose minting fails never was.
+Its id is signed, so that nothing is kept of a form that is never sent. That one is used once,
+:mod:`pikku_auth.flows.request_ids` sees to.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from uuid import uuid4
 from django.core import signing
 from django.http import HttpRequest
 
-_GOOD_FOR = timedelta(hours=12)  # less than a claim is remembered for
+_GOOD_FOR = timedelta(hours=12)  # less than a used id is remembered for
 _LONGEST = 500
 
 
@@ -30,7 +30,7 @@ def form_of(request: HttpRequest) -> str | None:
         number: str = signing.loads(sent, salt=_salt(request), max_age=_GOOD_FOR)
     except signing.BadSignature:
         return None
-    return f"form:{number}"
+    return number
 
 
 def _salt(request: HttpRequest) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.helpers import AdminForm
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
@@ -18,12 +17,11 @@ from pikku_auth.admin.form_ids import form_of, new_form_id
 from pikku_auth.admin.mint_form import MintForm
 from pikku_auth.admin.secret_response import page_with
 from pikku_auth.core.permissions import normalise
-from pikku_auth.exceptions import InvalidInput
+from pikku_auth.exceptions import InvalidInput, RequestRepeated, RequestRunning
 from pikku_auth.flows import mint_key
 from pikku_auth.flows.ceilings import require_grantable
-from pikku_auth.flows.database import primary
-from pikku_auth.flows.device_flow.throttling import claim_once
 from pikku_auth.flows.privileges import manageable, require_covers
+from pikku_auth.flows.request_ids import HeldRequest, once
 from pikku_auth.models import ServiceUser
 
 
@@ -43,23 +41,26 @@ def mint_view(modeladmin: WatchingAdmin, request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _ask(modeladmin, request, form)
     try:
-        with transaction.atomic(using=primary()):
-            if sent and claim_once(sent, timezone.now()):
-                return _mint(modeladmin, request, form)
+        with once("admin", sent, "", timezone.now()) as held:
+            return _mint(modeladmin, request, form, held)
+    except (RequestRepeated, RequestRunning):
+        told = _("That form was sent before, and its key was minted and shown then.")
+        modeladmin.message_user(request, told, messages.WARNING)
+        return HttpResponseRedirect(modeladmin.way_back(request))
     except InvalidInput as error:
         form.blame(error)
         return _ask(modeladmin, request, form)
-    told = _("That form was sent before, and its key was minted and shown then.")
-    modeladmin.message_user(request, told, messages.WARNING)
-    return HttpResponseRedirect(modeladmin.way_back(request))
 
 
-def _mint(modeladmin: WatchingAdmin, request: HttpRequest, form: MintForm) -> HttpResponse:
+def _mint(
+    modeladmin: WatchingAdmin, request: HttpRequest, form: MintForm, held: HeldRequest
+) -> HttpResponse:
     owner = form.cleaned_data["service_user"]
     require_covers(request.user, owner)
     options = form.options()
     require_grantable(request.user, owner, normalise(options["scopes"]))
     issued = mint_key(owner, context=context_of(request), **options)
+    held.made(issued.key)
     modeladmin.log_addition(request, issued.key, _("Minted."))
     return page_with(modeladmin, request, _("The new key"), [issued])
 

@@ -27,7 +27,7 @@ from pikku_auth.checks.versions import check_versions
 from pikku_auth.checks.views import anybody_comes_in, class_of_view_not_first
 from pikku_auth.conf import DEFAULTS, conf
 from pikku_auth.core.durations import require_positive
-from pikku_auth.core.permissions import normalise, unknown
+from pikku_auth.core.permissions import AUTH, normalise, unknown
 from pikku_auth.core.secrets import PREFIX
 from pikku_auth.core.text import is_client_id
 from pikku_auth.rest_framework import PikkuAuthentication
@@ -220,8 +220,7 @@ def _is_login_grant(value: Any) -> None:
     if isinstance(value, str):
         _is_callable(value)
         return
-    grant, vocabulary = normalise(value, most=None), conf.scopes
-    if vocabulary is not None and (strange := unknown(grant, vocabulary)):
+    if strange := unknown(normalise(value, most=None), conf.scopes):
         raise ValueError(f"{', '.join(strange)} is not in SCOPES.")
 
 
@@ -234,6 +233,8 @@ def _is_vocabulary(value: Any) -> None:
     vocabulary = {} if value is None else normalise(value, most=None)
     if "*" in vocabulary or any("*" in actions for actions in vocabulary.values()):
         raise ValueError("a wildcard can't be declared: name each action.")
+    if AUTH in vocabulary:
+        raise ValueError(f"{AUTH!r} is reserved for managing credentials: choose another word.")
 
 
 _HINTS = {

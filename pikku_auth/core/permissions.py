@@ -3,6 +3,9 @@
 
 Matching is exact and case-sensitive. The only wildcards are ``resource:*`` and ``*``,
 and they mean what they say only on the granted side. Nothing granted, nothing allowed.
+
+Two resources are reserved, and known whatever a host declares: ``perm`` for Django's own
+permissions, and ``auth`` for managing credentials, which ``*`` never allows.
 """
 
 from __future__ import annotations
@@ -24,6 +27,14 @@ MAX_SCOPES = 200
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _SCOPE_PARAMETER = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 _ANY = "*"
+
+DJANGO = "perm"
+"""The resource whose actions are Django's own permissions."""
+
+AUTH = "auth"
+"""The resource of managing credentials. It has to be named: ``*`` does not allow it."""
+
+AUTH_ACTIONS = ("introspect", "introspect_logins", "mint", "read", "revoke", "rotate")
 
 
 def parse_scope(scope: str) -> tuple[str, str]:
@@ -111,7 +122,7 @@ def covers(granted: Permissions, scope: str) -> bool:
 
 def allows(granted: Permissions, resource: str, action: str) -> bool:
     """As :func:`covers`, for a resource and an action of any spelling."""
-    if _ANY in granted:
+    if _ANY in granted and resource != AUTH:
         return True
     actions = granted.get(resource, ())
     return action in actions or _ANY in actions
@@ -136,11 +147,19 @@ def missing(granted: Permissions, required: Iterable[str]) -> list[str]:
     return [scope for scope in required if not covers(granted, scope)]
 
 
-def unknown(permissions: Permissions, vocabulary: Permissions) -> list[str]:
+def without_auth(permissions: Permissions) -> dict[str, list[str]]:
+    """``permissions`` without those of the resource ``auth``."""
+    return {
+        resource: list(actions) for resource, actions in permissions.items() if resource != AUTH
+    }
+
+
+def unknown(permissions: Permissions, vocabulary: Permissions | None) -> list[str]:
     """The scopes of ``permissions`` that the host's ``vocabulary`` does not have.
 
-    A wildcard is known if what it opens is; ``perm:…`` mirrors Django's own
-    permissions and is always known.
+    A wildcard is known if what it opens is; ``perm:…`` mirrors Django's own permissions and is
+    always known, and ``auth:…`` if it is one of :data:`AUTH_ACTIONS`. Without a vocabulary
+    everything else is known.
     """
     return [
         scope
@@ -154,11 +173,13 @@ def _names_permission(token: str, vocabulary: Permissions | None) -> bool:
         permission = normalise([token])
     except ValueError:
         return False
-    return vocabulary is None or not unknown(permission, vocabulary)
+    return not unknown(permission, vocabulary)
 
 
-def _is_known(resource: str, action: str, vocabulary: Permissions) -> bool:
-    if resource == "perm":
+def _is_known(resource: str, action: str, vocabulary: Permissions | None) -> bool:
+    if resource == AUTH:
+        return action == _ANY or action in AUTH_ACTIONS
+    if resource == DJANGO or vocabulary is None:
         return True
     return resource in vocabulary and (action == _ANY or action in vocabulary[resource])
 

@@ -13,6 +13,7 @@ from pikku_auth.core.permissions import Grant, Permissions, missing, normalise, 
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.keys.family import follow_service_user
 from pikku_auth.flows.keys.validation import known_scopes, named
 from pikku_auth.models import AuditEvent, ServiceUser
 from pikku_auth.models.users import Staff
@@ -38,13 +39,14 @@ def set_service_user_scopes(
     """
     using, now, wanted = primary(), now or timezone.now(), checked_ceiling(scopes)
     with transaction.atomic(using=using):
-        row = ServiceUser.objects.using(using).select_for_update().get(pk=service_user.pk)
+        row = _locked(service_user, using)
         if narrow_only:
             require_narrower(row, wanted)
         changed, before = row.scopes != wanted, row.scopes
         if changed:
             ServiceUser.objects.using(using).filter(pk=row.pk).update(scopes=wanted)
-            service_user.scopes = wanted
+            service_user.scopes = row.scopes = wanted
+            follow_service_user(row, using)
             _tell(service_user, before, context, now, using)
     service_user.scopes = wanted
     return changed
@@ -98,7 +100,16 @@ def require_grantable(staff: Staff, service_user: ServiceUser, permissions: Perm
             )
             % {"name": service_user},
         )
-    if beyond := missing(ceiling, scope_strings(permissions)):
+    require_within_ceiling(service_user, permissions)
+
+
+def require_within_ceiling(service_user: ServiceUser, permissions: Permissions) -> None:
+    """Insist that the ceiling of ``service_user``, if it has one, allows these ``permissions``.
+
+    :raises InvalidInput: naming the scopes that it does not allow.
+    """
+    ceiling = service_user.ceiling
+    if ceiling is not None and (beyond := missing(ceiling, scope_strings(permissions))):
         raise InvalidInput(
             "scopes",
             _("The ceiling of %(name)s does not allow %(beyond)s. It allows: %(scopes)s.")
@@ -108,6 +119,12 @@ def require_grantable(staff: Staff, service_user: ServiceUser, permissions: Perm
                 "scopes": ", ".join(scope_strings(ceiling)) or _("nothing"),
             },
         )
+
+
+def _locked(service_user: ServiceUser, using: str) -> ServiceUser:
+    rows = ServiceUser.objects.using(using).filter(pk=service_user.pk)
+    rows.select_for_update().get()
+    return rows.select_related("user").get()
 
 
 def _tell(

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from pikku_auth.conf import conf
+from pikku_auth.core.permissions import DJANGO, Permissions, allows
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows.database import primary
 from pikku_auth.models import ServiceUser
@@ -34,16 +35,22 @@ def manageable(user: Staff) -> QuerySet[ServiceUser]:
     return everyone.filter(pk__in=[row.pk for row in rows if may_manage(user, row)])
 
 
-def require_covers(staff: Staff, service_user: ServiceUser) -> None:
+def require_covers(
+    staff: Staff, service_user: ServiceUser, granted: Permissions | None = None
+) -> None:
     """Insist that ``staff`` has every permission of the Django user behind a service user.
 
-    Whoever sees the secret of a key can act as its owner, within its scopes.
+    Whoever sees the secret of a key can act as its owner, within its scopes. ``granted`` is what
+    the key may do, if that counts: a person could mint another one, and a key could not.
 
     :raises InvalidInput: naming some that are lacking.
     """
     # A user model without PermissionsMixin has no such method, and its users no permissions.
     permissions_of = getattr(service_user.user, "get_all_permissions", set[str])
-    lacking = sorted(perm for perm in permissions_of() if not staff.has_perm(perm))
+    exercised = [
+        perm for perm in permissions_of() if granted is None or allows(granted, DJANGO, perm)
+    ]
+    lacking = sorted(perm for perm in exercised if not staff.has_perm(perm))
     if lacking:
         some = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
         raise InvalidInput(

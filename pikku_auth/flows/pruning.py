@@ -14,7 +14,13 @@ from django.utils import timezone
 
 from pikku_auth.flows.audit import CODE, AuditContext, record
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.sweeping import delete, past_attempts, past_codes, past_tickets
+from pikku_auth.flows.sweeping import (
+    delete,
+    past_attempts,
+    past_codes,
+    past_requests,
+    past_tickets,
+)
 from pikku_auth.models import APIKey, AuditEvent, LoginSession
 
 BATCH = 1_000
@@ -62,10 +68,13 @@ def prune(
     long_over = now - keys_older_than
     dead = Q(revoked_at__lt=long_over) | Q(expires_at__lt=long_over)
     run = _Run(limit, duration, progress)
-    keys = run.delete("keys", APIKey.objects.using(using).filter(dead))
+    dead_keys = APIKey.objects.using(using).filter(dead)
+    keys = run.delete("keys", dead_keys.filter(parent__isnull=False))
+    keys += run.delete("keys", dead_keys.filter(parent=None, children=None))
     logins = run.delete("logins", LoginSession.objects.using(using).filter(dead))
     codes = run.delete("device codes", past_codes(now, using))
     run.delete("counters", past_attempts(now, using))
+    run.delete("used requests", past_requests(now, using))
     tickets = run.delete("tickets", past_tickets(now, using))
     old = AuditEvent.objects.using(using).filter(at__lt=now - events_older_than)
     events = run.delete("audit events", old)

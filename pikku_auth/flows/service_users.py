@@ -27,6 +27,7 @@ from pikku_auth.flows.accounts import (
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.ceilings import checked_ceiling
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.keys.family import follow_service_user
 from pikku_auth.flows.keys.validation import check_text
 from pikku_auth.models import AuditEvent, ServiceUser
 from pikku_auth.models.users import User
@@ -193,9 +194,10 @@ def _switch(
         else (AuditEvent.Action.SERVICE_USER_DEACTIVATED, signals.service_user_deactivated)
     )
     with transaction.atomic(using=using):
-        rows = ServiceUser.objects.using(using).filter(pk=service_user.pk, is_active=not active)
-        changed = bool(rows.update(is_active=active))
+        rows = ServiceUser.objects.using(using).filter(pk=service_user.pk)
+        changed = bool(rows.filter(is_active=not active).update(is_active=active))
         if changed:
+            follow_service_user(rows.select_related("user").get(), using)
             record(action, context=context, now=now, using=using, service_user=service_user)
             announce(signal, ServiceUser, using, service_user=service_user, context=context)
     service_user.is_active = active

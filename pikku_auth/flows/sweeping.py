@@ -1,4 +1,4 @@
-"""Bounds for the tables that strangers fill: device codes, attempts, WebSocket tickets.
+"""Bounds for the tables that requests fill: device codes, attempts, tickets, ids of requests.
 
 Whoever adds a row takes a few away that are over, and the oldest ones beyond the bound, so
 that no table waits for ``prune_auth``. To refuse at the bound instead would let whoever fills
@@ -14,7 +14,7 @@ from typing import Any
 from django.db import OperationalError, transaction
 from django.db.models import Q, QuerySet
 
-from pikku_auth.models import Attempts, DeviceCode, SocketTicket
+from pikku_auth.models import Attempts, DeviceCode, SocketTicket, UsedRequest
 from pikku_auth.models.users import User
 
 BATCH = 50
@@ -55,6 +55,11 @@ def sweep_tickets(now: datetime, user: User | None, using: str) -> None:
         _delete_beyond(rows.filter(user_id=user.pk), "redeem_by", MOST_TICKETS_OF_A_USER)
 
 
+def sweep_requests(now: datetime, using: str) -> None:
+    """Forget ids of requests. How many there are, the rate of each caller bounds."""
+    _delete_some(past_requests(now, using))
+
+
 def past_codes(now: datetime, using: str) -> QuerySet[DeviceCode]:
     """Device codes that are useless by now."""
     redeemed = Q(status=DeviceCode.Status.CONSUMED)
@@ -66,6 +71,11 @@ def past_codes(now: datetime, using: str) -> QuerySet[DeviceCode]:
 def past_attempts(now: datetime, using: str) -> QuerySet[Attempts]:
     """Counters whose window is over."""
     return Attempts.objects.using(using).filter(expires_at__lt=now)
+
+
+def past_requests(now: datetime, using: str) -> QuerySet[UsedRequest]:
+    """Ids of requests that may be used anew."""
+    return UsedRequest.objects.using(using).filter(expires_at__lt=now)
 
 
 def past_tickets(now: datetime, using: str) -> QuerySet[SocketTicket]:

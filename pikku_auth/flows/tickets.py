@@ -30,11 +30,11 @@ from pikku_auth.flows.database import (
     schema_of,
     unless_missing,
 )
-from pikku_auth.flows.device_flow.throttling import spend_attempt
 from pikku_auth.flows.keys.verify import reverify_key
 from pikku_auth.flows.login_scopes import scopes_given_to
 from pikku_auth.flows.logins import reverify_login
 from pikku_auth.flows.sweeping import sweep_tickets
+from pikku_auth.flows.throttling import spend_attempt
 from pikku_auth.models import SocketTicket
 from pikku_auth.models.logins import auth_hashes
 from pikku_auth.models.users import User

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pikku_auth.models.audit import AuditEvent
 from pikku_auth.models.keys import APIKey, KeyState, ServiceUser
 from pikku_auth.models.logins import Attempts, DeviceCode, LoginSession
+from pikku_auth.models.requests import UsedRequest
 from pikku_auth.models.tickets import SocketTicket
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "LoginSession",
     "ServiceUser",
     "SocketTicket",
+    "UsedRequest",
 ]

@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from pikku_auth.core.delegation import Delegation
 from pikku_auth.core.limits import Rate
 from pikku_auth.core.permissions import Permissions, intersect, normalise, scope_strings
 from pikku_auth.models.indexes import starts_index
@@ -96,6 +97,7 @@ class KeyState(models.TextChoices):
     EXHAUSTED = "exhausted", _("quota used up")
     OWNER_INACTIVE = "owner_inactive", _("owner inactive")
     OWNER_PRIVILEGED = "owner_privileged", _("owner privileged")
+    SUSPENDED = "suspended", _("stopped with its parent")
     DISABLED = "disabled", _("disabled")
     EXPIRED = "expired", _("expired")
     REVOKED = "revoked", _("revoked")
@@ -151,6 +153,7 @@ def _conditions(now: datetime) -> list[tuple[KeyState, Q, Q]]:
         (KeyState.REVOKED, Q(revoked_at__isnull=False), Q(revoked_at=None)),
         (KeyState.EXPIRED, Q(expires_at__lte=now), Q(expires_at=None) | Q(expires_at__gt=now)),
         (KeyState.DISABLED, Q(enabled=False), Q(enabled=True)),
+        (KeyState.SUSPENDED, Q(is_suspended=True), Q(is_suspended=False)),
         (KeyState.OWNER_INACTIVE, of_inactive, ~of_inactive),
         (KeyState.OWNER_PRIVILEGED, of_privileged, ~of_privileged),
         (KeyState.EXHAUSTED, used_up & never_refilled, unbounded | refilled),
@@ -167,7 +170,13 @@ def _users_have(field: str) -> bool:
 
 
 class APIKey(NaturalKeyModel):
-    """A scoped credential of one service user. Only the SHA-256 of the secret is kept."""
+    """A scoped credential of one service user. Only the SHA-256 of the secret is kept.
+
+    One that was minted by another key has that as its ``parent``, and stops with it. The fields
+    ``is_suspended``, ``parent_scopes`` and ``parent_networks`` say what its parent is now, so that
+    one row tells all: whether it is stopped; the ceiling of its service user, if that is another
+    than the child's; and from where it may be used. :mod:`pikku_auth.flows.keys.family` keeps them.
+    """
 
     natural_key_fields = ("digest",)
 
@@ -185,6 +194,20 @@ class APIKey(NaturalKeyModel):
     permissions = models.JSONField(_("permissions"), default=dict, blank=True)
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
     networks = models.JSONField(_("allowed networks"), default=list, blank=True)
+    delegation = models.JSONField(_("delegation"), default=dict, blank=True)
+
+    parent = models.ForeignKey(
+        "self",
+        verbose_name=_("minted by"),
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="children",
+        db_index=False,  # the index of Meta begins with it
+    )
+    is_suspended = models.BooleanField(default=False, editable=False)
+    parent_scopes = models.JSONField(null=True, editable=False)
+    parent_networks = models.JSONField(default=list, editable=False)
 
     created_at = models.DateTimeField(_("created at"))
     created_by = models.ForeignKey(
@@ -239,6 +262,7 @@ class APIKey(NaturalKeyModel):
             models.Index(fields=["expires_at", "id"], name="pikku_auth_api_key_by_end"),
             models.Index(fields=["revoked_at"], name="pikku_auth_api_key_revoked"),
             models.Index(fields=["enabled"], name="pikku_auth_api_key_enabled"),
+            models.Index(fields=["parent", "expires_at"], name="pikku_auth_api_key_children"),
         ]
         permissions = [
             ("mint_apikey", _("Can mint API keys")),
@@ -255,14 +279,32 @@ class APIKey(NaturalKeyModel):
 
     @property
     def allowed(self) -> Permissions:
-        """What the key may do now: its permissions, cut by its service user's ceiling."""
+        """What the key may do now: its permissions, cut by its service user's ceiling.
+
+        That of a child is cut by the ceiling of its parent's service user, too.
+        """
+        allowed: Permissions = self.permissions
         ceiling = self.service_user.ceiling
-        return self.permissions if ceiling is None else intersect(self.permissions, ceiling)
+        if ceiling is not None:
+            allowed = intersect(allowed, ceiling)
+        if self.parent_scopes is not None:
+            allowed = intersect(allowed, normalise(self.parent_scopes, most=None))
+        return allowed
 
     @property
     def allowed_scopes(self) -> list[str]:
         """:attr:`allowed` as scope strings."""
         return scope_strings(self.allowed)
+
+    @property
+    def delegate(self) -> Delegation:
+        """For whom it may manage keys, and how, if it has a scope of the resource ``auth``."""
+        return Delegation.of_json(self.delegation)
+
+    def acts_for(self, service_user: ServiceUser) -> bool:
+        """Whether it may manage the keys of ``service_user``, as far as its scopes go."""
+        is_own = service_user.pk == self.service_user_id
+        return is_own or self.delegate.names(service_user.name)
 
     @property
     def rate(self) -> Rate | None:
@@ -295,6 +337,8 @@ class APIKey(NaturalKeyModel):
             return KeyState.EXPIRED
         if not self.enabled:
             return KeyState.DISABLED
+        if self.is_suspended:
+            return KeyState.SUSPENDED
         if self.service_user.is_inactive:
             return KeyState.OWNER_INACTIVE
         if self.service_user.is_privileged:

@@ -22,8 +22,8 @@ from pikku_auth.flows import (
 )
 from pikku_auth.flows import pruning as module
 from pikku_auth.flows.device_flow import start_login
-from pikku_auth.flows.device_flow.throttling import WRONG_CODES, spend_attempt
 from pikku_auth.flows.pruning import Pruned
+from pikku_auth.flows.throttling import WRONG_CODES, spend_attempt
 from pikku_auth.models import APIKey, Attempts, AuditEvent, DeviceCode, LoginSession
 from tests.logins import logged_in
 
@@ -134,8 +134,9 @@ class TestALongRun:
             assert self.prune().keys == 7
         pages = [query["sql"] for query in asked if "LIMIT 2" in query["sql"]]
         of_keys = [sql for sql in pages if "pikku_auth_apikey" in sql and "SELECT" in sql]
-        assert len(of_keys) == 5
-        assert [sql.count(" > ") for sql in of_keys] == [0, 1, 1, 1, 1]
+        of_children, of_others = of_keys[:1], of_keys[1:]
+        assert [sql.count(" > ") for sql in of_children] == [0]
+        assert [sql.count(" > ") for sql in of_others] == [0, 1, 1, 1, 1]
 
     def test_no_more_than_the_limit_is_deleted_and_the_next_run_goes_on(
         self, seven: list[APIKey]

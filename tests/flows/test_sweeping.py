@@ -13,8 +13,8 @@ from pikku_auth.core.limits import Rate
 from pikku_auth.exceptions import DeviceFlowError, TooManyAttempts
 from pikku_auth.flows import AuditContext, IssuedKey, issue_ticket, sweeping, verify_key
 from pikku_auth.flows.device_flow import approve, claim, exchange, look_up, start_login
-from pikku_auth.flows.device_flow.throttling import CLAIMS, spend_attempt
 from pikku_auth.flows.logins import verify_login
+from pikku_auth.flows.throttling import CLAIMS, spend_attempt
 from pikku_auth.flows.tickets import LIFETIME, issue_session_ticket, redeem_ticket
 from pikku_auth.models import Attempts, DeviceCode, SocketTicket
 from tests.logins import CLIENT, approved, browser_of, logged_in, row_of, started_and_claimed

@@ -10,18 +10,16 @@ from django.db import IntegrityError, transaction
 
 from pikku_auth.core.limits import Rate
 from pikku_auth.exceptions import TooManyAttempts
-from pikku_auth.flows.device_flow import throttling as module
-from pikku_auth.flows.device_flow.throttling import (
+from pikku_auth.flows import throttling as module
+from pikku_auth.flows.throttling import (
     CODES_ASKED_FOR,
     WRONG_CODES,
-    claim_once,
     give_back_attempts,
     network_limits,
     says_who,
     spend_attempt,
     spend_attempts,
 )
-from pikku_auth.flows.pruning import prune
 from pikku_auth.models import Attempts
 
 pytestmark = pytest.mark.django_db
@@ -200,24 +198,3 @@ def test_network_that_is_used_up_costs_its_neighbours_nothing() -> None:
 )
 def test_address_that_all_callers_share_says_nothing(address: str | None, answer: bool) -> None:
     assert says_who(address) is answer
-
-
-class TestClaiming:
-    """What may happen once."""
-
-    def test_is_for_the_first_alone(self) -> None:
-        assert [claim_once("form:1", NOW), claim_once("form:2", NOW)] == [True, True]
-        assert not claim_once("form:1", NOW + timedelta(hours=12))
-
-    def test_is_undone_with_what_it_was_for(self) -> None:
-        with transaction.atomic():
-            claim_once("form:1", NOW)
-            transaction.set_rollback(True)
-        assert claim_once("form:1", NOW)
-
-    def test_is_remembered_for_a_day(self) -> None:
-        claim_once("form:1", NOW)
-        forever = timedelta(days=999)
-        for later, is_free in ((DAY, False), (DAY + MICROSECOND, True)):
-            prune(keys_older_than=forever, events_older_than=forever, now=NOW + later)
-            assert claim_once("form:1", NOW) is is_free

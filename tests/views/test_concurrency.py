@@ -19,8 +19,8 @@ from pikku_auth.core.secrets import generate
 from pikku_auth.exceptions import DeviceFlowError, TooManyAttempts
 from pikku_auth.flows import last_used, revoke_login
 from pikku_auth.flows.device_flow import approve, claim, deny, exchange, look_up, start_login
-from pikku_auth.flows.device_flow.throttling import spend_attempt
 from pikku_auth.flows.logins import verify_login
+from pikku_auth.flows.throttling import spend_attempt
 from pikku_auth.models import Attempts, AuditEvent, DeviceCode, LoginSession
 from tests.flows.test_killed import kill_everywhere
 from tests.logins import (

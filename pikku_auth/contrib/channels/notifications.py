@@ -20,6 +20,7 @@ from django.db.models.signals import post_delete, post_save
 from pikku_auth.contrib.channels.topics import GROUP, subject
 from pikku_auth.flows.accounts import user_models
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.keys.family import children_changed
 from pikku_auth.flows.tickets import session_ended
 from pikku_auth.models import AuditEvent
 
@@ -69,6 +70,7 @@ def connect() -> None:
     uid = "pikku_auth.notify"
     post_save.connect(_written_down, sender=AuditEvent, dispatch_uid=uid)
     session_ended.connect(_session_ended, dispatch_uid=uid)
+    children_changed.connect(_children_changed, dispatch_uid=uid)
     # Not from any sender: with a receiver of its deletions no model is deleted fast.
     for model in user_models():
         post_save.connect(_user_saved, sender=model, dispatch_uid=uid)
@@ -83,6 +85,11 @@ def _written_down(*, instance: AuditEvent, using: str, **_: object) -> None:
         _note("login", instance.login_id, using)
     elif instance.action in _SERVICE_USER_LOSES:
         _note("service_user", instance.service_user_id, using)
+
+
+def _children_changed(*, parents: list[int], **_: object) -> None:
+    for pk in parents:
+        _note("key", pk, primary())
 
 
 def _session_ended(*, session_digest: str, **_: object) -> None:

@@ -21,6 +21,8 @@ def subjects_of(principal: Principal) -> frozenset[str]:
     if principal.key is not None:
         found.add(subject("key", principal.key.pk))
         found.add(subject("service_user", principal.key.service_user_id))
+        if principal.key.parent_id is not None:
+            found.add(subject("key", principal.key.parent_id))
     if principal.login is not None:
         found.add(subject("login", principal.login.pk))
     if principal.ticket is not None:

@@ -102,11 +102,13 @@ def _is_of_the_one_schema(place: Place) -> bool:
 
 
 def _chain(found: Any, relations: tuple[str, ...]) -> list[Model]:
-    """``found`` and what came along with it."""
-    rows = [found]
+    """``found``, what came along with it, and the parent of a key."""
+    rows: list[Any] = [found]
     for name in relations:
         if (related := getattr(rows[-1], name)) is not None:
             rows.append(related)
+    if isinstance(found, APIKey) and found.parent_id is not None:
+        rows.append(APIKey(pk=found.parent_id))
     return rows
 
 

@@ -15,7 +15,9 @@ from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.device_flow.authorize import user_code_digest
-from pikku_auth.flows.device_flow.throttling import (
+from pikku_auth.flows.login_scopes import offer_to, require_something
+from pikku_auth.flows.sign_in import require_fresh
+from pikku_auth.flows.throttling import (
     CLAIMS,
     WRONG_CODES,
     give_back_attempts,
@@ -23,8 +25,6 @@ from pikku_auth.flows.device_flow.throttling import (
     spend_attempt,
     spend_attempts,
 )
-from pikku_auth.flows.login_scopes import offer_to, require_something
-from pikku_auth.flows.sign_in import require_fresh
 from pikku_auth.models import AuditEvent, DeviceCode
 from pikku_auth.models.logins import auth_hashes
 from pikku_auth.models.users import User, username_of

@@ -17,13 +17,13 @@ from pikku_auth.core.user_codes import generate_user_code
 from pikku_auth.exceptions import DeviceFlowError, Unavailable
 from pikku_auth.flows.audit import CODE, AuditContext
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.device_flow.throttling import (
+from pikku_auth.flows.sweeping import sweep_codes
+from pikku_auth.flows.throttling import (
     CODES_ASKED_FOR,
     network_limits,
     says_who,
     spend_attempts,
 )
-from pikku_auth.flows.sweeping import sweep_codes
 from pikku_auth.models import DeviceCode
 
 DEVICE_PREFIX = "pkd"

@@ -13,10 +13,11 @@ from django.utils.translation import gettext as _
 
 from pikku_auth import signals
 from pikku_auth.core.limits import Rate
-from pikku_auth.core.networks import is_within
 from pikku_auth.exceptions import InvalidInput, KeyNotLive
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.keys import family
+from pikku_auth.flows.keys.attenuation import bounds_of, require_within_bounds, wider_bounds
 from pikku_auth.flows.keys.validation import of_bounds
 from pikku_auth.models import APIKey, AuditEvent
 
@@ -54,6 +55,10 @@ def set_key_bounds(
     ``now``. ``narrow_only`` is for those who may not mint: the key may then be used in no way in
     which it could not be used before. ``False`` if everything was so already.
 
+    A key that another has minted stays within the bounds of that; and the keys that it has minted
+    itself are held within its own from then on.
+
+    :raises ExceedsParent: when the key would go beyond the bounds of the key that has minted it.
     :raises KeyNotLive: when the key is revoked or expired.
     :raises InvalidInput: when a value breaks its rule, or ``narrow_only`` forbids it.
     """
@@ -61,6 +66,7 @@ def set_key_bounds(
     live = Q(expires_at=None) | Q(expires_at__gt=now)
     rows = APIKey.objects.using(using).filter(live, pk=key.pk, revoked_at=None)
     with transaction.atomic(using=using):
+        parent = family.hold_parent_of(key, using)
         # It writes first, which every database lets one do at a time.
         if not rows.update(enabled=F("enabled")):
             over = _("The key %(key)s is revoked or expired, so its bounds can't be changed.")
@@ -73,20 +79,13 @@ def set_key_bounds(
             after = bounds_of(row)
             if narrow_only:
                 _require_narrower(before, after)
+            if parent is not None:
+                require_within_bounds(parent, after)
+            family.bound_children(row, using)
             _tell(row, before, after, context, now, using)
     for name in [*columns, "refilled_at"]:
         setattr(key, name, getattr(row, name))
     return bool(changed)
-
-
-def bounds_of(key: APIKey) -> dict[str, Any]:
-    """The bounds of ``key``, as :func:`set_key_bounds` takes them."""
-    return {
-        "networks": key.networks,
-        "rate": key.rate,
-        "quota": key.remaining,
-        "refill": key.refill,
-    }
 
 
 def _columns(row: APIKey, bounds: Bounds) -> dict[str, Any]:
@@ -110,29 +109,14 @@ def _change(rows: Any, row: APIKey, changed: dict[str, Any], now: datetime) -> N
 
 
 def _require_narrower(before: dict[str, Any], after: dict[str, Any]) -> None:
-    for field in before:
-        if _is_wider(field, before, after):
-            raise InvalidInput(
-                field,
-                _(
-                    "You may narrow the bounds of a key, but not widen or move them: that needs "
-                    "the right to mint it."
-                ),
-            )
-
-
-def _is_wider(field: str, before: dict[str, Any], after: dict[str, Any]) -> bool:
-    was, is_now = before[field], after[field]
-    match field:
-        case "networks":
-            return not is_within(is_now, was)
-        case "rate":
-            return was is not None and (is_now is None or not is_now.is_within(was))
-        case "quota":
-            return was is not None and (is_now is None or is_now > was)
-        case _:  # the refill of a quota: without a quota there was no limit at all
-            was_limited = before["quota"] is not None
-            return was_limited and is_now is not None and (was is None or not is_now.is_within(was))
+    for field in wider_bounds(before, after):
+        raise InvalidInput(
+            field,
+            _(
+                "You may narrow the bounds of a key, but not widen or move them: that needs "
+                "the right to mint it."
+            ),
+        )
 
 
 def _tell(

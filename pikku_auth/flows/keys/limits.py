@@ -53,6 +53,7 @@ def spend_call(key: APIKey, now: datetime, using: str) -> bool:
         _Guard("id", "=", key.pk),
         _Guard("revoked_at", "=", None),
         _Guard("enabled", "=", True),
+        _Guard("is_suspended", "=", False),
     ]
     connection = connections[using]
     sql, params = _update(

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from pikku_auth import signals
 from pikku_auth.conf import conf
+from pikku_auth.core.delegation import EVERY, Delegation
 from pikku_auth.core.limits import Rate
 from pikku_auth.core.permissions import Grant
 from pikku_auth.core.secrets import DIGEST, Secret, generate
@@ -47,6 +48,7 @@ def mint_key(
     rate: Rate | None = None,
     quota: int | None = None,
     refill: Rate | None = None,
+    delegation: Delegation | None = None,
     context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> IssuedKey:
@@ -54,13 +56,15 @@ def mint_key(
 
     ``scopes`` is a list of scope strings, or a mapping; ``rate`` allows so many calls
     in each fixed window; ``quota`` so many in all, set back to ``refill.count`` every
-    ``refill.period``; ``networks`` are CIDR strings.
+    ``refill.period``; ``networks`` are CIDR strings; ``delegation`` is for a key with scopes such
+    as ``auth:mint``, which manages keys itself.
 
     :raises UnknownServiceUser: when there is no service user of that name.
     :raises InvalidInput: when a value breaks its rule. Nothing is made then.
     """
     using, now = primary(), now or timezone.now()
-    owner = _active_owner(service_user)
+    owner = active_owner(service_user)
+    _require_known(delegation)
     values = validation.of_key(
         name=name,
         scopes=scopes,
@@ -70,6 +74,7 @@ def mint_key(
         rate=rate,
         quota=quota,
         refill=refill,
+        delegation=delegation,
         now=now,
     )
     secret = generate(conf.prefixes.key)
@@ -103,7 +108,7 @@ def import_key(
     :raises InvalidInput: as :func:`mint_key`, or when the digest is malformed or known.
     """
     using, now = primary(), now or timezone.now()
-    owner = _active_owner(service_user)
+    owner = active_owner(service_user)
     if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         raise InvalidInput("digest", _("A digest is the SHA-256 in 64 lower-case hex digits."))
     if not validation.check_text("preview", preview, 32):
@@ -130,6 +135,7 @@ def import_key(
 
 def tell_minted(key: APIKey, context: AuditContext, now: datetime, using: str) -> None:
     """Record and announce a new key. Call it inside its transaction."""
+    details: dict[str, Any] = {"parent": key.parent_id} if key.parent_id else {}
     record(
         AuditEvent.Action.KEY_MINTED,
         context=context,
@@ -139,11 +145,24 @@ def tell_minted(key: APIKey, context: AuditContext, now: datetime, using: str) -
         scopes=key.scopes,
         expires_at=key.expires_at and key.expires_at.isoformat(),
         rotated_from=key.rotated_from_id,
+        **details,
     )
     announce(signals.key_minted, APIKey, using, key=key, context=context)
 
 
-def _active_owner(service_user: ServiceUser | str) -> ServiceUser:
+def _require_known(delegation: Delegation | None) -> None:
+    """Insist that each service user exists for which the new key is to act."""
+    for name in () if delegation is None else delegation.service_users:
+        if name != EVERY:
+            get_service_user(name)
+
+
+def active_owner(service_user: ServiceUser | str) -> ServiceUser:
+    """The service user of a new key.
+
+    :raises UnknownServiceUser: when there is none of that name.
+    :raises InvalidInput: when its keys would not work.
+    """
     if not isinstance(service_user, ServiceUser):
         service_user = get_service_user(service_user)
     if not service_user.is_usable:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import ProtectedError, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -14,6 +15,7 @@ from pikku_auth.core.secrets import DIGEST
 from pikku_auth.exceptions import InvalidInput, KeyNotFound
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.keys import family
 from pikku_auth.flows.keys.validation import check_name, check_reason
 from pikku_auth.models import APIKey, AuditEvent
 
@@ -25,6 +27,8 @@ def revoke_key(
 ) -> bool:
     """End ``key`` for good, from the next request on. ``False`` if it had been before.
 
+    The keys that it has minted end with it.
+
     :raises InvalidInput: when the reason is too long or not readable.
     """
     using, now = primary(), now or timezone.now()
@@ -33,7 +37,8 @@ def revoke_key(
         rows = APIKey.objects.using(using).filter(pk=key.pk, revoked_at=None)
         revoked = bool(rows.update(revoked_at=now, revoke_reason=reason))
         if revoked:
-            tell_revoked(key, reason, context, now, using)
+            children = family.revoke_children(key, now, using)
+            tell_revoked(key, reason, context, now, using, children=children)
     if revoked:
         key.revoked_at, key.revoke_reason = now, reason
     else:
@@ -42,12 +47,18 @@ def revoke_key(
 
 
 def enable_key(key: APIKey, *, context: AuditContext = CODE, now: datetime | None = None) -> bool:
-    """Let a disabled key work again. ``False`` if it wasn't disabled, or is revoked."""
+    """Let a disabled key work again. ``False`` if it wasn't disabled, or is revoked.
+
+    The keys that it has minted go on, but for those that were disabled themselves.
+    """
     return _switch(key, context, now, enabled=True)
 
 
 def disable_key(key: APIKey, *, context: AuditContext = CODE, now: datetime | None = None) -> bool:
-    """Stop ``key`` until it is enabled. ``False`` if it was disabled, or is revoked."""
+    """Stop ``key`` until it is enabled. ``False`` if it was disabled, or is revoked.
+
+    The keys that it has minted stop with it.
+    """
     return _switch(key, context, now, enabled=False)
 
 
@@ -74,13 +85,18 @@ def rename_key(
 def delete_key(key: APIKey, *, context: AuditContext = CODE, now: datetime | None = None) -> None:
     """Forget ``key``. Its audit trail stays.
 
-    :raises InvalidInput: while it is neither revoked nor expired.
+    :raises InvalidInput: while it is neither revoked nor expired, or there are keys that it has
+        minted.
     """
     using, now = primary(), now or timezone.now()
     subject, service_user = f"{key} of {key.service_user}", key.service_user
     with transaction.atomic(using=using):
         over = Q(revoked_at__isnull=False) | Q(expires_at__lte=now)
-        deleted, _rows = APIKey.objects.using(using).filter(over, pk=key.pk).delete()
+        try:
+            deleted, _rows = APIKey.objects.using(using).filter(over, pk=key.pk).delete()
+        except ProtectedError:
+            minted = _("The key %(key)s has minted others: delete those first.") % {"key": key}
+            raise InvalidInput("key", minted) from None
         if not deleted:
             alive = _("The key %(key)s is still alive: revoke it first.") % {"key": key}
             raise InvalidInput("key", alive)
@@ -132,13 +148,27 @@ def _no_key(reference: str) -> str:
 
 
 def tell_revoked(
-    key: APIKey, reason: str, context: AuditContext, now: datetime, using: str
+    key: APIKey,
+    reason: str,
+    context: AuditContext,
+    now: datetime,
+    using: str,
+    *,
+    children: int = 0,
 ) -> None:
-    """Record and announce a key's end. Call it inside its transaction."""
-    record(
-        AuditEvent.Action.KEY_REVOKED, context=context, now=now, using=using, key=key, reason=reason
+    """Record and announce a key's end, and how many went with it. Call it in its transaction."""
+    details: dict[str, Any] = {"children": children} if children else {}
+    action = AuditEvent.Action.KEY_REVOKED
+    record(action, context=context, now=now, using=using, key=key, reason=reason, **details)
+    announce(
+        signals.key_revoked,
+        APIKey,
+        using,
+        key=key,
+        reason=reason,
+        children=children,
+        context=context,
     )
-    announce(signals.key_revoked, APIKey, using, key=key, reason=reason, context=context)
 
 
 def _switch(key: APIKey, context: AuditContext, now: datetime | None, *, enabled: bool) -> bool:
@@ -152,7 +182,10 @@ def _switch(key: APIKey, context: AuditContext, now: datetime | None, *, enabled
         rows = APIKey.objects.using(using).filter(pk=key.pk, revoked_at=None, enabled=not enabled)
         changed = bool(rows.update(enabled=enabled))
         if changed:
-            record(action, context=context, now=now, using=using, key=key)
-            announce(signal, APIKey, using, key=key, context=context)
+            key.enabled = enabled
+            children = family.switch_children(key, using)
+            details: dict[str, Any] = {"children": children} if children else {}
+            record(action, context=context, now=now, using=using, key=key, **details)
+            announce(signal, APIKey, using, key=key, children=children, context=context)
     key.refresh_from_db(using=using, fields=["enabled"])
     return changed

@@ -17,7 +17,7 @@ from pikku_auth.core.secrets import Secret, generate
 from pikku_auth.exceptions import InvalidInput, KeyNotLive
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.keys import validation
+from pikku_auth.flows.keys import family, validation
 from pikku_auth.flows.keys.mint import IssuedKey, mint_key, tell_minted
 from pikku_auth.flows.keys.revoke import tell_revoked
 from pikku_auth.flows.service_users import get_service_user
@@ -32,6 +32,11 @@ _INHERITED = (
     "permissions",
     "metadata",
     "networks",
+    "delegation",
+    "parent_id",
+    "is_suspended",
+    "parent_scopes",
+    "parent_networks",
     "rate_count",
     "rate_period",
     "remaining",
@@ -46,6 +51,7 @@ _COLUMNS = {
     "rate": ["rate_count", "rate_period"],
     "refill": ["refill_count", "refill_period"],
     "lifetime": ["expires_at"],
+    "delegation": ["delegation"],
 }
 _LIVE = {KeyState.ACTIVE, KeyState.EXHAUSTED}
 
@@ -54,6 +60,7 @@ def rotate_key(
     key: APIKey,
     *,
     overlap: timedelta | float | None = DEFAULT_OVERLAP,
+    keep_children: bool = False,
     context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> IssuedKey:
@@ -64,7 +71,12 @@ def rotate_key(
     that the old one began with, and what is left of its quota. All or nothing: if this fails,
     the old key is as before.
 
+    The keys that the old one has minted belong to its successor from then on. After a leak they
+    are revoked with it, because nobody knows who has minted them, unless ``keep_children``. The
+    successor of a key that another has minted ends with that at the latest.
+
     :raises KeyNotLive: when the key can't authenticate, or has a successor already.
+    :raises KeyLimitReached: when the key that has minted it may have no more keys alive.
     :raises InvalidInput: when ``overlap`` is not positive.
     """
     using, now = primary(), now or timezone.now()
@@ -76,6 +88,9 @@ def rotate_key(
     lifetime = None if old.expires_at is None else old.expires_at - old.created_at
     secret = generate(conf.prefixes.key)
     with transaction.atomic(using=using):
+        parent = family.hold_parent_of(old, using)
+        if parent is not None:
+            family.admit(parent.pk, now, using, room_for=0 if overlap is None else 1)
         # Columns of this row only: with a join, Django guards by a subquery, which
         # PostgreSQL does not ask again after waiting for a concurrent rotation.
         live = APIKey.objects.using(using).filter(
@@ -84,13 +99,19 @@ def rotate_key(
             revoked_at=None,
             rotated_at=None,
             enabled=True,
+            is_suspended=False,
         )
         if not live.update(rotated_at=now, **ending):
             old.refresh_from_db(using=using)
             raise KeyNotLive("key", _why_not_rotated(old, now))
         old.refresh_from_db(using=using)
-        successor = _create_successor(old, secret, lifetime, context, now, using)
-        _tell_rotated(old, successor, overlap, context, now, using)
+        end = _end_of_successor(lifetime, parent, now)
+        successor = _create_successor(old, secret, end, context, now, using)
+        if overlap is None and not keep_children:
+            children = family.revoke_children(old, now, using)
+        else:
+            children = family.hand_over_children(old, successor, using)
+        _tell_rotated(old, successor, overlap, children, context, now, using)
         # Inside, so that a kill can't fall between the commit and the caller's having the secret.
         key.refresh_from_db(using=using)
     return IssuedKey(successor, secret)
@@ -118,7 +139,9 @@ def mint_or_rotate(
         service_user if isinstance(service_user, ServiceUser) else get_service_user(service_user)
     )
     keys = APIKey.objects.using(primary()).select_related("service_user__user")
-    named = keys.filter(service_user=owner, name=name, revoked_at=None, rotated_at=None)
+    named = keys.filter(
+        service_user=owner, name=name, revoked_at=None, rotated_at=None, parent=None
+    )
     # Some databases compare without regard to case, or to trailing spaces.
     live = [key for key in named if key.name == name and key.state(now) in _LIVE]
     if not live:
@@ -178,10 +201,18 @@ def _require_same(key: APIKey, options: dict[str, Any]) -> None:
             )
 
 
+def _end_of_successor(
+    lifetime: timedelta | None, parent: APIKey | None, now: datetime
+) -> datetime | None:
+    end = validation.expiry(validation.capped(lifetime), now)
+    latest = None if parent is None else parent.expires_at
+    return min(filter(None, (end, latest)), default=None)
+
+
 def _create_successor(
     old: APIKey,
     secret: Secret,
-    lifetime: timedelta | None,
+    end: datetime | None,
     context: AuditContext,
     now: datetime,
     using: str,
@@ -192,7 +223,7 @@ def _create_successor(
         created_at=now,
         created_by=context.actor,
         rotated_from=old,
-        expires_at=validation.expiry(validation.capped(lifetime), now),
+        expires_at=end,
         **{name: getattr(old, name) for name in _INHERITED},
     )
 
@@ -201,10 +232,12 @@ def _tell_rotated(
     old: APIKey,
     successor: APIKey,
     overlap: timedelta | None,
+    children: int,
     context: AuditContext,
     now: datetime,
     using: str,
 ) -> None:
+    details: dict[str, Any] = {"children": children} if children else {}
     record(
         AuditEvent.Action.KEY_ROTATED,
         context=context,
@@ -213,6 +246,7 @@ def _tell_rotated(
         key=old,
         successor=successor.pk,
         overlap_seconds=0 if overlap is None else int(overlap.total_seconds()),
+        **details,
     )
     announce(signals.key_rotated, APIKey, using, key=old, successor=successor, context=context)
     tell_minted(successor, context, now, using)

@@ -12,12 +12,21 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from pikku_auth.conf import conf
+from pikku_auth.core.delegation import Delegation, require_sensible
 from pikku_auth.core.durations import format_duration, require_positive
 from pikku_auth.core.errors import BrokenRule
 from pikku_auth.core.limits import MAX_COUNT, Rate, is_count
 from pikku_auth.core.metadata import check_metadata
 from pikku_auth.core.networks import normalise_networks
-from pikku_auth.core.permissions import Grant, normalise, scope_strings, unknown
+from pikku_auth.core.permissions import (
+    AUTH,
+    AUTH_ACTIONS,
+    Grant,
+    Permissions,
+    normalise,
+    scope_strings,
+    unknown,
+)
 from pikku_auth.core.text import check_line
 from pikku_auth.exceptions import InvalidInput
 
@@ -39,6 +48,7 @@ def of_key(
     rate: Rate | None = None,
     quota: int | None = None,
     refill: Rate | None = None,
+    delegation: Delegation | None = None,
 ) -> dict[str, Any]:
     """The columns of a new key, each checked.
 
@@ -46,9 +56,11 @@ def of_key(
     """
     with named("metadata"):
         checked_metadata = check_metadata(metadata or {})
+    permissions = _permissions(scopes)
     return {
         "name": check_name(name),
-        "permissions": _permissions(scopes),
+        "permissions": permissions,
+        "delegation": _delegation(delegation, permissions),
         "metadata": checked_metadata,
         "expires_at": expiry(_lifetime(lifetime), now),
         **of_bounds(networks=networks, rate=rate, quota=quota, refill=refill),
@@ -131,13 +143,13 @@ def _permissions(grant: Grant) -> dict[str, list[str]]:
 
 
 def known_scopes(permissions: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Give normalised permissions back if the host's vocabulary has them all.
+    """Give normalised permissions back if all are known: to the host's vocabulary, or reserved.
 
-    :raises InvalidInput: naming the first that it hasn't, and what may have been meant.
+    :raises InvalidInput: naming the first that is not, and what may have been meant.
     """
     vocabulary = conf.scopes
-    if vocabulary is not None and (strange := unknown(permissions, vocabulary)):
-        known = scope_strings(vocabulary)
+    if strange := unknown(permissions, vocabulary):
+        known = scope_strings({**(vocabulary or {}), AUTH: AUTH_ACTIONS})
         nearest = get_close_matches(strange[0], known) or known
         raise InvalidInput(
             "scopes",
@@ -148,6 +160,16 @@ def known_scopes(permissions: dict[str, list[str]]) -> dict[str, list[str]]:
             % {"scope": strange[0], "nearest": _(" or ").join(nearest)},
         )
     return permissions
+
+
+def _delegation(delegation: Delegation | None, permissions: Permissions) -> dict[str, Any]:
+    if delegation is None:
+        return {}
+    with named("delegation"):
+        if not isinstance(delegation, Delegation):
+            raise BrokenRule(_('Give a Delegation, for example Delegation(["sandbox-runtime"]).'))
+        require_sensible(delegation, permissions)
+    return delegation.as_json()
 
 
 def _lifetime(given: Lifetime) -> timedelta | None:

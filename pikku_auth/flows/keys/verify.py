@@ -39,6 +39,7 @@ from pikku_auth.principal import Principal, bind_user
 logger = logging.getLogger("pikku_auth")
 
 _COUNTED_BY_LIMITS = {KeyState.ACTIVE, KeyState.EXHAUSTED}
+_LIFE = ["revoked_at", "enabled", "is_suspended"]
 _ATTEMPTS = 10
 
 
@@ -147,6 +148,8 @@ def _judge(key: APIKey, scopes: list[str], ip: str | None, now: datetime) -> Non
         raise InvalidKey(state.value)
     if key.networks and not is_allowed(ip, key.networks):
         raise NetworkNotAllowed
+    if key.parent_networks and not is_allowed(ip, key.parent_networks):
+        raise NetworkNotAllowed
     if scopes and (lacking := missing(key.allowed, scopes)):
         raise InsufficientScope(lacking)
 
@@ -156,7 +159,7 @@ def _spend(key: APIKey, ip: str | None, now: datetime, using: str) -> None:
         for _ in range(_ATTEMPTS):
             if limits.spend_call(key, now, using):
                 return
-            key.refresh_from_db(using=using, fields=[*limits.COUNTERS, "revoked_at", "enabled"])
+            key.refresh_from_db(using=using, fields=[*limits.COUNTERS, *_LIFE])
             _judge(key, [], ip, now)
     raise Unavailable("contended")
 

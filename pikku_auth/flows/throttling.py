@@ -1,4 +1,4 @@
-"""Counting tries exactly: guesses at user codes, codes asked for, tickets issued."""
+"""Counting tries exactly: guesses at user codes, codes asked for, tickets issued, keys managed."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ CODES_ASKED_FOR = Rate(60, timedelta(minutes=10))
 
 CLAIMS = Rate(60, timedelta(minutes=10))
 """Device logins that one human may take to decide."""
+
+KEYS_MANAGED = Rate(600, timedelta(minutes=10))
+"""Changes of keys over HTTP that one machine or one human may ask for."""
 
 _IPV6_NETWORKS = {48: 10, 56: 2, 64: 1}
 """Prefixes that providers give to one customer, and how many times the limit of a /64 each has.
@@ -74,15 +77,6 @@ def give_back_attempts(limits: Sequence[Limit]) -> None:
     for subject, _ in limits:
         rows = Attempts.objects.using(primary()).filter(subject=_key(subject), count__gt=0)
         rows.update(count=F("count") - 1)
-
-
-def claim_once(subject: str, now: datetime) -> bool:
-    """Claim ``subject`` once: ``False`` if it was claimed before. Call it first in the transaction.
-
-    Of many at once one wins, and the others wait for how its transaction ends. Remembered for
-    a day, after which the row may be swept.
-    """
-    return _first_attempt(_key(subject), now + timedelta(days=1), primary())
 
 
 def network_limits(what: str, address: str | None, rate: Rate) -> list[Limit]:
