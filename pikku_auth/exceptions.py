@@ -176,6 +176,26 @@ class InsufficientScope(Refused):
         return str(_("Missing scope: %(scopes)s.") % {"scopes": ", ".join(self.missing)})
 
 
+class MayNot(Refused):
+    """The human lacks a permission of Django's, which ``permission`` names."""
+
+    code = "may_not"
+    status = 403
+    detail = _("You do not have the permission for that.")
+
+    def __init__(self, permission: str) -> None:
+        super().__init__()
+        self.permission = permission
+
+
+class NotYourServiceUser(Refused):
+    """A service user of that name is not the caller's to manage; perhaps there is none."""
+
+    code = "not_your_service_user"
+    status = 403
+    detail = _("There is no service user of that name whose keys you manage.")
+
+
 class BrowserSessionRequired(Refused):
     """A page for people in a browser was asked for with a key or a login's token."""
 
@@ -281,6 +301,15 @@ class KeyNotLive(InvalidInput):
     """The key is revoked, expired, disabled or rotated already, and can't be rotated."""
 
     code = "key_not_live"
+
+
+class ServiceUserWanted(InvalidInput):
+    """A human has to say whose key it is to be."""
+
+    code = "service_user_wanted"
+
+    def __init__(self) -> None:
+        super().__init__("service_user", str(_("Name the service user that the key is for.")))
 
 
 class ExceedsParent(InvalidInput):

@@ -1,10 +1,10 @@
-"""``path("auth/", include("pikku_auth.urls"))``: device login and sessions."""
+"""``path("auth/", include("pikku_auth.urls"))``: device login, sessions and keys."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from pikku_auth.views import better_auth, device, page, tickets, whoami
+from pikku_auth.views import api_keys, better_auth, device, page, tickets, whoami
 
 app_name = "pikku_auth"
 
@@ -21,6 +21,12 @@ urlpatterns = [
     path("revoke-session", better_auth.revoke_session, name="revoke_session"),
     path("revoke-sessions", better_auth.revoke_sessions, name="revoke_sessions"),
     path("revoke-other-sessions", better_auth.revoke_other_sessions, name="revoke_other_sessions"),
+    path("api-key/create", api_keys.create, name="create_key"),
+    path("api-key/get", api_keys.get, name="get_key"),
+    path("api-key/list", api_keys.list_, name="list_keys"),
+    path("api-key/update", api_keys.update, name="update_key"),
+    path("api-key/delete", api_keys.delete, name="delete_key"),
+    path("api-key/rotate", api_keys.rotate, name="rotate_key"),
     path("ok", better_auth.ok, name="ok"),
     path("whoami", whoami.whoami, name="whoami"),
     path("ws-ticket", tickets.ws_ticket, name="ws_ticket"),

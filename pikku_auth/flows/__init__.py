@@ -7,13 +7,16 @@ after commit.
 
 from __future__ import annotations
 
+from pikku_auth.core.delegation import Delegation
 from pikku_auth.core.limits import Rate
 from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.audit import AuditContext
 from pikku_auth.flows.authentication import aauthenticate, arevalidate, authenticate, revalidate
 from pikku_auth.flows.ceilings import set_service_user_scopes
 from pikku_auth.flows.device_flow.revoke import revoke_logins
-from pikku_auth.flows.keys.bounds import Bounds, set_key_bounds
+from pikku_auth.flows.keys.bounds import Bounds, set_key_bounds, shorten_key
+from pikku_auth.flows.keys.delegate import mint_child
+from pikku_auth.flows.keys.family import children_of
 from pikku_auth.flows.keys.mint import IssuedKey, import_key, mint_key
 from pikku_auth.flows.keys.revoke import (
     delete_key,
@@ -41,6 +44,7 @@ from pikku_auth.flows.tickets import issue_session_ticket, issue_ticket
 __all__ = [
     "AuditContext",
     "Bounds",
+    "Delegation",
     "IssuedKey",
     "Rate",
     "aauthenticate",
@@ -48,6 +52,7 @@ __all__ = [
     "arevalidate",
     "authenticate",
     "averify_key",
+    "children_of",
     "create_service_user",
     "deactivate_service_user",
     "delete_key",
@@ -64,6 +69,7 @@ __all__ = [
     "live_logins",
     "manageable",
     "may_manage",
+    "mint_child",
     "mint_key",
     "mint_or_rotate",
     "prune",
@@ -75,5 +81,6 @@ __all__ = [
     "rotate_key",
     "set_key_bounds",
     "set_service_user_scopes",
+    "shorten_key",
     "verify_key",
 ]

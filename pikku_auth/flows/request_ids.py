@@ -48,23 +48,22 @@ class HeldRequest:
 def once(caller: str, request_id: str | None, body: str, now: datetime) -> Iterator[HeldRequest]:
     """Hold an id of ``caller`` while what is inside runs, in a transaction.
 
-    ``body`` is what was asked for.
+    ``body`` is what was asked for. Without an id there is nothing to hold, and no transaction.
 
     :raises RequestRepeated: when it was carried out before.
     :raises RequestDiffers: when that was another body.
     :raises RequestRunning: while it is being carried out.
     """
-    held = HeldRequest("", now + _HELD_FOR)
-    if request_id is not None:
-        held = _hold(_digest(caller, request_id), sha256(body.encode()).hexdigest(), now)
+    if request_id is None:
+        yield HeldRequest("", now)
+        return
+    held = _hold(_digest(caller, request_id), sha256(body.encode()).hexdigest(), now)
     try:
         with transaction.atomic(using=primary()):
-            if held.digest:  # it writes first, so that SQLite has nothing to lock again
-                _mine(held).update(held_until=held.held_until)
+            _mine(held).update(held_until=held.held_until)  # SQLite wants it to begin with a write
             yield held
     except BaseException:
-        if held.digest:
-            _mine(held).delete()
+        _mine(held).delete()
         raise
 
 

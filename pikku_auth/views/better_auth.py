@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from typing import Any
 
 from django.contrib.auth import logout
@@ -19,7 +18,14 @@ from pikku_auth.http.access import ANYBODY
 from pikku_auth.models import LoginSession
 from pikku_auth.models.users import username_of
 from pikku_auth.views.callers import bearer_login, caller
-from pikku_auth.views.http import context_of, endpoint, plain_error, read_json, require_fields
+from pikku_auth.views.http import (
+    context_of,
+    endpoint,
+    in_iso,
+    plain_error,
+    read_json,
+    require_fields,
+)
 
 _BY_OWNER = "revoked by its owner"
 
@@ -126,10 +132,10 @@ def _session(login: LoginSession) -> dict[str, Any]:
         "scopes": login.scopes,
         "ipAddress": login.ip or "",
         "userAgent": login.user_agent,
-        "createdAt": _iso(login.created_at),
-        "updatedAt": _iso(login.renewed_at),
-        "expiresAt": _iso(login.expires_at),
-        "maxExpiresAt": login.max_expires_at and _iso(login.max_expires_at),
+        "createdAt": in_iso(login.created_at),
+        "updatedAt": in_iso(login.renewed_at),
+        "expiresAt": in_iso(login.expires_at),
+        "maxExpiresAt": login.max_expires_at and in_iso(login.max_expires_at),
     }
 
 
@@ -143,9 +149,9 @@ def _browser_session(request: HttpRequest) -> dict[str, Any]:
         "userId": str(user.pk),
         "ipAddress": "",
         "userAgent": request.META.get("HTTP_USER_AGENT", ""),
-        "createdAt": _iso(since),
-        "updatedAt": _iso(since),
-        "expiresAt": _iso(request.session.get_expiry_date()),
+        "createdAt": in_iso(since),
+        "updatedAt": in_iso(since),
+        "expiresAt": in_iso(request.session.get_expiry_date()),
     }
 
 
@@ -153,7 +159,7 @@ def _user(user: Any) -> dict[str, Any]:
     """The user as better-auth has it; our client shows ``username``, as our pages do."""
     username = username_of(user)
     full_name = user.get_full_name() if hasattr(user, "get_full_name") else ""
-    joined = _iso(getattr(user, "date_joined", None) or timezone.now())
+    joined = in_iso(getattr(user, "date_joined", None) or timezone.now())
     return {
         "id": str(user.pk),
         "name": full_name or username,
@@ -164,10 +170,3 @@ def _user(user: Any) -> dict[str, Any]:
         "createdAt": joined,
         "updatedAt": joined,
     }
-
-
-def _iso(moment: date) -> str:
-    """ISO 8601 in UTC, with milliseconds and ``Z``. A user model may have days for moments."""
-    if not isinstance(moment, datetime):
-        moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

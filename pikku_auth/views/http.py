@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime
 from functools import wraps
 from typing import Any
 
@@ -26,6 +27,7 @@ from pikku_auth.flows.database import outage_is_not_a_refusal
 from pikku_auth.http.access import HUMAN, Way, declare
 from pikku_auth.http.origins import is_trusted, scheme_and_host
 
+HUMANS: Way = frozenset({HUMAN})
 View = Callable[[HttpRequest], HttpResponse]
 
 JSON = "application/json"
@@ -50,7 +52,7 @@ class WrongBody(ImmediateResponse):
         self.wrong = wrong
 
 
-def endpoint(*methods: str, access: Way = frozenset({HUMAN})) -> Callable[[View], View]:
+def endpoint(*methods: str, access: Way | tuple[Way, ...] = HUMANS) -> Callable[[View], View]:
     """Make a view of the wire contract: its methods, its errors, and nothing cached.
 
     No CSRF token is asked for: a browser's cookie counts only with a trusted ``Origin``.
@@ -58,6 +60,7 @@ def endpoint(*methods: str, access: Way = frozenset({HUMAN})) -> Callable[[View]
     wrong codes must outlive the error that it leads to, and a poll must not lock SQLite.
     ``access`` is what ``manage.py show_access`` says of it.
     """
+    ways = access if isinstance(access, tuple) else (access,)
 
     def decorate(view: View) -> View:
         @csrf_exempt
@@ -79,7 +82,7 @@ def endpoint(*methods: str, access: Way = frozenset({HUMAN})) -> Callable[[View]
             return unstored(response)
 
         wrapped.handles_own_auth_errors = True  # type: ignore[attr-defined]  # what the middleware asks for
-        return outside_atomic_requests(declare(wrapped, access, methods=methods))
+        return outside_atomic_requests(declare(wrapped, *ways, methods=methods))
 
     return decorate
 
@@ -143,6 +146,13 @@ def read_json_or_form(request: HttpRequest) -> dict[str, Any]:
     return found
 
 
+def in_iso(moment: date) -> str:
+    """ISO 8601 in UTC, with milliseconds and ``Z``. A user model may have days for moments."""
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def forget_body(request: HttpRequest, post: QueryDict | None = None) -> None:
     """Leave ``post`` alone of a body that was read: error reports show what is there."""
     sent: Any = request
@@ -156,7 +166,7 @@ def wrong_fields(
     """What is wrong with the types of the fields, in the contract's words; empty for nothing."""
     required = list(required)
     wrong = [
-        f"[body.{name}] Invalid input: expected string, received {_type_of(members, name)}"
+        f"[body.{name}] Invalid input: expected string, received {type_of(members, name)}"
         for name in [*required, *optional]
         if not isinstance(members.get(name), str) and (name in required or name in members)
     ]
@@ -172,7 +182,8 @@ def require_fields(members: dict[str, Any], *names: str) -> None:
         raise ImmediateResponse(plain_error(400, "VALIDATION_ERROR", wrong))
 
 
-def _type_of(members: dict[str, Any], name: str) -> str:
+def type_of(members: Mapping[str, Any], name: str) -> str:
+    """The type of a member as JavaScript calls it."""
     if name not in members:
         return "undefined"
     value = members[name]
@@ -190,7 +201,7 @@ def _members(request: HttpRequest) -> dict[str, Any]:
             plain_error(400, "BAD_REQUEST", "Invalid JSON in request body")
         ) from None
     if not isinstance(members, dict):
-        kind = _type_of({"body": members}, "body")
+        kind = type_of({"body": members}, "body")
         wrong = f"[body] Invalid input: expected object, received {kind}"
         raise WrongBody(wrong)
     return members

@@ -20,6 +20,7 @@ from pikku_auth.flows.keys import family
 from pikku_auth.flows.keys.attenuation import bounds_of, require_within_bounds, wider_bounds
 from pikku_auth.flows.keys.validation import of_bounds
 from pikku_auth.models import APIKey, AuditEvent
+from pikku_auth.models.keys import APIKeyQuerySet
 
 _COLUMNS = {
     "networks": ["networks"],
@@ -63,14 +64,12 @@ def set_key_bounds(
     :raises InvalidInput: when a value breaks its rule, or ``narrow_only`` forbids it.
     """
     using, now = primary(), now or timezone.now()
-    live = Q(expires_at=None) | Q(expires_at__gt=now)
-    rows = APIKey.objects.using(using).filter(live, pk=key.pk, revoked_at=None)
+    rows = _alive(key, now, using)
     with transaction.atomic(using=using):
         parent = family.hold_parent_of(key, using)
         # It writes first, which every database lets one do at a time.
         if not rows.update(enabled=F("enabled")):
-            over = _("The key %(key)s is revoked or expired, so its bounds can't be changed.")
-            raise KeyNotLive("key", over % {"key": key})
+            raise KeyNotLive("key", _over(key))
         row = APIKey.objects.using(using).select_related("service_user").get(pk=key.pk)
         before, columns = bounds_of(row), _columns(row, bounds)
         changed = {name: value for name, value in columns.items() if value != getattr(row, name)}
@@ -86,6 +85,45 @@ def set_key_bounds(
     for name in [*columns, "refilled_at"]:
         setattr(key, name, getattr(row, name))
     return bool(changed)
+
+
+def shorten_key(
+    key: APIKey, end: datetime, *, context: AuditContext = CODE, now: datetime | None = None
+) -> bool:
+    """Let a live key, and the keys that it has minted, end at ``end``, which is earlier.
+
+    ``False`` if that is its end already.
+
+    :raises KeyNotLive: when the key is revoked or expired.
+    :raises InvalidInput: when ``end`` is over, or later than the end that the key has.
+    """
+    using, now = primary(), now or timezone.now()
+    if end <= now:
+        raise InvalidInput("lifetime", _("The end of a key has to be in the future: revoke it."))
+    with transaction.atomic(using=using):
+        rows = _alive(key, now, using)
+        outlives = rows.filter(Q(expires_at=None) | Q(expires_at__gt=end))
+        before = key.expires_at
+        changed = bool(outlives.update(expires_at=end))
+        key.refresh_from_db(using=using, fields=["expires_at", "revoked_at"])
+        if changed:
+            family.shorten_children(key, using)
+            _tell(key, {"expires_at": before}, {"expires_at": end}, context, now, using)
+        elif not rows.exists():
+            raise KeyNotLive("key", _over(key))
+        elif key.expires_at != end:
+            raise InvalidInput("lifetime", _("The end of a key can only be brought forward."))
+    return changed
+
+
+def _alive(key: APIKey, now: datetime, using: str) -> APIKeyQuerySet:
+    live = Q(expires_at=None) | Q(expires_at__gt=now)
+    return APIKey.objects.using(using).filter(live, pk=key.pk, revoked_at=None)
+
+
+def _over(key: APIKey) -> str:
+    over = _("The key %(key)s is revoked or expired, so its bounds can't be changed.")
+    return over % {"key": key}
 
 
 def _columns(row: APIKey, bounds: Bounds) -> dict[str, Any]:
@@ -137,4 +175,6 @@ def _tell(
 
 
 def _in_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
     return str(value) if isinstance(value, Rate) else value
