@@ -206,6 +206,9 @@ def _members(request: HttpRequest, required: str = "") -> dict[str, Any]:
     members = read_json(request)
     if wrong := wrong_types(members, required):
         raise _wrong(wrong)
+    if isinstance(seconds := members.get("expiresIn"), int | float) and seconds < 1:
+        too_small = "The expiresIn is smaller than the predefined minimum value."
+        raise ImmediateResponse(_expires_in("SMALL", too_small))
     return members
 
 
@@ -222,10 +225,6 @@ def _check_to_create(members: dict[str, Any]) -> None:
             raise ImmediateResponse(plain_error(400, code, told))
     if ("rateLimitMax" in members) != ("rateLimitTimeWindow" in members):
         raise _wrong("[body.rateLimitMax] rateLimitMax and rateLimitTimeWindow go together")
-    if (members.get("expiresIn") or 1) < 1:
-        raise ImmediateResponse(
-            _expires_in("SMALL", "The expiresIn is smaller than the predefined minimum value.")
-        )
 
 
 def _request_id(request: HttpRequest) -> str | None:

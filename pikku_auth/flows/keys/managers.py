@@ -325,7 +325,8 @@ def spend(manager: Manager, now: datetime) -> None:
 def _require_may_give(human: Any, owner: ServiceUser, **options: Any) -> None:
     require_covers(human, owner)
     with named("scopes"):
-        require_grantable(human, owner, normalise(options.get("scopes", ())))
+        permissions = normalise(options.get("scopes", ()))
+    require_grantable(human, owner, permissions)
     delegation: Delegation | None = options.get("delegation")
     for name in () if delegation is None else delegation.service_users:
         is_theirs = (
