@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -39,7 +40,7 @@ def set_service_user_scopes(
     """
     using, now, wanted = primary(), now or timezone.now(), checked_ceiling(scopes)
     with transaction.atomic(using=using):
-        row = _locked(service_user, using)
+        row = _held(service_user, using)
         if narrow_only:
             require_narrower(row, wanted)
         changed, before = row.scopes != wanted, row.scopes
@@ -121,9 +122,10 @@ def require_within_ceiling(service_user: ServiceUser, permissions: Permissions) 
         )
 
 
-def _locked(service_user: ServiceUser, using: str) -> ServiceUser:
+def _held(service_user: ServiceUser, using: str) -> ServiceUser:
+    """Its row as it is now, which nobody changes before this commits."""
     rows = ServiceUser.objects.using(using).filter(pk=service_user.pk)
-    rows.select_for_update().get()
+    rows.update(is_active=F("is_active"))  # a write, which SQLite wants a transaction to begin with
     return rows.select_related("user").get()
 
 
