@@ -54,6 +54,7 @@ def in_each_state(service_user: ServiceUser) -> dict[str, APIKey]:
         "owner_inactive": mint_key(idle, name="owner_inactive", lifetime=None).key,
         "owner_privileged": mint_key(promoted, name="owner_privileged", lifetime=None).key,
         "disabled": mint_key(service_user, name="disabled", lifetime=None).key,
+        "suspended": mint_key(service_user, name="suspended", lifetime=None).key,
         "expired": mint_key(service_user, name="expired", lifetime=DAY, now=minted).key,
         "revoked": mint_key(service_user, name="revoked", lifetime=None).key,
     }
@@ -61,6 +62,7 @@ def in_each_state(service_user: ServiceUser) -> dict[str, APIKey]:
     users = get_user_model()._default_manager.filter(pk=promoted.user_id)
     users.update(is_staff=True)
     disable_key(keys["disabled"])
+    APIKey.objects.filter(pk=keys["suspended"].pk).update(is_suspended=True)
     revoke_key(keys["revoked"])
     return keys
 

@@ -21,7 +21,8 @@ from pikku_auth.core.durations import format_duration
 from pikku_auth.core.limits import Rate, parse_rate
 from pikku_auth.flows import IssuedKey, tickets
 from pikku_auth.flows import sweeping as kept
-from pikku_auth.flows.device_flow import authorize, throttling
+from pikku_auth.flows import throttling
+from pikku_auth.flows.device_flow import authorize
 from pikku_auth.models import DeviceCode
 from pikku_auth.testing import key_headers
 from tests.conftest import pikku_settings

@@ -18,8 +18,11 @@ from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
+    MultipleResults,
     RuleBasedStateMachine,
+    initialize,
     invariant,
+    multiple,
     rule,
     run_state_machine_as_test,
 )
@@ -58,6 +61,7 @@ from pikku_auth.flows import (
 from pikku_auth.flows.keys.verify import reverify_key
 from pikku_auth.models import APIKey, AuditEvent, KeyState, ServiceUser
 from pikku_auth.principal import Principal
+from tests.conftest import pikku_settings
 from tests.processes import PATIENCE
 from tests.profiles import fewer
 
@@ -128,7 +132,26 @@ class Families(RuleBasedStateMachine):
         self.delegation = Delegation([names[1]], most=4)
         self.keys: list[Known] = []
 
+    @initialize(target=parents, networks=NETWORKS, rate=RATES)
+    def begin(self, networks: list[str], rate: Rate | None) -> Known | None:
+        return self.mint(timedelta(hours=40), ["sandbox:*"], networks, rate)
+
+    @initialize(target=children, networks=NETWORKS)
+    def begin_with_children(self, networks: list[str]) -> MultipleResults[Known | None]:
+        hours = timedelta(hours=30)
+        parent = self.keys[0] if self.keys else self.begin(networks, None)
+        found = [
+            self.mint_child(parent, whose, hours, ["sandbox:read"], networks, None)
+            for whose in (0, 1)
+        ]
+        return multiple(*found)
+
     @rule(target=parents, lifetime=HOURS, scopes=SCOPES, networks=NETWORKS, rate=RATES)
+    def make(
+        self, lifetime: timedelta, scopes: list[str], networks: list[str], rate: Rate | None
+    ) -> Known | None:
+        return self.mint(lifetime, scopes, networks, rate)
+
     def mint(
         self, lifetime: timedelta, scopes: list[str], networks: list[str], rate: Rate | None
     ) -> Known | None:
@@ -156,6 +179,9 @@ class Families(RuleBasedStateMachine):
         networks=NETWORKS,
         rate=RATES,
     )
+    def make_child(self, **options: Any) -> Known | None:
+        return self.mint_child(**options)
+
     def mint_child(
         self,
         parent: Known | None,
@@ -348,7 +374,7 @@ def _is_in(address: str, networks: list[str]) -> bool:
 
 @pytest.mark.hypothesis
 def test_no_key_can_do_more_than_its_parent_whatever_is_done() -> None:
-    chosen = fewer(30, stateful_step_count=20, suppress_health_check=list(HealthCheck))
+    chosen = fewer(50, stateful_step_count=20, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Families, settings=chosen)
 
 
@@ -436,6 +462,56 @@ class TestWhatFollows:
         user.delete()
         child.refresh_from_db()
         assert child.is_suspended
+
+    def test_a_ceiling_of_the_orchestrator_is_lowered(
+        self, orchestrator: ServiceUser, sandboxes: ServiceUser
+    ) -> None:
+        child = make(parent_of(orchestrator, sandboxes), sandboxes)
+        for ceiling, allowed in ((["auth:mint"], []), (None, ["sandbox:read"])):
+            set_service_user_scopes(orchestrator, ceiling)
+            child.refresh_from_db()
+            assert child.allowed_scopes == allowed
+
+    def test_the_networks_of_the_parent_are_narrowed(
+        self, orchestrator: ServiceUser, sandboxes: ServiceUser
+    ) -> None:
+        parent = parent_of(orchestrator, sandboxes, networks=["10.0.0.0/8"])
+        child = make(parent, sandboxes, networks=["10.1.0.0/16"])
+        for networks, refused in ((["10.2.0.0/16"], True), (["10.1.2.0/24"], False)):
+            set_key_bounds(parent, networks=networks)
+            try:
+                reverify_key(child, ip="10.1.2.3", now=datetime.now(UTC))
+            except NetworkNotAllowed:
+                assert refused
+            else:
+                assert not refused
+
+    def test_the_parent_ends_earlier(
+        self, orchestrator: ServiceUser, sandboxes: ServiceUser
+    ) -> None:
+        parent = parent_of(orchestrator, sandboxes)
+        child, end = make(parent, sandboxes), datetime.now(UTC) + timedelta(hours=1)
+        shorten_key(parent, end)
+        child.refresh_from_db()
+        assert child.expires_at == end
+
+    def test_the_successor_of_the_parent_ends_earlier(
+        self, orchestrator: ServiceUser, sandboxes: ServiceUser
+    ) -> None:
+        parent = parent_of(orchestrator, sandboxes, lifetime=None)
+        child = make(parent, sandboxes, lifetime=None)
+        with pikku_settings(MAX_KEY_LIFETIME=timedelta(days=1)):
+            successor = rotate_key(parent).key
+        child.refresh_from_db()
+        assert (child.parent, child.expires_at) == (successor, successor.expires_at)
+
+    def test_the_successor_of_a_child_ends_with_its_parent(
+        self, orchestrator: ServiceUser, sandboxes: ServiceUser
+    ) -> None:
+        parent = parent_of(orchestrator, sandboxes, lifetime=timedelta(hours=9))
+        child = make(parent, sandboxes)
+        later = child.created_at + timedelta(hours=5)
+        assert rotate_key(child, now=later).key.expires_at == parent.expires_at
 
     def test_a_quota_and_its_refill(
         self, orchestrator: ServiceUser, sandboxes: ServiceUser

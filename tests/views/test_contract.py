@@ -20,7 +20,7 @@ from pikku_auth.flows import AuditContext, create_service_user, mint_key, revoke
 from pikku_auth.flows.device_flow import approve, deny, start_login
 from pikku_auth.flows.device_flow import authorize as device_flow
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
-from pikku_auth.views.better_auth import _iso
+from pikku_auth.views.http import in_iso
 from tests.cases import in_turn
 from tests.conftest import pikku_settings
 from tests.logins import (
@@ -1076,7 +1076,7 @@ def test_14_a_bad_bearer_of_ours_does_not(browser: Client) -> None:
 
 
 def test_14_a_user_model_may_have_days_for_moments() -> None:
-    assert _iso(date(2026, 11, 30)) == "2026-11-30T00:00:00.000Z"
+    assert in_iso(date(2026, 11, 30)) == "2026-11-30T00:00:00.000Z"
 
 
 class TestSection14GetSession:
