@@ -162,7 +162,8 @@ def errors_of_ours() -> Iterator[type[Exception]]:
 
 
 SAMPLES: dict[str, Any] = {
-    "retry_after": 3, "most": 3, "status": 400, "missing": ["a:b"], "scopes": ["a:b"], "nearest": ["robot"],
+    "most": 3, "retry_after": 3, "status": 400,
+    "missing": ["a:b"], "scopes": ["a:b"], "nearest": ["robot"],
     "error": ValueError("x"), "refusal": InvalidKey("revoked"),
     "response": SimpleNamespace(status_code=401, body=b'{"detail": "no"}'),
 }  # fmt: skip

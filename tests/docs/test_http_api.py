@@ -19,9 +19,8 @@ from pikku_auth.conf import conf
 from pikku_auth.core import secrets, text
 from pikku_auth.core.durations import format_duration
 from pikku_auth.core.limits import Rate, parse_rate
-from pikku_auth.flows import IssuedKey, tickets
+from pikku_auth.flows import IssuedKey, throttling, tickets
 from pikku_auth.flows import sweeping as kept
-from pikku_auth.flows import throttling
 from pikku_auth.flows.device_flow import authorize
 from pikku_auth.models import DeviceCode
 from pikku_auth.testing import key_headers
@@ -139,6 +138,7 @@ def test_each_path_and_method_has_its_row() -> None:
     here = {
         f"{method} {pattern.pattern}"
         for pattern in urls.urlpatterns
+        if not str(pattern.pattern).startswith("api-key/")  # which have a page of their own
         for method in getattr(pattern.callback, "_pikku_auth_methods", GETS_OR_POSTS)
     }
     written = {endpoint for endpoint, _ in endpoints()}
