@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 
 from example_project.sandboxes.models import Organisation, Sandbox, Status
 from pikku_auth import signals
+from pikku_auth.flows import Delegation, create_service_user, mint_key
 from pikku_auth.testing import client_with_key
 from tests.logins import browser_of
+from tests.over_the_wire import machine
 
 pytestmark = pytest.mark.django_db
 
@@ -102,3 +105,35 @@ def test_a_sandboxs_key_costs_one_select_more(
         client.get(WHOAMI)  # notes the use, once a minute
         with django_assert_num_queries(selects):
             client.get(WHOAMI)
+
+
+class TestKeysThatAKeyHasMinted:
+    """The mapping trusts metadata, so none of them is another sandbox's than its parent's."""
+
+    def mint(self, parent: dict[str, Any], names: list[str], **members: Any) -> Any:
+        """The status of the answer, or what the new key is."""
+        issued = mint_key(
+            create_service_user("orchestrator"),
+            scopes=["auth:mint"],
+            metadata=parent,
+            delegation=Delegation(metadata=names),
+        )
+        answer = machine(issued).post("create", **members)
+        if answer.status_code != 200:
+            return answer.status_code
+        return Client().get(WHOAMI, headers={"x-api-key": answer.json()["key"]}).json()
+
+    def test_a_sandboxs_key_mints_for_its_own_sandbox(self, sandbox: Sandbox) -> None:
+        its = {"sandbox": sandbox.pk}
+        assert self.mint(its, [])["organisation"] == sandbox.organisation.pk
+
+    def test_and_for_no_other(self, sandbox: Sandbox) -> None:
+        its, other = {"sandbox": sandbox.pk}, {"sandbox": sandbox.pk + 1}
+        assert self.mint(its, ["sandbox"], metadata=other) == 403
+
+    @pytest.mark.parametrize(("names", "is_made"), [([], False), (["sandbox"], True)])
+    def test_an_operators_key_mints_for_sandboxes_if_it_says_so(
+        self, sandbox: Sandbox, names: list[str], is_made: bool
+    ) -> None:
+        made = self.mint({}, names, metadata={"sandbox": sandbox.pk})
+        assert made == 403 if not is_made else made["organisation"] == sandbox.organisation.pk
