@@ -27,6 +27,7 @@ ROOMS = {
         "rest_framework",
         "urls",
         "views",
+        "well_known",
     },
     "contrib": {"contrib"},
     "commands": {"management"},

@@ -25,10 +25,11 @@ from pikku_auth.flows import AuditContext, authenticate
 from pikku_auth.flows.credentials import address_of, has_credential, is_exposed
 from pikku_auth.flows.database import outage_is_not_a_refusal
 from pikku_auth.http.access import HUMAN, Way, declare
+from pikku_auth.http.error_response import challenge
 from pikku_auth.http.origins import is_trusted, scheme_and_host
 
 HUMANS: Way = frozenset({HUMAN})
-View = Callable[[HttpRequest], HttpResponse]
+View = Callable[..., HttpResponse]
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -66,13 +67,13 @@ def endpoint(*methods: str, access: Way | tuple[Way, ...] = HUMANS) -> Callable[
         @csrf_exempt
         @login_not_required
         @wraps(view)
-        def wrapped(request: HttpRequest) -> HttpResponse:
+        def wrapped(request: HttpRequest, **parts: str) -> HttpResponse:
             try:
                 _check_method(request, methods)
                 _check_origin(request)
                 _check_transport(request)
                 with outage_is_not_a_refusal():
-                    response = view(request)
+                    response = view(request, **parts)
             except ImmediateResponse as answer:
                 response = answer.response
             except DeviceFlowError as error:
@@ -261,7 +262,7 @@ def _refusal(refusal: Refused) -> HttpResponse:
         return oauth_error(DeviceFlowError("invalid_request", str(refusal), refusal.status))
     if isinstance(refusal, InvalidKey | InvalidToken):
         response = plain_error(401, "UNAUTHORIZED", "Unauthorized")
-        response["WWW-Authenticate"] = 'Bearer realm="api"'
+        response["WWW-Authenticate"] = challenge("Bearer")
         return response
     error, body = "temporarily_unavailable", {}
     if refusal.status == 429:
