@@ -136,6 +136,21 @@ def read_json_or_form(request: HttpRequest) -> dict[str, Any]:
     """
     if _media_type(request, [JSON, FORM]) == JSON:
         return _members(request)
+    return _form_members(request)
+
+
+def read_form(request: HttpRequest) -> dict[str, str]:
+    """The members of a form; an empty one counts as absent (RFC 6749, 3.1).
+
+    :raises DeviceFlowError: ``invalid_request`` for a body of another media type, and for a
+        parameter that is repeated.
+    """
+    if request.body and _type_of_body(request) != FORM:
+        raise DeviceFlowError("invalid_request", f"Send a form, as {FORM}")
+    return _form_members(request)
+
+
+def _form_members(request: HttpRequest) -> dict[str, str]:
     found = {}
     for name, values in request.POST.lists():
         given = [value for value in values if value]
@@ -211,12 +226,17 @@ def _members(request: HttpRequest) -> dict[str, Any]:
 def _media_type(request: HttpRequest, allowed: list[str]) -> str:
     if not request.body:  # which a server may still call text/plain, as wsgiref does
         return JSON
-    given = request.META.get("CONTENT_TYPE", "")
-    media_type: str = given.partition(";")[0].strip().lower()
+    media_type = _type_of_body(request)
     if media_type not in allowed:
+        given = request.META.get("CONTENT_TYPE", "")
         message = f'Content-Type "{given}" is not allowed. Allowed types: {", ".join(allowed)}'
         raise ImmediateResponse(plain_error(415, "UNSUPPORTED_MEDIA_TYPE", message))
     return media_type
+
+
+def _type_of_body(request: HttpRequest) -> str:
+    given: str = request.META.get("CONTENT_TYPE", "")
+    return given.partition(";")[0].strip().lower()
 
 
 def _check_method(request: HttpRequest, methods: tuple[str, ...]) -> None:
