@@ -24,7 +24,7 @@ OF_KEYS = f"{AUTH}:introspect"
 OF_LOGINS = f"{AUTH}:introspect_logins"
 """The scope of one that asks about the logins of humans."""
 
-INACTIVE_ONES = Rate(1_000, timedelta(minutes=1))
+INACTIVE_ONES = Rate(500, timedelta(seconds=30))
 """Well-formed credentials that are not active, of which one resource server is told."""
 
 
