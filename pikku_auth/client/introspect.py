@@ -13,6 +13,7 @@ from hashlib import sha256
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NamedTuple
 
+from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
 from pikku_auth import __version__
@@ -24,6 +25,7 @@ from pikku_auth.client.origins import normalise_base_url, origin_of_base
 from pikku_auth.core.permissions import missing, read_scope_parameter
 
 _MOST_KEPT = 10_000
+_MOST_CONNECTIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,7 @@ class Introspector:
         self._key = _Header(key_header_of(key_header), api_key)
         self._wanted = {"metadata": metadata, "claims": claims}
         self._timeout = timeout
-        self._session = Session(Anonymous())
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session = _session()
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -178,6 +179,15 @@ class Introspector:
 class _Header:
     name: str
     value: str = field(repr=False)
+
+
+def _session() -> Session:
+    """One for many threads: it keeps their connections, and no cookies."""
+    session = Session(Anonymous())
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=_MOST_CONNECTIONS))
+    return session
 
 
 def _digest_of(token: str, source_ip: str | None) -> str:

@@ -15,7 +15,7 @@ from pikku_auth.flows.keys.verify import count_call, examine_digest, principal_o
 from pikku_auth.flows.logins import examine_login, note_use, principal_of_login
 from pikku_auth.flows.mapping import mapped
 from pikku_auth.flows.throttling import spend_attempt
-from pikku_auth.models import APIKey, LoginSession
+from pikku_auth.models import APIKey
 from pikku_auth.principal import Principal
 
 OF_KEYS = f"{AUTH}:introspect"
@@ -42,7 +42,7 @@ def introspect(
     a service user for which the caller's key acts. ``MAP_KEY`` and ``MAP_LOGIN`` have the last
     word, and are asked with the resource server's ``request``. With ``count`` an active one is
     used by this: one call of a key with limits is counted, and the use is noted. Without, nothing
-    is written. Refusals are logged and signalled as those of a request are.
+    is written of it. Refusals are logged and signalled as those of a request are.
 
     :raises NotAuthenticated: when the caller has no key.
     :raises InsufficientScope: when its key may ask neither about keys nor about logins.
@@ -89,8 +89,7 @@ def _login_for(
 
 
 def _use(principal: Principal, ip: str | None, now: datetime) -> None:
-    match principal.credential:
-        case APIKey() as key:
-            count_call(key, ip=ip, now=now)
-        case LoginSession() as login:
-            note_use(login, ip=ip, now=now)
+    if principal.key is not None:
+        count_call(principal.key, ip=ip, now=now)
+    if principal.login is not None:
+        note_use(principal.login, ip=ip, now=now)

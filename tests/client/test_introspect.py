@@ -227,7 +227,10 @@ def test_nothing_is_kept_unless_asked_to(make: Any, asked: Server) -> None:
     assert introspector.ask(TOKEN) is None
 
 
-def test_active_answer_is_kept(make: Any, asked: Server) -> None:
+@pytest.mark.parametrize("has_end", [True, False])
+def test_active_answer_is_kept(make: Any, asked: Server, has_end: bool) -> None:
+    if not has_end:
+        asked.answer(PATH, Reply(body={k: v for k, v in OF_A_KEY.items() if k != "exp"}))
     introspector = make(cache_seconds=60)
     first = introspector.ask(TOKEN)
     asked.answer(PATH, INACTIVE)
@@ -310,3 +313,11 @@ def test_many_threads_may_ask(make: Any) -> None:
         thread.join()
     assert len(found) == 160
     assert {answer.subject for answer in found} == {"7"}
+
+
+def test_cookies_are_not_kept(make: Any, asked: Server) -> None:
+    asked.answer(PATH, Reply(body=OF_A_KEY, headers={"Set-Cookie": "sessionid=1; Path=/"}))
+    introspector = make()
+    for _ in range(2):
+        introspector.ask(TOKEN)
+    assert ["cookie" in seen.headers for seen in asked.seen] == [False, False]
