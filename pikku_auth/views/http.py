@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
@@ -142,12 +143,15 @@ def read_json_or_form(request: HttpRequest) -> dict[str, Any]:
 def read_form(request: HttpRequest) -> dict[str, str]:
     """The members of a form; an empty one counts as absent (RFC 6749, 3.1).
 
-    :raises DeviceFlowError: ``invalid_request`` for a body of another media type, and for a
-        parameter that is repeated.
+    :raises DeviceFlowError: ``invalid_request`` for a body of another media type, one that Django
+        doesn't take, and a parameter that is repeated.
     """
-    if request.body and _type_of_body(request) != FORM:
-        raise DeviceFlowError("invalid_request", f"Send a form, as {FORM}")
-    return _form_members(request)
+    try:
+        if request.body and _type_of_body(request) != FORM:
+            raise DeviceFlowError("invalid_request", f"Send a form, as {FORM}")
+        return _form_members(request)
+    except (BadRequest, SuspiciousOperation):
+        raise DeviceFlowError("invalid_request", "The form can't be read") from None
 
 
 def _form_members(request: HttpRequest) -> dict[str, str]:

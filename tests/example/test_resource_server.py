@@ -111,3 +111,12 @@ def test_nobody_comes_in_while_nothing_is_known(
         assert ask(issued).status_code == 503
     with serving(live_server.url, mint()) as ask:  # its own key lacks the scope
         assert ask(issued).status_code == 503
+
+
+def test_resource_server_needs_no_django() -> None:
+    program = "import sys, example_project.resource_server; print('django' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=True,
+    )  # fmt: skip
+    assert done.stdout == "False\n"

@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 
 import pytest
 from django.db import OperationalError, connection, connections
-from django.test import Client
+from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from pytest_django import Settings
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from pikku_auth import signals
 from pikku_auth.conf import conf
@@ -346,9 +347,9 @@ def test_key_in_the_other_header_is_told_where_it_belongs(mint: Any) -> None:
     assert "send it in the header x-api-key" in answer.json()["error_description"]
 
 
-def test_challenge_says_where_the_metadata_is(settings: Settings) -> None:
-    settings.ROOT_URLCONF = "tests.views.with_well_known"
-    with pikku_settings(ISSUER=ISSUER):
+def test_challenge_says_where_the_metadata_is() -> None:
+    urls = override_settings(ROOT_URLCONF="tests.views.with_well_known")
+    with urls, pikku_settings(ISSUER=ISSUER):
         answer = ask_as(None, "x")
     metadata = f'resource_metadata="{ISSUER}/.well-known/oauth-protected-resource"'
     assert answer["WWW-Authenticate"] == f'ApiKey realm="api", {metadata}'
@@ -580,6 +581,9 @@ def test_mistake_in_the_mapping_is_an_error_and_no_answer(
         (post_of("token=a&metadata=yes"), "metadata is neither true nor false"),
         (post_of("token=a&claims=True"), "claims is neither true nor false"),
         (post_of('{"token": "a"}', "application/json"), f"Send a form, as {FORM}"),
+        (post_of("token=a", f"{FORM}; charset=utf-16"), "The form can't be read"),
+        (post_of("token=a&" + "a=1&" * 1_001), "The form can't be read"),
+        (post_of("token=" + "a" * 3_000_000), "The form can't be read"),
         (post_of("token=a", "text/plain"), f"Send a form, as {FORM}"),
         (post_of("token=a", "multipart/form-data; boundary=x"), f"Send a form, as {FORM}"),
     ],
@@ -592,6 +596,16 @@ def test_malformed_request_is_told_what_is_wrong(
     assert answer.json()["error"] == "invalid_request"
     assert answer.json()["error_description"].startswith(wrong)
     assert set(answer.json()) == {"error", "error_description"}
+
+
+@settings(max_examples=50, deadline=None)
+@given(body=st.binary(max_size=60))
+@example(body=b"token=%ff&source_ip=%00")
+@example(body=b"token=%00&token_type_hint=%ff")
+@pytest.mark.parametrize("path", ["introspect", "revoke"])
+def test_no_form_is_an_error_of_the_server(path: str, body: bytes) -> None:
+    assert Client().post(f"/auth/{path}", body, FORM).status_code in (200, 400, 401)
+    assert Client().post(f"/auth/{path}", b"token=" + body, FORM).status_code in (200, 400, 401)
 
 
 def test_other_methods_are_not_there(gateway: IssuedKey) -> None:
