@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
@@ -58,7 +59,7 @@ def _issuer_of(path: str) -> str:
 
     :raises Http404: when ``ISSUER`` is not set, or has another path.
     """
-    if conf.issuer is None or path.strip("/") != issuers_path().strip("/"):
+    if conf.issuer is None or path.strip("/") != unquote(issuers_path()).strip("/"):
         raise Http404("No such issuer.")
     return conf.issuer
 

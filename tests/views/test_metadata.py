@@ -94,6 +94,11 @@ def test_path_of_the_issuer_comes_last(issuer: str, address: str) -> None:
         assert resource_metadata() == f"{ISSUER}{RESOURCE}/one/two"
 
 
+def test_path_of_the_issuer_may_be_encoded() -> None:
+    with pikku_settings(ISSUER=f"{ISSUER}/caf%C3%A9"):
+        assert told(f"{SERVER}/caf%C3%A9")["issuer"] == f"{ISSUER}/caf%C3%A9"
+
+
 def test_issuer_may_end_with_a_slash() -> None:
     with pikku_settings(ISSUER=f"{ISSUER}/"):
         assert told(SERVER)["issuer"] == f"{ISSUER}/"
