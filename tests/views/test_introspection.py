@@ -14,7 +14,7 @@ from django.db import OperationalError, connection, connections
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pikku_auth import signals
@@ -44,6 +44,7 @@ from pikku_auth.testing import key_headers
 from tests import mappings
 from tests.conftest import pikku_settings
 from tests.logins import bearer, logged_in
+from tests.profiles import fewer
 
 pytestmark = pytest.mark.django_db
 
@@ -598,8 +599,8 @@ def test_malformed_request_is_told_what_is_wrong(
     assert set(answer.json()) == {"error", "error_description"}
 
 
-@settings(max_examples=50, deadline=None)
 @given(body=st.binary(max_size=60))
+@fewer(50)
 @example(body=b"token=%ff&source_ip=%00")
 @example(body=b"token=%00&token_type_hint=%ff")
 @pytest.mark.parametrize("path", ["introspect", "revoke"])
