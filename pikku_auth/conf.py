@@ -27,6 +27,7 @@ DEFAULTS: dict[str, Any] = {
         "verification_uri": None,
     },
     "IMPORTED_KEYS": False,
+    "ISSUER": None,
     "KEY_HEADER": "x-api-key",
     "LOGIN_LIFETIME": timedelta(days=7),
     "LOGIN_MAX_LIFETIME": timedelta(days=90),
@@ -102,6 +103,12 @@ class Settings:
     def imported_keys(self) -> bool:
         """Whether keys that were imported from another system are looked up, too."""
         return bool(self._get("IMPORTED_KEYS"))
+
+    @cached_property
+    def issuer(self) -> str | None:
+        """The address by which clients know this site (RFC 8414, 2); ``None``: nothing is told."""
+        issuer: str | None = self._get_at_start("ISSUER")
+        return issuer
 
     @cached_property
     def key_header(self) -> str:

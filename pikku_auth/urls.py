@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from pikku_auth.views import api_keys, better_auth, device, page, tickets, whoami
+from pikku_auth.views import api_keys, better_auth, device, oauth, page, tickets, whoami
 
 app_name = "pikku_auth"
 
@@ -29,5 +29,7 @@ urlpatterns = [
     path("api-key/rotate", api_keys.rotate, name="rotate_key"),
     path("ok", better_auth.ok, name="ok"),
     path("whoami", whoami.whoami, name="whoami"),
+    path("introspect", oauth.introspection, name="introspect"),
+    path("revoke", oauth.revocation, name="revoke"),
     path("ws-ticket", tickets.ws_ticket, name="ws_ticket"),
 ]

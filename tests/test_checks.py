@@ -131,6 +131,8 @@ SET_OFF: dict[str, dict[str, Any]] = {
         "LOGIN_URL": "admin:login",
     },
     "pikku_auth.W022": {"LOGIN_URL": "/nowhere/"},
+    "pikku_auth.W026": {"ROOT_URLCONF": (path(".well-known/", include("pikku_auth.well_known")),)},
+    "pikku_auth.W027": {"PIKKU_AUTH": {"ISSUER": "https://app.example.com"}},
     "pikku_auth.W016": {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [OURS]}},
 }
 
@@ -382,6 +384,33 @@ def test_a_cache_that_would_be_empty_is_a_warning(
     assert told == (["pikku_auth.W025"] if is_told else [])
 
 
+WELL_KNOWN = include("pikku_auth.well_known")
+
+
+@pytest.mark.parametrize(
+    ("routes", "told"),
+    [
+        ((path(".well-known/", WELL_KNOWN),), None),
+        ((), "mounted nowhere"),
+        ((path("auth/.well-known/", WELL_KNOWN),), "at /auth/.well-known/oauth-protected-resource"),
+        ((path("well-known/", WELL_KNOWN),), "at /well-known/oauth-protected-resource"),
+    ],
+)
+@pytest.mark.parametrize("issuer", ["https://app.example.com", "https://app.example.com/one"])
+def test_metadata_has_to_be_where_clients_look(
+    settings: Settings, issuer: str, routes: Any, told: str | None
+) -> None:
+    settings.PIKKU_AUTH = {"ISSUER": issuer}
+    settings.ROOT_URLCONF = routes
+    found = [message for message in checks.check_views() if message.id == "pikku_auth.W027"]
+    assert [told in message.msg for message in found] == ([] if told is None else [True])
+
+
+def test_project_without_routes_hears_nothing_of_metadata(settings: Settings) -> None:
+    del settings.ROOT_URLCONF
+    assert checks.check_views() == []
+
+
 def test_the_ids_are_numbered_without_a_gap_and_never_twice() -> None:
     of_ninja = (ROOT / "pikku_auth" / "contrib" / "ninja" / "checks.py").read_text()
     ids = re.findall(r'id="pikku_auth\.[EWI](\d{3})"', source_of_the_checks() + of_ninja)
@@ -487,6 +516,30 @@ BAD_VALUES: dict[str, list[Any]] = {
             ]
         ),
     ],
+    "ISSUER": [
+        7,
+        True,
+        b"https://app.example.com",
+        "",
+        "app.example.com",
+        "/auth",
+        "http://app.example.com",
+        "http://localhost:8000",
+        "https://",
+        "https:///auth",
+        "https://:8000",
+        "https://app.example.com:0",
+        "https://app.example.com:99999",
+        "https://[::1/auth",
+        "https://ada@app.example.com",
+        "https://app.example.com?",
+        "https://app.example.com/?a=b",
+        "https://app.example.com/#here",
+        "https://app.example.com/a b",
+        "https://app.example.com/a\n",
+        'https://app.example.com/"',
+        "https://app.example.com/caf\xe9",
+    ],
     "LOGIN_MAX_LIFETIME": NO_LIFETIMES,
     "DEVICE_CLIENT_IDS": [
         ["команда"],
@@ -578,6 +631,13 @@ GOOD_VALUES: dict[str, list[Any]] = {
         {"lifetime": timedelta(days=1), "verification_uri": None},
         {"verification_uri": "https://app.example.com/device?lang=en"},
         {"verification_uri": "http://localhost:3000/device"},
+    ],
+    "ISSUER": [
+        None,
+        "https://app.example.com",
+        "https://app.example.com/",
+        "https://app.example.com:8443/tenants/one",
+        "https://[2001:db8::1]/",
     ],
     "DEVICE_CLIENT_IDS": [None, [], ["pikku-cli"], ("a", "b"), {"pikku-cli"}, frozenset({"a"})],
     "SERVICE_USER_FACTORY": [

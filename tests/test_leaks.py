@@ -122,8 +122,24 @@ def by_revoke(issued: IssuedKey) -> None:
     post(Client(), "revoke-session", {"token": mine.token.reveal()}, **bearer(mine))
 
 
+def by_introspection(issued: IssuedKey) -> None:
+    service_user = issued.key.service_user
+    caller = mint_key(service_user, scopes=["auth:introspect", "auth:introspect_logins"])
+    client = Client(headers={"x-api-key": caller.secret.reveal()})
+    for token in (mint_key(service_user, quota=1).secret, logged_in(human()).token):
+        body = urlencode({"token": token.reveal(), "count": "true"})
+        assert client.post("/auth/introspect", body, FORM).json()["active"]
+
+
+def by_revocation(issued: IssuedKey) -> None:
+    for token in (mint_key(issued.key.service_user).secret, logged_in(human()).token):
+        body = urlencode({"token": token.reveal()})
+        assert Client().post("/auth/revoke", body, FORM).status_code == 200
+
+
 VERBS = [
     by_verify, by_resolve, by_mint, by_rotate, by_command, by_start, by_poll, by_login, by_revoke,
+    by_introspection, by_revocation,
 ]  # fmt: skip
 
 
@@ -225,7 +241,7 @@ def test_the_debug_page_does_not_show_the_header(secrets: list[str], mint: Mint)
     assert not leaked(secrets, page)
 
 
-@pytest.mark.parametrize("what", ["find a key", "poll", "approve"])
+@pytest.mark.parametrize("what", ["find a key", "poll", "approve", "revoke"])
 @override_settings(DEBUG=True)
 def test_debug_page_does_not_show_what_was_posted(
     what: str, mint: Mint, make_user: Callable[..., Any]
@@ -235,6 +251,7 @@ def test_debug_page_does_not_show_what_was_posted(
     path, body, kind, secret = {
         "find a key": ("/admin/pikku_auth/apikey/find/", f"secret={key}", FORM, key),
         "poll": ("/auth/device/token", urlencode(poll), FORM, poll["device_code"]),
+        "revoke": ("/auth/revoke", f"token={key}", FORM, key),
         "approve": ("/auth/device/approve", json.dumps({"userCode": code}), JSON, code),
     }[what]
     shown = 0

@@ -15,6 +15,7 @@ from pikku_auth.client.models import name_of
 from pikku_auth.flows import AuditContext, create_service_user, mint_key, revoke_login
 from pikku_auth.flows.device_flow import start_login
 from pikku_auth.models import AuditEvent
+from pikku_auth.testing import key_headers
 from tests.logins import bearer, browser_of, logged_in
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +50,13 @@ def whoami(ada: Any) -> str:
     return str(answer["user"])
 
 
+def introspection(ada: Any) -> str:
+    caller = mint_key(create_service_user("gateway"), scopes=["auth:introspect_logins"])
+    body = f"token={logged_in(ada).token.reveal()}"
+    headers, form = key_headers(caller), "application/x-www-form-urlencoded"
+    return str(Client().post("/auth/introspect", body, form, headers=headers).json()["username"])
+
+
 def admin_logins(ada: Any) -> str:
     logged_in(ada)
     return str(browser_of(ada).get("/admin/pikku_auth/loginsession/").content.decode())
@@ -75,8 +83,17 @@ def command(ada: Any) -> str:
 
 @pytest.mark.parametrize(
     "shown",
-    [approval_page, get_session, whoami, admin_logins, admin_of_a_key, audit_trail, command],
-)
+    [
+        approval_page,
+        get_session,
+        whoami,
+        introspection,
+        admin_logins,
+        admin_of_a_key,
+        audit_trail,
+        command,
+    ],
+)  # fmt: skip
 def test_a_person_is_called_by_their_username(ada: Any, shown: Callable[[Any], str]) -> None:
     text = unescape(shown(ada))
     assert ada.get_username() in text

@@ -20,6 +20,11 @@ from pikku_auth.backends import ServiceUserBackend
 from pikku_auth.checks.cache import cache_without_stamps, nothing_is_cached
 from pikku_auth.checks.databases import immediate_sqlite, naive_time
 from pikku_auth.checks.device_code import is_device_code
+from pikku_auth.checks.issuer import (
+    is_issuer,
+    issuer_that_nobody_finds,
+    well_known_without_issuer,
+)
 from pikku_auth.checks.middleware import order_of_middleware
 from pikku_auth.checks.mounting import nothing_asks_for_credentials, nowhere_to_sign_in
 from pikku_auth.checks.proxies import uncounted_proxies
@@ -73,7 +78,13 @@ def check_host(**_kwargs: object) -> list[CheckMessage]:
 
 def check_views(**_kwargs: object) -> list[CheckMessage]:
     """Check the URLconf: which views are open, and what is missing."""
-    return [*class_of_view_not_first(), *nothing_asks_for_credentials(), *nowhere_to_sign_in()]
+    return [
+        *class_of_view_not_first(),
+        *nothing_asks_for_credentials(),
+        *nowhere_to_sign_in(),
+        *well_known_without_issuer(),
+        *issuer_that_nobody_finds(),
+    ]
 
 
 def check_ninja(**_kwargs: object) -> list[CheckMessage]:
@@ -251,6 +262,7 @@ _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "DEFAULT_KEY_LIFETIME": _is_lifetime,
     "SIGN_IN_MAX_AGE": _is_lifetime,
     "IMPORTED_KEYS": _is_bool,
+    "ISSUER": is_issuer,
     "KEY_HEADER": _is_header,
     "LOGIN_LIFETIME": _is_positive,
     "LOGIN_MAX_LIFETIME": _is_lifetime,

@@ -20,6 +20,7 @@ from pikku_auth.client.exceptions import (
     Unreachable,
 )
 from pikku_auth.client.http import Session
+from pikku_auth.client.introspect import Introspection, Introspector
 
 __all__ = [
     "BadAnswer",
@@ -27,6 +28,8 @@ __all__ = [
     "BadUrl",
     "ClientError",
     "InsecureUrl",
+    "Introspection",
+    "Introspector",
     "LoginDenied",
     "LoginExpired",
     "LoginTimedOut",

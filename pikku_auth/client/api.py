@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from pikku_auth import __version__
 from pikku_auth.client.exceptions import BadAnswer, Unreachable
 from pikku_auth.client.failures import details_of, what_happened, where_it_leads
 from pikku_auth.client.http import Anonymous, Session
-from pikku_auth.client.origins import normalise_base_url, origin_of_base
+from pikku_auth.client.origins import Origin, normalise_base_url, origin_of_base
 from pikku_auth.client.text import printable
 
 MAX_BODY = 1_000_000
@@ -137,7 +137,7 @@ class AuthServer:
             ):
                 location = response.headers.get("Location", "") if response.is_redirect else ""
                 leads = where_it_leads(url, location, self.base_url) if location else ""
-                return Answer(response.status_code, _body_of(response), sent, leads)
+                return Answer(response.status_code, body_of(response), sent, leads)
 
         headers = {"Accept": "application/json", "User-Agent": f"pikku-auth/{__version__}"}
         if token is not None:
@@ -149,11 +149,15 @@ class AuthServer:
         try:
             return _within(min(seconds, self._seconds), send)
         except (RequestException, OSError) as error:  # OSError: there is no bundle of certificates
-            told = f"Can't reach {self.origin}: {what_happened(error, self.origin)}."
-            unreachable = Unreachable(told)
-            for detail in details_of(error, sent):
-                unreachable.add_note(detail)
-            raise unreachable from None
+            raise unreachable(self.origin, error, sent) from None
+
+
+def unreachable(origin: Origin, error: Exception, sent: Iterable[str]) -> Unreachable:
+    """What to raise when a server could not be asked, without what was ``sent`` in confidence."""
+    told = Unreachable(f"Can't reach {origin}: {what_happened(error, origin)}.")
+    for detail in details_of(error, sent):
+        told.add_note(detail)
+    return told
 
 
 def _within(seconds: float, act: Callable[[], Answer]) -> Answer:
@@ -180,7 +184,11 @@ def _within(seconds: float, act: Callable[[], Answer]) -> Answer:
     return outcome[0]
 
 
-def _body_of(response: Response) -> object:
+def body_of(response: Response) -> object:
+    """The JSON of an answer, or an empty object for anything else.
+
+    :raises BadAnswer: when it is longer than :data:`MAX_BODY`.
+    """
     content = b""
     for piece in response.iter_content(65_536):
         content += piece

@@ -177,12 +177,13 @@ def key_from_environment() -> str | None:
     key = os.environ.get(API_KEY_VARIABLE)
     if not key:
         return None
-    if (wrong := _what_is_wrong_with(key)) is not None:
+    if (wrong := what_is_wrong_with_key(key)) is not None:
         raise BadKey(f"{API_KEY_VARIABLE} is not a key: {wrong}.")
     return key
 
 
-def _what_is_wrong_with(key: str) -> str | None:
+def what_is_wrong_with_key(key: str) -> str | None:
+    """Why ``key``, which is not empty, can't be one; ``None`` if it can."""
     if key.strip()[:7].lower() == "bearer ":
         return "it begins with “Bearer”. Write the key alone"
     if key[-1] in "\r\n":

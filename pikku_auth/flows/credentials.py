@@ -50,6 +50,14 @@ def find_credential(request: HttpRequest) -> Credential | None:
     return None
 
 
+def credential_of(text: str, ip: str | None = None) -> Credential:
+    """The credential that ``text`` is, a key or a login token, presented from ``ip``."""
+    digest = token_digest(text)  # a login token is none of another system's keys
+    if digest is not None:
+        return Credential("token", digest, ip)
+    return Credential("key", key_digest(text), ip)
+
+
 def _in_key_header(request: HttpRequest) -> Credential:
     value = request.META[conf.key_header_meta]
     digest = key_digest(value)

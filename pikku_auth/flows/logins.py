@@ -43,13 +43,28 @@ def verify_login(
     :raises Unavailable: when the database can't be asked.
     """
     now = now or timezone.now()
+    login = examine_login(digest, ip=ip, now=now)
+    note_use(login, ip=ip, now=now)
+    return principal_of_login(login)
+
+
+def examine_login(digest: str | None, *, ip: str | None, now: datetime) -> LoginSession:
+    """The live login with that digest, with what it may do. Nothing is written.
+
+    :raises InvalidToken: when there is no such live login, or its user may not log in.
+    :raises Unavailable: when the database can't be asked.
+    """
     login, reason = _granted(digest, now, Place(primary()))
     if login is None or reason is not None:
         refuse_login(reason or "unknown", login, ip)
+    return login
+
+
+def note_use(login: LoginSession, *, ip: str | None, now: datetime) -> None:
+    """Note that a login was used, which moves its end on. It is written after the response."""
     last_used.note(login, now, ip)
     if now - login.renewed_at >= conf.login_renewal:
         last_used.note_renewal(login, now)
-    return _principal_of(login)
 
 
 def reverify_login(login: LoginSession, *, now: datetime) -> Principal:
@@ -63,7 +78,7 @@ def reverify_login(login: LoginSession, *, now: datetime) -> Principal:
     row, reason = _granted(login.digest, now, place_of(login))
     if row is None or reason is not None:
         raise InvalidToken(reason or "unknown")
-    return _principal_of(row)
+    return principal_of_login(row)
 
 
 def find_live_login(digest: str | None, *, now: datetime | None = None) -> LoginSession | None:
@@ -95,7 +110,8 @@ def _judged(
     return login, None if login is None else login.invalid_reason(now)
 
 
-def _principal_of(login: LoginSession) -> Principal:
+def principal_of_login(login: LoginSession) -> Principal:
+    """The principal of a login that was found good, with what was granted to it."""
     permissions = bind_user(login.user, login.granted or {})
     return Principal(user=login.user, via="login", permissions=permissions, login=login)
 

@@ -12,6 +12,7 @@ from django.utils.cache import patch_vary_headers
 from pikku_auth.conf import conf
 from pikku_auth.exceptions import BrowserSessionRequired, InsufficientScope, Refused
 from pikku_auth.flows.credentials import has_credential, has_key, has_token
+from pikku_auth.http.issuer import resource_metadata
 
 REALM = "api"
 
@@ -25,10 +26,18 @@ def challenge_of(request: HttpRequest, realm: str = REALM) -> str:
     whatever was wrong with it.
     """
     if has_key(request):
-        return f'ApiKey realm="{realm}"'
+        return challenge("ApiKey", realm)
     if has_token(request):
-        return f'Bearer realm="{realm}", error="invalid_token"'
-    return f'ApiKey realm="{realm}", Bearer realm="{realm}"'
+        return challenge("Bearer", realm, error="invalid_token")
+    return f"{challenge('ApiKey', realm)}, {challenge('Bearer', realm)}"
+
+
+def challenge(scheme: str, realm: str = REALM, **parameters: str) -> str:
+    """One challenge of a 401, which says where the metadata is, if any is (RFC 9728, 5.1)."""
+    if (metadata := resource_metadata()) is not None:
+        parameters["resource_metadata"] = metadata
+    said = [f'{name}="{value}"' for name, value in {"realm": realm, **parameters}.items()]
+    return f"{scheme} {', '.join(said)}"
 
 
 def headers_of(refusal: Refused, request: HttpRequest, realm: str = REALM) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
@@ -25,10 +26,11 @@ from pikku_auth.flows import AuditContext, authenticate
 from pikku_auth.flows.credentials import address_of, has_credential, is_exposed
 from pikku_auth.flows.database import outage_is_not_a_refusal
 from pikku_auth.http.access import HUMAN, Way, declare
+from pikku_auth.http.error_response import challenge
 from pikku_auth.http.origins import is_trusted, scheme_and_host
 
 HUMANS: Way = frozenset({HUMAN})
-View = Callable[[HttpRequest], HttpResponse]
+View = Callable[..., HttpResponse]
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -66,13 +68,13 @@ def endpoint(*methods: str, access: Way | tuple[Way, ...] = HUMANS) -> Callable[
         @csrf_exempt
         @login_not_required
         @wraps(view)
-        def wrapped(request: HttpRequest) -> HttpResponse:
+        def wrapped(request: HttpRequest, **parts: str) -> HttpResponse:
             try:
                 _check_method(request, methods)
                 _check_origin(request)
                 _check_transport(request)
                 with outage_is_not_a_refusal():
-                    response = view(request)
+                    response = view(request, **parts)
             except ImmediateResponse as answer:
                 response = answer.response
             except DeviceFlowError as error:
@@ -135,6 +137,24 @@ def read_json_or_form(request: HttpRequest) -> dict[str, Any]:
     """
     if _media_type(request, [JSON, FORM]) == JSON:
         return _members(request)
+    return _form_members(request)
+
+
+def read_form(request: HttpRequest) -> dict[str, str]:
+    """The members of a form; an empty one counts as absent (RFC 6749, 3.1).
+
+    :raises DeviceFlowError: ``invalid_request`` for a body of another media type, one that Django
+        doesn't take, and a parameter that is repeated.
+    """
+    try:
+        if request.body and _type_of_body(request) != FORM:
+            raise DeviceFlowError("invalid_request", f"Send a form, as {FORM}")
+        return _form_members(request)
+    except (BadRequest, SuspiciousOperation):
+        raise DeviceFlowError("invalid_request", "The form can't be read") from None
+
+
+def _form_members(request: HttpRequest) -> dict[str, str]:
     found = {}
     for name, values in request.POST.lists():
         given = [value for value in values if value]
@@ -210,12 +230,17 @@ def _members(request: HttpRequest) -> dict[str, Any]:
 def _media_type(request: HttpRequest, allowed: list[str]) -> str:
     if not request.body:  # which a server may still call text/plain, as wsgiref does
         return JSON
-    given = request.META.get("CONTENT_TYPE", "")
-    media_type: str = given.partition(";")[0].strip().lower()
+    media_type = _type_of_body(request)
     if media_type not in allowed:
+        given = request.META.get("CONTENT_TYPE", "")
         message = f'Content-Type "{given}" is not allowed. Allowed types: {", ".join(allowed)}'
         raise ImmediateResponse(plain_error(415, "UNSUPPORTED_MEDIA_TYPE", message))
     return media_type
+
+
+def _type_of_body(request: HttpRequest) -> str:
+    given: str = request.META.get("CONTENT_TYPE", "")
+    return given.partition(";")[0].strip().lower()
 
 
 def _check_method(request: HttpRequest, methods: tuple[str, ...]) -> None:
@@ -261,7 +286,7 @@ def _refusal(refusal: Refused) -> HttpResponse:
         return oauth_error(DeviceFlowError("invalid_request", str(refusal), refusal.status))
     if isinstance(refusal, InvalidKey | InvalidToken):
         response = plain_error(401, "UNAUTHORIZED", "Unauthorized")
-        response["WWW-Authenticate"] = 'Bearer realm="api"'
+        response["WWW-Authenticate"] = challenge("Bearer")
         return response
     error, body = "temporarily_unavailable", {}
     if refusal.status == 429:

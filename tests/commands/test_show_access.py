@@ -266,6 +266,8 @@ def test_admin_and_our_own_endpoints_are_shown_and_not_open(settings: Any) -> No
     assert shown["/office/"] == "staff"
     assert shown["/office/login/"] == "anybody"
     assert shown["/auth/whoami"] == "any key"
+    assert shown["/auth/introspect"] == "auth:introspect or auth:introspect_logins"
+    assert shown["/auth/revoke"] == "anybody"
     assert shown["/auth/device/approve"] == "a signed-in human"
     assert "unknown" not in shown.values()
     assert listed("--open") == []

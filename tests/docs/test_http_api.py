@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import OperationalError, connection
@@ -19,7 +20,7 @@ from pikku_auth.conf import conf
 from pikku_auth.core import secrets, text
 from pikku_auth.core.durations import format_duration
 from pikku_auth.core.limits import Rate, parse_rate
-from pikku_auth.flows import IssuedKey, throttling, tickets
+from pikku_auth.flows import IssuedKey, introspection, revocation, throttling, tickets
 from pikku_auth.flows import sweeping as kept
 from pikku_auth.flows.device_flow import authorize
 from pikku_auth.models import DeviceCode
@@ -42,6 +43,7 @@ from tests.logins import (
 pytestmark = pytest.mark.django_db
 
 Row = list[str]
+FORM = "application/x-www-form-urlencoded"
 GETS_OR_POSTS = ("GET", "POST")
 WITH_MEMBERS = ["device/code", "device/token", "device/approve", "device/deny", "revoke-session"]
 SESSION = (
@@ -116,6 +118,10 @@ class World:
     def key(self) -> Client:
         return Client(headers=key_headers(self.issued))
 
+    def introspect(self, token: str = "x", *, client: Client | None = None, **bounds: Any) -> Any:
+        caller = client or with_key_of(self, scopes=["auth:introspect"], **bounds)
+        return form(caller, "introspect", token)
+
     def decide(self, how: str, code: str, client: Client | None = None) -> Any:
         return post(client or self.session, f"device/{how}", {"userCode": code})
 
@@ -164,11 +170,16 @@ GOOD: dict[tuple[str, str], Callable[[World], Any]] = {
     ("GET ok", "anybody"): lambda w: w.anybody.get("/auth/ok"),
     ("GET whoami", "key"): lambda w: w.key.get("/auth/whoami"),
     ("GET whoami", "login"): lambda w: w.login.get("/auth/whoami"),
+    ("POST introspect", "key"): lambda w: w.introspect(w.issued.secret.reveal()),
     ("POST ws-ticket", "key"): lambda w: post(w.key, "ws-ticket"),
     ("POST ws-ticket", "login"): lambda w: post(w.login, "ws-ticket"),
     ("POST ws-ticket", "session"): lambda w: post(w.session, "ws-ticket"),
 }
 FULL = {"client_id": CLIENT, "scope": "sandbox:read", "user_id": "7"}
+
+
+def form(client: Client, path: str, token: str, **options: Any) -> Any:
+    return client.post(f"/auth/{path}", urlencode({"token": token}), FORM, **options)
 
 
 def look(world: World, client: Client) -> Any:
@@ -297,6 +308,14 @@ def at_its_limit(world: World, endpoint: str) -> Any:
     return over(1, lambda: ask(client, endpoint))
 
 
+def too_many_inactive(world: World) -> Any:
+    client = with_key_of(world, scopes=["auth:introspect"])
+    return over(
+        introspection.INACTIVE_ONES.count,
+        lambda: world.introspect(secrets.generate("pka").reveal(), client=client),
+    )
+
+
 def ask(client: Client, endpoint: str) -> Any:
     method, _, path = endpoint.partition(" ")
     if method == "POST":
@@ -305,6 +324,7 @@ def ask(client: Client, endpoint: str) -> Any:
 
 
 Case = Callable[[World], Any]
+ASK, REVOKE = "POST introspect", "POST revoke"
 CODE, TOKEN, DEVICE = "POST device/code", "POST device/token", "GET device"
 CASES: dict[tuple[str, int, str], Case] = {
     (CODE, 400, "invalid_request"): lambda w: post(w.anybody, "device/code", {"client_id": "ü"}),
@@ -334,6 +354,18 @@ CASES: dict[tuple[str, int, str], Case] = {
         w.anybody, "get-session"
     ),
     ("POST revoke-session", 400, "VALIDATION_ERROR"): lambda w: post(w.login, "revoke-session", {}),
+    (ASK, 400, "invalid_request"): lambda w: w.introspect(""),
+    (ASK, 401, "invalid_client"): lambda w: w.introspect(client=w.anybody),
+    (ASK, 403, "insufficient_scope"): lambda w: w.introspect(client=w.key),
+    (ASK, 403, "network_not_allowed"): lambda w: w.introspect(networks=["192.0.2.0/24"]),
+    (ASK, 429, "slow_down"): too_many_inactive,
+    (REVOKE, 400, "invalid_request"): lambda w: post(w.anybody, "revoke", {"token": "x"}),
+    (REVOKE, 429, "slow_down"): lambda w: over(
+        revocation.WRONG_TOKENS.count,
+        lambda: form(
+            w.anybody, "revoke", secrets.generate("pka").reveal(), REMOTE_ADDR="192.0.2.7"
+        ),
+    ),
     ("POST ws-ticket", 429, "too_many_attempts"): lambda w: over(
         tickets.TICKETS.count, lambda: post(w.session, "ws-ticket")
     ),
@@ -478,6 +510,8 @@ def test_each_limit_is_what_the_code_has() -> None:
         counted(throttling.CLAIMS),
         counted(tickets.TICKETS),
         f"{tickets.LIFETIME // timedelta(seconds=1)} seconds",
+        counted(introspection.INACTIVE_ONES),
+        counted(revocation.WRONG_TOKENS),
         f"{kept.MOST_UNCLAIMED_CODES:,}",
         f"{kept.MOST_TICKETS:,}",
         f"{kept.MOST_TICKETS_OF_A_USER:,}",

@@ -11,7 +11,7 @@ from django.test import Client
 from example_project.sandboxes.models import Organisation, Sandbox, Status
 from pikku_auth import signals
 from pikku_auth.flows import Delegation, create_service_user, mint_key
-from pikku_auth.testing import client_with_key
+from pikku_auth.testing import client_with_key, mint_test_key
 from tests.logins import browser_of
 from tests.over_the_wire import machine
 
@@ -55,6 +55,20 @@ def test_a_stopped_sandboxs_key_is_refused_until_it_runs_again(its_key: Any) -> 
     assert refusal.json() == {"detail": "Invalid API key.", "code": "invalid_key"}
     Sandbox.objects.update(status=Status.RUNNING)
     assert status_of(its_key) == 200
+
+
+def test_stopped_sandboxs_key_is_not_active_for_a_resource_server(sandbox: Sandbox) -> None:
+    issued = mint_test_key(metadata={"sandbox": sandbox.pk})
+    client, form = client_with_key(["auth:introspect"]), "application/x-www-form-urlencoded"
+    body = f"token={issued.secret.reveal()}&claims=true"
+
+    def told() -> Any:
+        return client.post("/auth/introspect", body, content_type=form).json()
+
+    claims = {"organisation": sandbox.organisation.pk, "sandbox": sandbox.pk}
+    assert told()["claims"] == claims
+    Sandbox.objects.update(status=Status.STOPPED)
+    assert told() == {"active": False}
 
 
 def test_a_deleted_sandboxs_key_is_refused(its_key: Any, sandbox: Sandbox) -> None:

@@ -90,7 +90,7 @@ def decision_of(status: int, told: dict[str, Any], headers: Mapping[str, str]) -
     return Decision(
         status,
         told["detail"],
-        told["code"],
+        told.get("code", ""),  # REST framework has none of its own
         challenge=has.get("www-authenticate", ""),
         comes_back=int(has.get("retry-after", 0)) > 0,
         is_stored=has.get("cache-control") != "no-store",

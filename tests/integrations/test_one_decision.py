@@ -16,6 +16,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import Client
+from django.urls import include, path
+from pytest_django import Settings
 from rest_framework_simplejwt.tokens import AccessToken
 
 from pikku_auth.conf import DEFAULTS
@@ -508,6 +511,52 @@ def test_human_who_may_not_log_in_is_refused(kind: str, world: World) -> None:
 def test_mistake_in_login_scopes_is_an_error_and_no_decision(name: str, world: World) -> None:
     with pikku_settings(LOGIN_SCOPES=f"tests.login_scopes.{name}"):
         everywhere([world.bearer], CRASH, HTTP_INTEGRATIONS)
+
+
+# --- Where the metadata is (RFC 9728, 5.1) ------------------------------------------------------
+
+METADATA = 'resource_metadata="https://app.example.com/.well-known/oauth-protected-resource"'
+
+
+@pytest.mark.parametrize(
+    ("request_of", "challenge"),
+    [
+        (lambda w: [("x-api-key", "nonsense")], f'ApiKey realm="api", {METADATA}'),
+        (
+            lambda w: [("Authorization", "Bearer pks_nonsense")],
+            f'Bearer realm="api", error="invalid_token", {METADATA}',
+        ),
+        (lambda w: [], f'ApiKey realm="api", {METADATA}, Bearer realm="api", {METADATA}'),
+    ],
+    ids=["bad key", "bad token", "nothing"],
+)
+def test_challenge_says_where_the_metadata_is(
+    request_of: Request, challenge: str, world: World, settings: Settings
+) -> None:
+    settings.ROOT_URLCONF = "tests.integrations.urls"
+    with pikku_settings(ISSUER="https://app.example.com"):
+        headers = request_of(world)
+        # Those that demand no scope may let in who presents nothing.
+        integrations = [INTEGRATIONS, SCOPED_INTEGRATIONS] if headers else [SCOPED_INTEGRATIONS]
+        for some in integrations:
+            decisions = {name: ask(headers) for name, ask in some.items()}
+            found = {name: (one.status, one.challenge) for name, one in decisions.items()}
+            assert found == dict.fromkeys(some, (401, challenge))
+
+
+def test_challenge_names_no_metadata_that_is_not_there(world: World) -> None:
+    with pikku_settings(ISSUER="https://app.example.com"):
+        assert INTEGRATIONS["Channels"]([("x-api-key", "nonsense")]) == BAD_KEY
+
+
+def test_login_endpoints_say_where_the_metadata_is(settings: Settings) -> None:
+    settings.ROOT_URLCONF = (
+        path(".well-known/", include("pikku_auth.well_known")),
+        path("auth/", include("pikku_auth.urls")),
+    )
+    with pikku_settings(ISSUER="https://app.example.com"):
+        answer = Client().get("/auth/list-sessions")
+    assert answer["WWW-Authenticate"] == f'Bearer realm="api", {METADATA}'
 
 
 def test_a_missing_scope_costs_no_secret_its_refusal(world: World) -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from asgiref.sync import iscoroutinefunction
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.http import HttpRequest, JsonResponse
-from django.urls import path
+from django.urls import include, path
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
@@ -120,6 +120,7 @@ class Telling(AsyncJsonWebsocketConsumer):
 assert all(iscoroutinefunction(view) for view in (aknown, awanted, awith_scope))
 
 urlpatterns = [
+    path(".well-known/", include("pikku_auth.well_known")),
     path("drf/", ForAll.as_view()),
     path("drf/scoped/", ForOneScope.as_view()),
     path("drf/people/", ForPeople.as_view()),

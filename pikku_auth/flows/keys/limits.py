@@ -64,6 +64,15 @@ def spend_call(key: APIKey, now: datetime, using: str) -> bool:
         return bool(cursor.rowcount == 1)
 
 
+def check_call(key: APIKey, now: datetime) -> None:
+    """Insist that a call would get through at ``now``. Nothing is counted.
+
+    :raises LimitExceeded: when a limit is used up.
+    """
+    _rate_step(key, now)
+    _quota_step(key, now)
+
+
 def _rate_step(key: APIKey, now: datetime) -> _Step:
     rate = key.rate
     if rate is None:

@@ -107,7 +107,7 @@ def verify_digest(
         except Refused as refusal:
             refuse_key(refusal, key, ip)
     last_used.note(key, now, ip)
-    return _principal_of(key)
+    return principal_of_key(key)
 
 
 def reverify_key(key: APIKey, *, ip: str | None, now: datetime) -> Principal:
@@ -125,10 +125,45 @@ def reverify_key(key: APIKey, *, ip: str | None, now: datetime) -> Principal:
     if row is None:
         raise InvalidKey("unknown")
     _judge(row, [], ip, now)
-    return _principal_of(row)
+    return principal_of_key(row)
 
 
-def _principal_of(key: APIKey) -> Principal:
+def examine_digest(digest: str | None, *, ip: str | None, now: datetime) -> APIKey:
+    """The key with that digest, if a call from ``ip`` would get through. Nothing is written.
+
+    :raises Refused: as :func:`verify_key`.
+    """
+    if digest is None:
+        refuse_key(InvalidKey("malformed"), None, ip)
+    using = primary()
+    with outage_is_not_a_refusal(), reading_for_update(using):
+        key = find_by_digest(APIKey, digest, "service_user", "user", using=using)
+    if key is None:
+        refuse_key(InvalidKey("unknown"), None, ip)
+    try:
+        _judge(key, [], ip, now)
+        limits.check_call(key, now)
+    except Refused as refusal:
+        refuse_key(refusal, key, ip)
+    return key
+
+
+def count_call(key: APIKey, *, ip: str | None, now: datetime) -> None:
+    """Count one call of a key that was examined, if it has limits, and note its use.
+
+    :raises Refused: as :func:`verify_key`, when it has ended meanwhile or a limit is used up.
+    """
+    with outage_is_not_a_refusal():
+        try:
+            if key.has_limits:
+                _spend(key, ip, now, primary())
+        except Refused as refusal:
+            refuse_key(refusal, key, ip)
+    last_used.note(key, now, ip)
+
+
+def principal_of_key(key: APIKey) -> Principal:
+    """The principal of a key that was found good. Wants ``service_user__user`` selected."""
     user: Any = key.service_user.user  # a key whose owner has none is refused before
     permissions = bind_user(user, key.allowed)
     return Principal(user=user, via="api_key", key=key, permissions=permissions)
