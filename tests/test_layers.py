@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "commands": ({"core", "base", "state", "flows", "http", "integrations", "contrib"}, DJANGO),
     "wiring": ({"core", "base", "state", "flows", "http", "integrations", "contrib"}, DJANGO | DRF),
     "testing": ({"core", "base", "state", "flows"}, DJANGO | DRF),
-    "client": ({"version"}, {"requests", "httpx", "websockets"}),
+    "client": ({"version", "core"}, {"requests", "httpx", "websockets"}),
 }
 
 

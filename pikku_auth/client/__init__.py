@@ -9,6 +9,7 @@ from pikku_auth.client.auth import PikkuAuth, websocket_headers
 from pikku_auth.client.exceptions import (
     BadAnswer,
     BadKey,
+    BadToken,
     BadUrl,
     ClientError,
     InsecureUrl,
@@ -24,6 +25,7 @@ from pikku_auth.client.http import Session
 __all__ = [
     "BadAnswer",
     "BadKey",
+    "BadToken",
     "BadUrl",
     "ClientError",
     "InsecureUrl",
