@@ -110,22 +110,24 @@ def _rotate(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None
 
 def _confirm_the_end_of_children(key_id: str | None, keys: Keys, terminal: Terminal) -> None:
     """Ask, if keys end with the one that is revoked at once, or if that can't be known."""
-    children = None if key_id is None else _children_of(key_id, keys)
+    try:
+        children = None if key_id is None else _children_of(keys.get(key_id), keys)
+    except NotAllowed:  # who may rotate keys need not be allowed to read them
+        children = None
     if children is None:
         question = "Revoke the old key at once, and every key that it has minted?"
         terminal.confirm(question, otherwise=_NOTHING)
     elif children:
         terminal.say(f"Key {key_id} has minted {_counted(len(children))}:")
-        _say_each([_described(child) for child in children], terminal)
+        _say_each(children, terminal)
         terminal.confirm("Revoke them with it?", otherwise=_NOTHING)
 
 
-def _children_of(key_id: str, keys: Keys) -> list[Key] | None:
-    """The live keys that it has minted; ``None`` where the credential may not look."""
-    try:
-        return [*keys.list(parent=key_id)]
-    except NotAllowed:
-        return None
+def _children_of(key: Key, keys: Keys) -> list[Key]:
+    """The keys that it has minted and that are not revoked, of each service user it acts for."""
+    others = key.delegation.service_users if key.delegation else ()
+    names = dict.fromkeys([key.service_user, *others])
+    return [child for name in names for child in keys.list(name, parent=key)]
 
 
 def _revoke(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None:
@@ -139,26 +141,31 @@ def _revoke(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None
 
 def _confirm_the_end(wanted: list[str], keys: Keys, terminal: Terminal) -> None:
     try:
-        found = [_described(keys.get(key_id)) for key_id in wanted]
+        found = [keys.get(key_id) for key_id in wanted]
+        children = [child for key in found for child in _children_of(key, keys)]
     except NotAllowed:  # who may revoke keys need not be allowed to read them
-        found = [f"key {key_id}" for key_id in wanted]
-    children = [child for key_id in wanted for child in _children_of(key_id, keys) or ()]
-    if len(found) == 1 and not children:
-        terminal.confirm(f"Revoke {found[0]}?", otherwise=_NOTHING)
-        return
-    _say_each(found, terminal)
-    if children:
-        terminal.say(f"and {_counted(len(children))} that they have minted:")
-        _say_each([_described(child) for child in children], terminal)
-    question = f"Revoke {_counted(len(found) + len(children))}?"
+        named = f"{'key' if len(wanted) == 1 else 'the keys'} {', '.join(wanted)}"
+        question = f"Revoke {named}, and every key that they have minted?"
+    else:
+        question = _question(found, children, terminal)
     terminal.confirm(question, otherwise=_NOTHING)
 
 
-def _say_each(descriptions: list[str], terminal: Terminal) -> None:
-    for described in descriptions[:_MOST_SHOWN]:
-        terminal.say(f"  {described}")
-    if len(descriptions) > _MOST_SHOWN:
-        terminal.say(f"  and {len(descriptions) - _MOST_SHOWN} more")
+def _question(found: list[Key], children: list[Key], terminal: Terminal) -> str:
+    if len(found) == 1 and not children:
+        return f"Revoke {_described(found[0])}?"
+    _say_each(found, terminal)
+    if children:
+        terminal.say(f"and {_counted(len(children))} that they have minted:")
+        _say_each(children, terminal)
+    return f"Revoke {_counted(len(found) + len(children))}?"
+
+
+def _say_each(keys: list[Key], terminal: Terminal) -> None:
+    for key in keys[:_MOST_SHOWN]:
+        terminal.say(f"  {_described(key)}")
+    if len(keys) > _MOST_SHOWN:
+        terminal.say(f"  and {len(keys) - _MOST_SHOWN} more")
 
 
 def _list(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None:

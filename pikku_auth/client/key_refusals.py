@@ -17,6 +17,11 @@ from pikku_auth.client.exceptions import (
     NotLoggedIn,
 )
 
+_NOT_ALLOWED = {"INSUFFICIENT_API_KEY_PERMISSIONS", "NETWORK_NOT_ALLOWED"}
+_REASONS = {
+    "USER_NOT_MEMBER_OF_ORGANIZATION": "There is no such service user whose keys you manage",
+}
+"""Where the words of better-auth's contract would not help."""
 _SCOPE = re.compile(r'scope="(auth:[a-z_*]+)')
 
 
@@ -36,10 +41,11 @@ def refusal(answer: Answer, act: Act, credential: Credential, server: AuthServer
         return _unknown(answer, credential, server)
     if answer.code is None:
         return answer.failure(act.what)
-    told = _sentence(f"{act.what} was refused: {answer.reason or answer.code}")
+    reason = _REASONS.get(answer.code) or answer.reason or answer.code
+    told = _sentence(f"{act.what} was refused: {reason}")
     if answer.status == 404:
-        return KeyNotFound(f"{_sentence(answer.reason)} It may have been revoked.", answer.code)
-    if answer.status == 403 and answer.code == "INSUFFICIENT_API_KEY_PERMISSIONS":
+        return KeyNotFound(f"{_sentence(reason)} It may have been revoked.", answer.code)
+    if answer.code in _NOT_ALLOWED:
         hint = _how_to_get(act, answer, credential, server)
         return NotAllowed(f"{told}{hint}", answer.code)
     if answer.retry_after is not None:

@@ -14,7 +14,16 @@ from tests.client.servers import TOKEN, DeviceServer, Server
 KEY = "pka_KeyOfTheClientTests"
 KINDS_OF_PROXY = ("http", "https", "all", "ws", "wss", "socks", "no")
 UNSET = [
-    *("PIKKU_API_KEY", "PIKKU_KEY_HEADER", "PIKKU_URL", "NETRC", "CI", "SSH_CONNECTION", "SSH_TTY"),
+    *(
+        "PIKKU_API_KEY",
+        "PIKKU_TOKEN",
+        "PIKKU_KEY_HEADER",
+        "PIKKU_URL",
+        "NETRC",
+        "CI",
+        "SSH_CONNECTION",
+        "SSH_TTY",
+    ),
     *("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *(f"{kind}_proxy" for kind in KINDS_OF_PROXY),
     *(f"{kind}_proxy".upper() for kind in KINDS_OF_PROXY),
