@@ -48,7 +48,8 @@ PAGE = 100
 _PAUSES = (0.5, 1.0, 2.0)
 """Seconds before a request that makes a key is sent again."""
 _LONGEST_PAUSE = 10.0
-_BUSY = {502, 503, 504}
+_LOST_BY_A_PROXY = {502, 504}
+_BUSY = {503, *_LOST_BY_A_PROXY}
 _UNKNOWN = "It is not known whether a key was made: look with pikku-auth keys list."
 
 _MINT = Act("Minting a key", "POST", "create", "auth:mint")
@@ -243,7 +244,10 @@ class Keys:
                 " and the new secret lost on the way. Rotate its successor with another credential."
             )
         if not answer.is_success:
-            raise refusal(answer, act, credential, self._server)
+            error = refusal(answer, act, credential, self._server)
+            if answer.status in _LOST_BY_A_PROXY:
+                error.args = (f"{error} {_UNKNOWN}",)
+            raise error
         key, secret = read_key(answer.body), answer.text("key")
         if secret is None or not is_token(secret):
             raise BadAnswer(f"The server's answer has no secret of the key {key.id} in it.")
