@@ -19,6 +19,7 @@ from pikku_auth.client import (
     NotLoggedIn,
     cli,
 )
+from pikku_auth.client.key_options import STATES
 from pikku_auth.client.models import Login
 from pikku_auth.client.store import Store
 from pikku_auth.core.delegation import Delegation
@@ -298,3 +299,7 @@ class TestTheTerminal:
         assert code == 3
         assert "could not be handed over (File exists), so it was not made" in said
         assert APIKey.objects.count() == 1
+
+
+def test_the_terminal_knows_every_state() -> None:
+    assert sorted(STATES) == sorted(KeyState.values)

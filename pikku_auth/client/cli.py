@@ -38,22 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.say(f"pikku-auth: {error}")
         return error.exit_code
     except ReaderGone as gone:
-        _discard_stdout()
+        terminal.discard_stdout()
         return gone.exit_code
     except KeyboardInterrupt:
         terminal.say("")
         terminal.say("Cancelled.")
         return 130
     except OSError as error:  # of stdout: a pipe without a reader, a disk that is full
-        _discard_stdout()
+        terminal.discard_stdout()
         terminal.say(f"pikku-auth: {error.strerror}.")
         return 1
     return 0
-
-
-def _discard_stdout() -> None:
-    """Or Python would complain once more when it flushes stdout on its way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(options: argparse.Namespace, terminal: Terminal) -> None:

@@ -50,11 +50,18 @@ class Delivery:
         :raises OSError: when it can't be written.
         """
         if self._path is None:
-            self._terminal.answer(text)
+            self._print(text)
         else:
             os.write(self._file, f"{text}\n".encode())
             os.fsync(self._file)
         self._is_done = True
+
+    def _print(self, text: str) -> None:
+        try:
+            self._terminal.answer(text)
+        except OSError:
+            self._terminal.discard_stdout()
+            raise
 
     def __exit__(
         self,

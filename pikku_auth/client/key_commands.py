@@ -144,11 +144,16 @@ def _confirm_the_end(wanted: list[str], keys: Keys, terminal: Terminal) -> None:
         found = [keys.get(key_id) for key_id in wanted]
         children = [child for key in found for child in _children_of(key, keys)]
     except NotAllowed:  # who may revoke keys need not be allowed to read them
-        named = f"{'key' if len(wanted) == 1 else 'the keys'} {', '.join(wanted)}"
-        question = f"Revoke {named}, and every key that they have minted?"
+        question = _question_unseen(wanted)
     else:
         question = _question(found, children, terminal)
     terminal.confirm(question, otherwise=_NOTHING)
+
+
+def _question_unseen(wanted: list[str]) -> str:
+    if len(wanted) == 1:
+        return f"Revoke key {wanted[0]}, and every key that it has minted?"
+    return f"Revoke the keys {', '.join(wanted)}, and every key that they have minted?"
 
 
 def _question(found: list[Key], children: list[Key], terminal: Terminal) -> str:

@@ -76,6 +76,10 @@ class Terminal:
         if any(event & select.POLLERR for _, event in poll.poll(0)):
             raise OSError(errno.EPIPE, os.strerror(errno.EPIPE))
 
+    def discard_stdout(self) -> None:
+        """Drop what could not be written, or Python tries once more on its way out."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
     @property
     def width(self) -> int | None:
         """The columns of the terminal that stdout is, if it is one."""

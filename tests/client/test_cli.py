@@ -16,7 +16,7 @@ from pikku_auth.client import cli
 from pikku_auth.client.options import parser
 from pikku_auth.client.store import Store
 from tests.cases import in_turn
-from tests.client.conftest import a_login
+from tests.client.conftest import TOKEN_OF_CI, a_login
 from tests.client.servers import (
     DENIED,
     DEVICE_CODE,
@@ -67,14 +67,6 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return done
 
     return run
-
-
-TOKEN_OF_CI = "pks_TokenOfCI0123456789"
-
-
-@pytest.fixture
-def with_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIKKU_TOKEN", TOKEN_OF_CI)
 
 
 @pytest.fixture
@@ -480,7 +472,7 @@ def test_whoami_with_what_can_not_be_a_key_ends_with_4(
 
 
 def test_whoami_with_a_token_asks_nobody_without_a_server(
-    run: Run, server: DeviceServer, store: Store, with_token: None
+    run: Run, server: DeviceServer, store: Store, token: str
 ) -> None:
     store.save(a_login(server.url))
     assert run("whoami") == Done(
@@ -493,7 +485,7 @@ def test_whoami_with_a_token_asks_nobody_without_a_server(
 
 
 def test_whoami_with_a_token_and_a_server_asks_whose_it_is(
-    run: Run, server: DeviceServer, store: Store, with_token: None
+    run: Run, server: DeviceServer, store: Store, token: str
 ) -> None:
     done = run("whoami", "--url", server.url)
     assert done == Done(
@@ -509,7 +501,7 @@ def test_whoami_with_a_token_and_a_server_asks_whose_it_is(
 
 
 def test_whoami_with_a_token_that_is_not_good_ends_with_4(
-    run: Run, server: DeviceServer, monkeypatch: pytest.MonkeyPatch, with_token: None
+    run: Run, server: DeviceServer, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     server.answer_auth("/get-session", Reply(body=None))
     assert run("whoami", "--url", server.url).code == 4
@@ -522,7 +514,7 @@ def test_whoami_with_a_token_that_is_not_good_ends_with_4(
     )
 
 
-def test_a_key_wins_over_a_token(run: Run, with_key: None, with_token: None) -> None:
+def test_a_key_wins_over_a_token(run: Run, with_key: None, token: str) -> None:
     assert "PIKKU_API_KEY" in run("whoami").out
 
 
@@ -643,7 +635,7 @@ def test_logout_says_that_a_key_stays(
     assert server.to("/auth/sign-out")[0].headers.get("x-api-key") is None
 
 
-def test_logout_says_that_a_token_stays(run: Run, with_token: None) -> None:
+def test_logout_says_that_a_token_stays(run: Run, token: str) -> None:
     assert "PIKKU_TOKEN stays set" in run("logout").err
 
 
@@ -739,7 +731,7 @@ class TestStatus:
         )
 
     def test_what_wins_over_the_logins_is_told(
-        self, run: Run, server: DeviceServer, store: Store, with_token: None
+        self, run: Run, server: DeviceServer, store: Store, token: str
     ) -> None:
         store.save(a_login(server.url))
         assert run("status").err == "PIKKU_TOKEN is set, and wins over what is stored.\n"
@@ -758,7 +750,7 @@ def test_token_with_a_key_and_no_login_says_that_there_is_none(run: Run, with_ke
 
 
 def test_token_of_the_environment_wins_over_the_stored_one(
-    run: Run, store: Store, with_token: None
+    run: Run, store: Store, token: str
 ) -> None:
     store.save(a_login("https://app.example.com"))
     assert run("token") == Done(0, f"{TOKEN_OF_CI}\n", "")
