@@ -18,8 +18,8 @@ from pikku_auth.client.http import Anonymous, Session
 from pikku_auth.client.origins import Origin, normalise_base_url, origin_of_base
 from pikku_auth.client.text import printable
 
-MAX_BODY = 1_000_000
-"""Bytes of an answer, unpacked."""
+MAX_BODY = 10_000_000
+"""Bytes of an answer, unpacked. A page of a hundred keys may have some millions."""
 MAX_SECONDS = 35.0
 """For one call, from the look-up of the name to the last byte."""
 
@@ -35,6 +35,7 @@ class Answer:
     body: Any = field(repr=False)
     sent: tuple[str, ...] = field(default=(), repr=False)
     leads: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def is_success(self) -> bool:
@@ -62,12 +63,28 @@ class Answer:
             return None
         return float(max(-_LARGEST, min(value, _LARGEST)))
 
-    def failure(self, what: str) -> BadAnswer:
-        """One line about it, without what was sent in confidence."""
+    @property
+    def code(self) -> str | None:
+        """The code of a refusal, as better-auth has it."""
+        return self.text("code")
+
+    @property
+    def reason(self) -> str:
+        """Why the server refuses, in its words, without what was sent in confidence."""
         reason = self.text("error_description") or self.text("message") or self.error or ""
         for secret in self.sent:
             reason = reason.replace(secret, "…")
-        reason = printable(reason, _LONGEST_REASON)
+        return printable(reason, _LONGEST_REASON)
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which to ask again, if the server says (RFC 9110, 10.2.3)."""
+        text = self.headers.get("Retry-After", "")
+        return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+    def failure(self, what: str) -> BadAnswer:
+        """One line about it, without what was sent in confidence."""
+        reason = self.reason
         hint = "Is --auth-path right?" if self.status == 404 else self.leads
         told = f"{what} failed ({self.status}){': ' if reason else '.'}{reason}"
         return BadAnswer(f"{told} {hint}".rstrip())
@@ -110,14 +127,38 @@ class AuthServer:
         """End the login; give up after ``seconds``."""
         return self._call("POST", "/sign-out", body={}, token=token, seconds=seconds)
 
+    def key_endpoint(
+        self,
+        method: str,
+        path: str,
+        credential: tuple[str, str],
+        *,
+        members: Mapping[str, object],
+        request_id: str | None = None,
+    ) -> Answer:
+        """Ask an endpoint below ``api-key``; a ``GET`` has its members in the query.
+
+        ``request_id`` is sent as ``Idempotency-Key``.
+        """
+        return self._call(
+            method,
+            f"/api-key/{path}",
+            body=None if method == "GET" else members,
+            query=members if method == "GET" else None,
+            credential=credential,
+            more={} if request_id is None else {"Idempotency-Key": request_id},
+        )
+
     def _call(
         self,
         method: str,
         path: str,
         *,
-        body: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
         token: str | None = None,
         credential: tuple[str, str] | None = None,
+        more: Mapping[str, str] | None = None,
         sent: tuple[str, ...] = (),
         seconds: float = MAX_SECONDS,
     ) -> Answer:
@@ -129,6 +170,7 @@ class AuthServer:
                 session.request(
                     method,
                     url,
+                    params={name: str(value) for name, value in (query or {}).items()},
                     json=body,
                     headers=headers,
                     allow_redirects=False,
@@ -137,15 +179,17 @@ class AuthServer:
             ):
                 location = response.headers.get("Location", "") if response.is_redirect else ""
                 leads = where_it_leads(url, location, self.base_url) if location else ""
-                return Answer(response.status_code, body_of(response), sent, leads)
+                told = body_of(response)
+                return Answer(response.status_code, told, sent, leads, response.headers)
 
         headers = {"Accept": "application/json", "User-Agent": f"pikku-auth/{__version__}"}
+        headers.update(more or {})
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
             sent = (token, *sent)
         if credential is not None:
             headers[credential[0]] = credential[1]
-            sent = (credential[1], *sent)
+            sent = (credential[1].removeprefix("Bearer "), *sent)
         try:
             return _within(min(seconds, self._seconds), send)
         except (RequestException, OSError) as error:  # OSError: there is no bundle of certificates
@@ -189,7 +233,7 @@ def body_of(response: Response) -> object:
 
     :raises BadAnswer: when it is longer than :data:`MAX_BODY`.
     """
-    content = b""
+    content = bytearray()
     for piece in response.iter_content(65_536):
         content += piece
         if len(content) > MAX_BODY:

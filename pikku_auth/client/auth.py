@@ -1,9 +1,7 @@
-"""A credential on every request: an API key from the environment, else a human's login."""
+"""A credential on every request: a key or a token of the environment, else a stored login."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,8 +12,16 @@ from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 from requests.utils import get_environ_proxies, requote_uri, select_proxy
 
+from pikku_auth.client.environment import (
+    API_KEY_VARIABLE,
+    KEY_HEADER,
+    TOKEN_VARIABLE,
+    is_token,
+    key_from_environment,
+    key_header_of,
+    token_from_environment,
+)
 from pikku_auth.client.exceptions import (
-    BadKey,
     BadUrl,
     InsecureUrl,
     LoginExpired,
@@ -31,16 +37,7 @@ from pikku_auth.client.origins import (
 )
 from pikku_auth.client.store import Store
 
-API_KEY_VARIABLE = "PIKKU_API_KEY"
-KEY_HEADER = "x-api-key"
-KEY_HEADER_VARIABLE = "PIKKU_KEY_HEADER"
 BEARER_HEADER = "Authorization"
-
-# requests repeats a header value that it refuses, so it is never given such a one.
-_KEY = re.compile(r"[!-~]{1,128}")
-_TOKEN = re.compile(r"[!-~]{1,4096}")
-_HEADER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
-_NO_KEY_HEADERS = {"authorization", "content-length", "content-type", "cookie", "host"}
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,8 @@ class Credential:
 class PikkuAuth(AuthBase):
     """``requests.get(url, auth=PikkuAuth())``: the credential that belongs to the URL.
 
-    ``PIKKU_API_KEY`` goes to the server that is asked, whichever that is; a login only
-    to the origin it came from. With ``url``, neither goes to another origin than its.
+    ``PIKKU_API_KEY``, else ``PIKKU_TOKEN``, goes to the server that is asked, whichever that is;
+    a stored login only to the origin it came from. With ``url``, none goes to another origin.
     Without a credential a request fails with :class:`NotLoggedIn`, unless ``required``
     is false. Neither header follows a redirect to another origin. ``key_header`` is the name
     that the server gives to the header of keys; without it, ``PIKKU_KEY_HEADER`` is, else
@@ -130,7 +127,7 @@ class PikkuAuth(AuthBase):
 def find_credential(
     origin: Origin, path: str, store: Store | None = None, *, key_header: str = KEY_HEADER
 ) -> Credential | None:
-    """The key of the environment, else the login for that origin.
+    """The key of the environment, else its token, else the stored login for that origin.
 
     Servers renew a login that is used, so one whose stored expiry has passed is sent, too.
 
@@ -139,6 +136,9 @@ def find_credential(
     key = key_from_environment()
     if key is not None:
         return Credential(key_header, key, API_KEY_VARIABLE)
+    token = token_from_environment()
+    if token is not None:
+        return bearer(token, TOKEN_VARIABLE)
     store = store or Store()
     login = store.find_by_origin(origin, path)
     if login is None:
@@ -148,56 +148,16 @@ def find_credential(
             f"What is stored for {login.base_url} is not a token. {how_to_log_in(login.base_url)}"
         )
     over_at = login.base_url if login.is_expired(datetime.now(UTC)) else None
-    return Credential(BEARER_HEADER, f"Bearer {login.access_token}", str(store.path), over_at)
+    return bearer(login.access_token, str(store.path), over_at)
+
+
+def bearer(token: str, source: str, over_at: str | None = None) -> Credential:
+    """A login's token as a credential."""
+    return Credential(BEARER_HEADER, f"Bearer {token}", source, over_at)
 
 
 def _judge(response: Response, *, credential: Credential, **_: object) -> None:
     credential.judge(response.status_code)
-
-
-def key_header_of(given: str | None = None) -> str:
-    """The name of the header of keys: ``given``, else of the environment, else the default.
-
-    :raises BadKey: when it can't be one.
-    """
-    header = given or os.environ.get(KEY_HEADER_VARIABLE) or KEY_HEADER
-    if not _HEADER.fullmatch(header) or header.lower() in _NO_KEY_HEADERS:
-        raise BadKey(
-            f"{header!r} can't be the header of an API key: write the server's KEY_HEADER, as the "
-            f"argument key_header or in {KEY_HEADER_VARIABLE}."
-        )
-    return header
-
-
-def key_from_environment() -> str | None:
-    """``PIKKU_API_KEY``; empty counts as absent.
-
-    :raises BadKey: when it can't be a key.
-    """
-    key = os.environ.get(API_KEY_VARIABLE)
-    if not key:
-        return None
-    if (wrong := what_is_wrong_with_key(key)) is not None:
-        raise BadKey(f"{API_KEY_VARIABLE} is not a key: {wrong}.")
-    return key
-
-
-def what_is_wrong_with_key(key: str) -> str | None:
-    """Why ``key``, which is not empty, can't be one; ``None`` if it can."""
-    if key.strip()[:7].lower() == "bearer ":
-        return "it begins with “Bearer”. Write the key alone"
-    if key[-1] in "\r\n":
-        return "it ends with a line end. Write the key alone"
-    if key[0] in "\"'" or key[-1] in "\"'":
-        return "it is in quotes. Write the key alone"
-    if not _KEY.fullmatch(key):
-        return "a key has up to 128 printable ASCII characters, and no space or line end"
-    return None
-
-
-def is_token(text: str) -> bool:
-    """Whether ``text`` may stand in a header as a token."""
-    return _TOKEN.fullmatch(text) is not None
 
 
 def how_to_log_in(url: object) -> str:

@@ -1,19 +1,20 @@
-"""``whoami``, ``logout`` and ``token``; ``login`` has a file of its own."""
+"""``whoami``, ``logout`` and ``token``; the other commands have files of their own."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pikku_auth.client.api import AuthServer
-from pikku_auth.client.auth import (
+from pikku_auth.client.auth import how_to_log_in
+from pikku_auth.client.environment import (
     API_KEY_VARIABLE,
-    how_to_log_in,
+    TOKEN_VARIABLE,
+    credential_variable,
     is_token,
     key_from_environment,
     key_header_of,
+    token_from_environment,
 )
 from pikku_auth.client.exceptions import ClientError, NotLoggedIn, StoreError
 from pikku_auth.client.models import Login
@@ -36,21 +37,40 @@ def who_am_i(
         known = None if url is None else what_is(connect(url), key_header_of(), key)
         _tell_of_the_key(url, known, as_json, terminal)
         return
+    token = token_from_environment()
+    if token is not None:
+        found = None if url is None else who_is(connect(url), token)
+        _tell_of_the_token(url, found, as_json, terminal)
+        return
     login = _stored(url, store)
     if login is None:
         raise NotLoggedIn(f"Not logged in. {how_to_log_in(url or 'URL')}")
-    who = _who_is(login, store, connect)
-    _tell_who(who, login, as_json, store, terminal)
+    who = ask_who(login, store, connect)
+    expires_at = who.expires_at or login.expires_at
+    source = str(store.path)
+    if as_json:
+        _tell_as_json(login.base_url, who, expires_at, source, terminal)
+    else:
+        terminal.answer(f"{_described(who, login.base_url, expires_at)}, by the login in {source}")
 
 
-def log_out(url: str | None, *, store: Store, terminal: Terminal, connect: Connect) -> None:
-    """End the login on the server, then forget it, also when the server can't be reached."""
-    if os.environ.get(API_KEY_VARIABLE):
-        terminal.say(f"{API_KEY_VARIABLE} stays set: only what was stored is logged out.")
-    login = _stored(url, store)
-    if login is None:
+def log_out(
+    url: str | None, *, of_all: bool, store: Store, terminal: Terminal, connect: Connect
+) -> None:
+    """End the login, or each login that is stored, on its server, then forget it.
+
+    It is forgotten also when the server can't be reached.
+    """
+    if (name := credential_variable()) is not None:
+        terminal.say(f"{name} stays set: only what was stored is logged out.")
+    logins = store.logins() if of_all else list(filter(None, [_stored(url, store)]))
+    if not logins:
         terminal.say("No login to log out of.")
-        return
+    for login in logins:
+        _end(login, store, terminal, connect)
+
+
+def _end(login: Login, store: Store, terminal: Terminal, connect: Connect) -> None:
     try:
         answer = connect(login.base_url).sign_out(_sendable_token(login))
         if not answer.is_success:
@@ -61,7 +81,7 @@ def log_out(url: str | None, *, store: Store, terminal: Terminal, connect: Conne
     terminal.say(f"✓ Logged out of {login.base_url}")
 
 
-def _who_is(login: Login, store: Store, connect: Connect) -> Who:
+def ask_who(login: Login, store: Store, connect: Connect) -> Who:
     """Ask the server, and note a new expiry: servers prolong a login that is used.
 
     :raises NotLoggedIn: when the server refuses it.
@@ -76,18 +96,24 @@ def _who_is(login: Login, store: Store, connect: Connect) -> Who:
 
 
 def print_token(url: str | None, *, store: Store, terminal: Terminal, connect: Connect) -> None:
-    """The bare token, for scripts. The server is asked where the stored expiry has passed.
+    """The bare token, for scripts: of the environment, else of the stored login.
+
+    The server is asked where the stored expiry has passed.
 
     :raises NotLoggedIn: when there is none that is still good.
     """
+    given = token_from_environment()
+    if given is not None:
+        terminal.answer(given)
+        return
     login = _stored(url, store)
-    if login is None and os.environ.get(API_KEY_VARIABLE):
+    if login is None and credential_variable() is not None:
         raise NotLoggedIn(f"{API_KEY_VARIABLE} is a key, not a login: there is no token to print.")
     if login is None:
         raise NotLoggedIn(f"Not logged in. {how_to_log_in(url or 'URL')}")
     token = _sendable_token(login)
     if login.is_expired(datetime.now(UTC)):
-        _who_is(login, store, connect)
+        ask_who(login, store, connect)
     terminal.answer(token)
 
 
@@ -110,7 +136,7 @@ def _tell_of_the_key(
     """A key doesn't say which server it is for, so without ``url`` nobody was asked."""
     if as_json:
         told = {"url": url, "user": known and known.user, "source": API_KEY_VARIABLE}
-        terminal.answer(json.dumps({**told, **(known.told if known else {})}))
+        terminal.answer_json({**told, **(known.told if known else {})})
     elif known is None:
         terminal.answer(
             f"an API key from {API_KEY_VARIABLE} (not checked: name a server with --url)"
@@ -119,13 +145,24 @@ def _tell_of_the_key(
         terminal.answer(f"{known} on {url}, by the API key in {API_KEY_VARIABLE}")
 
 
-def _tell_who(who: Who, login: Login, as_json: bool, store: Store, terminal: Terminal) -> None:
-    expires_at = who.expires_at or login.expires_at
+def _tell_of_the_token(url: str | None, who: Who | None, as_json: bool, terminal: Terminal) -> None:
+    """A token of the environment doesn't say which server it is for, either."""
     if as_json:
-        found = {"url": login.base_url, "user": who.user, "source": str(store.path)}
-        terminal.answer(json.dumps({**found, "expires_at": expires_at}))
-        return
-    terminal.answer(
-        f"{who.name or '(unknown user)'} on {login.base_url}{until(expires_at)},"
-        f" by the login in {store.path}"
-    )
+        _tell_as_json(url, who, who.expires_at if who else None, TOKEN_VARIABLE, terminal)
+    elif url is None or who is None:
+        terminal.answer(
+            f"a login token from {TOKEN_VARIABLE} (not checked: name a server with --url)"
+        )
+    else:
+        terminal.answer(f"{_described(who, url, who.expires_at)}, by the token in {TOKEN_VARIABLE}")
+
+
+def _tell_as_json(
+    url: str | None, who: Who | None, expires_at: str | None, source: str, terminal: Terminal
+) -> None:
+    found = {"url": url, "user": who and who.user, "source": source}
+    terminal.answer_json({**found, "expires_at": expires_at})
+
+
+def _described(who: Who, url: str, expires_at: str | None) -> str:
+    return f"{who.name or '(unknown user)'} on {url}{until(expires_at)}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pikku_auth.client.api import Answer, AuthServer
-from pikku_auth.client.auth import is_token
+from pikku_auth.client.environment import is_token
 from pikku_auth.client.exceptions import BadAnswer, BadUrl, LoginDenied, LoginTimedOut, Unreachable
 from pikku_auth.client.origins import origin_of
 from pikku_auth.client.text import is_user_code

@@ -11,6 +11,18 @@ class ClientError(Exception):
     exit_code: ClassVar[int] = 1
 
 
+class WrongUsage(ClientError):
+    """Options that don't go together."""
+
+    exit_code = 2
+
+
+class ReaderGone(Exception):
+    """Whoever read the answer has left, as ``head`` does."""
+
+    exit_code: ClassVar[int] = 141  # 128 + SIGPIPE
+
+
 class BadUrl(ClientError, ValueError):
     """Not an ``http(s)`` address that could be read in one way only."""
 
@@ -43,6 +55,43 @@ class LoginExpired(NotLoggedIn):
 
 class BadKey(NotLoggedIn):
     """``PIKKU_API_KEY`` is set to something that can't be a key."""
+
+
+class BadToken(NotLoggedIn):
+    """``PIKKU_TOKEN`` is set to something that can't be a token."""
+
+
+class BadValue(ClientError, ValueError):
+    """A value breaks its rule. Nothing was sent."""
+
+
+class KeyRefused(ClientError):
+    """The server refused what was asked of a key; ``code`` and ``field`` are in its words."""
+
+    def __init__(self, message: str, code: str = "", field: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.field = field
+
+
+class NotAllowed(KeyRefused):
+    """The credential is good, and may not do this."""
+
+    exit_code = 4
+
+
+class KeyNotFound(KeyRefused):
+    """There is no such key, or none that may be seen; a revoked one can't be changed."""
+
+
+class SecretLost(ClientError):
+    """A key was made, and nobody has its secret. ``key_id`` is known if the server told it."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, key_id: str | None = None) -> None:
+        super().__init__(message)
+        self.key_id = key_id
 
 
 class LoginDenied(ClientError):

@@ -9,7 +9,8 @@ import requests
 from requests import PreparedRequest, Request, Response
 from requests.auth import AuthBase
 
-from pikku_auth.client.auth import KEY_HEADER, PikkuAuth, drop_credentials
+from pikku_auth.client.auth import PikkuAuth, drop_credentials
+from pikku_auth.client.environment import KEY_HEADER
 from pikku_auth.client.origins import origin_of, safe_origin_of
 
 TIMEOUT = (5.0, 30.0)

@@ -18,7 +18,7 @@ from requests.exceptions import RequestException
 
 from pikku_auth import __version__
 from pikku_auth.client.api import Answer, body_of, unreachable
-from pikku_auth.client.auth import is_token, key_header_of, what_is_wrong_with_key
+from pikku_auth.client.environment import is_token, key_header_of, what_is_wrong_with_key
 from pikku_auth.client.exceptions import BadAnswer, BadKey
 from pikku_auth.client.http import Anonymous, Session
 from pikku_auth.client.origins import normalise_base_url, origin_of_base

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from pikku_auth.client import browser, clipboard
 from pikku_auth.client.api import AuthServer
-from pikku_auth.client.auth import API_KEY_VARIABLE
 from pikku_auth.client.device_flow import Codes, Token, request_codes, wait_for_approval
+from pikku_auth.client.environment import API_KEY_VARIABLE, TOKEN_VARIABLE, credential_variable
 from pikku_auth.client.exceptions import ClientError, LoginTimedOut
 from pikku_auth.client.models import Login, name_of, write_time
 from pikku_auth.client.session_info import until, who_is
@@ -38,13 +37,12 @@ def log_in(server: AuthServer, request: Request, store: Store, terminal: Termina
 
     :raises ClientError: when there is no login in the end; nothing is stored then.
     """
-    if os.environ.get(API_KEY_VARIABLE):
-        raise ClientError(
-            f"{API_KEY_VARIABLE} is set, and wins over any login: unset it first, then log in."
-        )
+    if (name := credential_variable()) is not None:
+        raise ClientError(f"{name} is set, and wins over any login: unset it first, then log in.")
     if os.environ.get("CI") and not (request.as_json or terminal.is_interactive):
         raise ClientError(
-            f"There is no human here to approve a login: set {API_KEY_VARIABLE} to a key instead."
+            f"There is no human here to approve a login: set {API_KEY_VARIABLE} to a key, or "
+            f"{TOKEN_VARIABLE} to the token of a login, instead."
         )
     store.require_writable()
     codes = request_codes(server, request.client_id, request.scope, clock=terminal.clock)
@@ -135,16 +133,14 @@ def _waiting(url: str, deadline: float, opens: bool, terminal: Terminal) -> Wait
 
 
 def _tell_a_program(codes: Codes, terminal: Terminal) -> None:
-    terminal.answer(
-        json.dumps(
-            {
-                "event": "prompt",
-                "verification_uri": codes.verification_uri,
-                "verification_uri_complete": codes.verification_uri_complete,
-                "user_code": codes.user_code,
-                "expires_in": max(0, int(codes.deadline - terminal.clock())),
-            }
-        )
+    terminal.answer_json(
+        {
+            "event": "prompt",
+            "verification_uri": codes.verification_uri,
+            "verification_uri_complete": codes.verification_uri_complete,
+            "user_code": codes.user_code,
+            "expires_in": max(0, int(codes.deadline - terminal.clock())),
+        }
     )
 
 
@@ -172,7 +168,7 @@ def _tell_the_end(
 ) -> None:
     if request.as_json:
         event = {"event": "logged_in", "url": login.base_url, "user": login.user}
-        terminal.answer(json.dumps({**event, "expires_at": login.expires_at}))
+        terminal.answer_json({**event, "expires_at": login.expires_at})
         return
     name = name_of(login.user)
     as_whom = f"as {name}" if name else "(it did not say as whom)"

@@ -21,6 +21,8 @@ class Who:
 
     user: Mapping[str, object] | None
     expires_at: str | None
+    scopes: tuple[str, ...] | None = None
+    """What the login may do; ``None`` where the server doesn't say."""
 
     @property
     def name(self) -> str | None:
@@ -41,7 +43,11 @@ def who_is(server: AuthServer, token: str) -> Who:
         raise answer.failure("Asking who you are")
     expires_at = session.get("expiresAt")
     known = isinstance(expires_at, str) and parse_time(expires_at) is not None
-    return Who(user=_told(user) or None, expires_at=expires_at if known else None)
+    return Who(
+        user=_told(user) or None,
+        expires_at=expires_at if known else None,
+        scopes=_words(session.get("scopes")),
+    )
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,7 @@ class KnownKey:
         key = self.told.get("key")
         key = key if isinstance(key, Mapping) else {}
         start, name, left = key.get("start"), key.get("name"), key.get("remaining")
-        scopes = self.told.get("scopes")
-        scopes = [one for one in scopes if isinstance(one, str)] if isinstance(scopes, list) else []
+        scopes = _words(self.told.get("scopes"))
         expires_at = self.told.get("expires_at")
         parts = [
             " ".join(filter(None, ["key", start and f"{start}…", name and f"“{name}”"])),
@@ -85,6 +90,13 @@ def what_is(server: AuthServer, header: str, key: str) -> KnownKey:
     if not answer.is_success or not isinstance(answer.body, dict) or answer.text("via") is None:
         raise answer.failure("Asking what this key is")
     return KnownKey(answer.body)
+
+
+def _words(told: object) -> tuple[str, ...] | None:
+    """The texts of a list, each of a sensible length; ``None`` when it is no list."""
+    if not isinstance(told, list):
+        return None
+    return tuple(printable(word, MAX_NAME) for word in told if isinstance(word, str))
 
 
 def _told(user: Mapping[str, object]) -> dict[str, object]:

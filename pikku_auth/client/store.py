@@ -69,6 +69,11 @@ class Store:
         key = document.get("current")
         return _login(document, key) if isinstance(key, str) else None
 
+    def logins(self) -> list[Login]:
+        """Every login, in the order of the file."""
+        with _told_as_store_error(self.path):
+            return [*_logins(self._read())]
+
     def find(self, base_url: str) -> Login | None:
         """The login at this server: same origin, same path."""
         with _told_as_store_error(self.path):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import json
 import os
 import select
+import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TextIO
 
 from pikku_auth.client.exceptions import ClientError
-from pikku_auth.client.text import printable
+from pikku_auth.client.text import MAX_ANSWER, printable
 
 if sys.platform == "win32":  # pragma: no cover  # where select knows sockets only
     import msvcrt
@@ -45,7 +50,53 @@ class Terminal:
         """
         if sys.stdout is None:
             raise ClientError("There is no stdout to answer on.")
-        _write(sys.stdout, f"{printable(line)}\n")
+        _write(sys.stdout, f"{printable(line, MAX_ANSWER)}\n")
+
+    def answer_json(self, value: object) -> None:
+        """One object on one line, in ASCII and whole.
+
+        :raises ClientError: when stdout is closed.
+        """
+        if sys.stdout is None:
+            raise ClientError("There is no stdout to answer on.")
+        _write(sys.stdout, f"{json.dumps(value)}\n")
+
+    def check_stdout(self) -> None:
+        """Find out what can be known before writing: that nobody will read it.
+
+        :raises OSError: when stdout is closed, or is a pipe whose reader has left.
+        """
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "stdout is closed")
+        if sys.platform == "win32":  # pragma: no cover  # which has no poll
+            return
+        poll = select.poll()
+        with suppress(io.UnsupportedOperation):  # it is no file
+            poll.register(sys.stdout.fileno(), 0)
+        if any(event & select.POLLERR for _, event in poll.poll(0)):
+            raise OSError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    def discard_stdout(self) -> None:
+        """Drop what could not be written, or Python tries once more on its way out."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    @property
+    def width(self) -> int | None:
+        """The columns of the terminal that stdout is, if it is one."""
+        return shutil.get_terminal_size().columns if _is_tty(sys.stdout) else None
+
+    def confirm(self, question: str, *, otherwise: str) -> None:
+        """Ask a human to agree.
+
+        :raises ClientError: when there is nobody to ask, or they don't; ``otherwise`` says
+            what has not happened then.
+        """
+        if not _is_tty(sys.stdin):
+            raise ClientError("There is nobody to ask: add --no-input to go on without asking.")
+        self.clear()
+        _write(sys.stderr, f"{printable(question)} [y/N] ")
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            raise ClientError(otherwise)
 
     def status(self, text: str) -> None:
         """Draw the status line anew, if it can be."""

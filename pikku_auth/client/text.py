@@ -7,6 +7,9 @@ import unicodedata
 MAX_SHOWN = 4_000
 """Characters of one line in a terminal."""
 
+MAX_ANSWER = 100_000
+"""Characters of one line for a program, or of a row of a table."""
+
 MAX_NAME = 200
 """Characters of a name, an address of e-mail, or an id."""
 

@@ -12,9 +12,19 @@ from pikku_auth.client.store import Store
 from tests.client.servers import TOKEN, DeviceServer, Server
 
 KEY = "pka_KeyOfTheClientTests"
+TOKEN_OF_CI = "pks_TokenOfCI0123456789"
 KINDS_OF_PROXY = ("http", "https", "all", "ws", "wss", "socks", "no")
 UNSET = [
-    *("PIKKU_API_KEY", "PIKKU_KEY_HEADER", "PIKKU_URL", "NETRC", "CI", "SSH_CONNECTION", "SSH_TTY"),
+    *(
+        "PIKKU_API_KEY",
+        "PIKKU_TOKEN",
+        "PIKKU_KEY_HEADER",
+        "PIKKU_URL",
+        "NETRC",
+        "CI",
+        "SSH_CONNECTION",
+        "SSH_TTY",
+    ),
     *("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *(f"{kind}_proxy" for kind in KINDS_OF_PROXY),
     *(f"{kind}_proxy".upper() for kind in KINDS_OF_PROXY),
@@ -53,6 +63,13 @@ def key(monkeypatch: pytest.MonkeyPatch) -> str:
     """A key in the environment."""
     monkeypatch.setenv("PIKKU_API_KEY", KEY)
     return KEY
+
+
+@pytest.fixture
+def token(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The token of a login in the environment."""
+    monkeypatch.setenv("PIKKU_TOKEN", TOKEN_OF_CI)
+    return TOKEN_OF_CI
 
 
 def a_login(base_url: str = "https://app.example.com", **changes: object) -> Login:

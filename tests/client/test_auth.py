@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pikku_auth.client import (
     BadKey,
+    BadToken,
     BadUrl,
     ClientError,
     InsecureUrl,
@@ -95,10 +96,39 @@ def test_the_key_wins_over_a_login(here: Server, store: Store, key: str) -> None
     assert credentials(here.seen[0]) == {"x-api-key": KEY}
 
 
+def test_the_token_of_the_environment_is_sent_to_who_is_asked(
+    here: Server, server: Server, make_session: MakeSession, token: str
+) -> None:
+    server.answer("/", Reply(body="there"))
+    with make_session() as session:
+        session.get(here.url)
+        session.get(f"{server.url}/")
+    for asked in (here, server):
+        assert credentials(asked.seen[0]) == {"authorization": f"Bearer {token}"}
+
+
+def test_the_token_wins_over_a_stored_login(store: Store, token: str) -> None:
+    store.save(a_login(APP))
+    assert PikkuAuth().headers_for(APP) == {"Authorization": f"Bearer {token}"}
+
+
+def test_the_key_wins_over_the_token(key: str, token: str) -> None:
+    assert PikkuAuth().headers_for(APP) == {"x-api-key": KEY}
+
+
+def test_the_token_follows_to_no_other_origin(here: Server, server: Server, token: str) -> None:
+    here.answer("/", Reply(302, headers={"Location": f"{server.url}/"}))
+    server.answer("/", Reply(body="there"))
+    requests.get(here.url, auth=PikkuAuth(), timeout=5)
+    assert credentials(here.seen[0]) != {}
+    assert credentials(server.seen[0]) == {}
+
+
 def test_an_empty_key_counts_as_absent(
     here: Server, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIKKU_API_KEY", "")
+    monkeypatch.setenv("PIKKU_TOKEN", "")
     store.save(a_login(here.url))
     requests.get(here.url, auth=PikkuAuth(), timeout=5)
     assert credentials(here.seen[0]) == {"authorization": BEARER}
@@ -252,6 +282,24 @@ def test_what_can_not_be_a_key_is_refused_and_not_repeated(
     with pytest.raises(BadKey) as caught:
         PikkuAuth().headers_for(APP)
     assert bad.strip() == "" or bad not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pasted", "words"),
+    [
+        (f"{TOKEN}\n", "it ends with a line end. Write the token alone"),
+        (f"bearer {TOKEN}", "it begins with “Bearer”. Write the token alone"),
+        ("t" * 4097, "a token has up to 4096 printable ASCII characters"),
+    ],
+)
+def test_what_can_not_be_a_token_is_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, pasted: str, words: str
+) -> None:
+    monkeypatch.setenv("PIKKU_TOKEN", pasted)
+    with pytest.raises(BadToken, match=words) as refused:
+        PikkuAuth().headers_for(APP)
+    assert TOKEN not in str(refused.value)
+    assert pasted not in str(refused.value)
 
 
 @given(st.text(max_size=200).filter(lambda text: "\0" not in text))

@@ -1,11 +1,11 @@
-"""login, whoami, logout and token: what they say, what they keep, and how they end."""
+"""login, whoami, status, logout and token: what they say, what they keep, and how they end."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from pikku_auth.client import cli
+from pikku_auth.client.options import parser
 from pikku_auth.client.store import Store
 from tests.cases import in_turn
-from tests.client.conftest import a_login
+from tests.client.conftest import TOKEN_OF_CI, a_login
 from tests.client.servers import (
     DENIED,
     DEVICE_CODE,
@@ -33,6 +34,7 @@ from tests.client.servers import (
 )
 
 KEY = "pka_KeyOfTheClientTests"
+OVER = "2026-01-01T00:00:00.000Z"
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ def test_login_in_ci_fails_at_once_and_says_what_to_set(
     monkeypatch.setenv("CI", "true")
     done = run("login", "--url", server.url)
     assert (done.code, server.seen) == (1, [])
-    assert "set PIKKU_API_KEY to a key instead" in done.err
+    assert "set PIKKU_API_KEY to a key, or PIKKU_TOKEN to the token of a login" in done.err
     assert run("login", "--url", server.url, "--json").code == 0
 
 
@@ -246,10 +248,14 @@ def test_login_that_could_not_be_kept_asks_nobody(
     assert server.seen == []
 
 
-def test_login_stops_while_a_key_is_set(run: Run, server: DeviceServer, with_key: None) -> None:
+@pytest.mark.parametrize("variable", ["PIKKU_API_KEY", "PIKKU_TOKEN"])
+def test_login_stops_while_a_credential_is_set(
+    run: Run, server: DeviceServer, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, KEY)
     done = run("login", "--url", server.url)
     assert done.code == 1
-    assert "PIKKU_API_KEY is set, and wins" in done.err
+    assert f"{variable} is set, and wins" in done.err
     assert server.seen == []
 
 
@@ -465,6 +471,53 @@ def test_whoami_with_what_can_not_be_a_key_ends_with_4(
     assert "two words" not in done.err
 
 
+def test_whoami_with_a_token_asks_nobody_without_a_server(
+    run: Run, server: DeviceServer, store: Store, token: str
+) -> None:
+    store.save(a_login(server.url))
+    assert run("whoami") == Done(
+        0, "a login token from PIKKU_TOKEN (not checked: name a server with --url)\n", ""
+    )
+    assert events(run("whoami", "--json")) == [
+        {"url": None, "user": None, "source": "PIKKU_TOKEN", "expires_at": None}
+    ]
+    assert server.seen == []
+
+
+def test_whoami_with_a_token_and_a_server_asks_whose_it_is(
+    run: Run, server: DeviceServer, store: Store, token: str
+) -> None:
+    done = run("whoami", "--url", server.url)
+    assert done == Done(
+        0,
+        f"ada@example.com on {server.url} (expires 2100-01-02 03:04 UTC), "
+        "by the token in PIKKU_TOKEN\n",
+        "",
+    )
+    assert server.seen[0].headers["authorization"] == f"Bearer {TOKEN_OF_CI}"
+    [told] = events(run("whoami", "--json", "--url", server.url))
+    assert (told["source"], told["user"]["email"]) == ("PIKKU_TOKEN", "ada@example.com")
+    assert not store.path.exists()
+
+
+def test_whoami_with_a_token_that_is_not_good_ends_with_4(
+    run: Run, server: DeviceServer, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    server.answer_auth("/get-session", Reply(body=None))
+    assert run("whoami", "--url", server.url).code == 4
+    monkeypatch.setenv("PIKKU_TOKEN", f"Bearer {TOKEN}")
+    done = run("whoami", "--url", server.url)
+    assert done == Done(
+        4,
+        "",
+        "pikku-auth: PIKKU_TOKEN is not a token: it begins with “Bearer”. Write the token alone.\n",
+    )
+
+
+def test_a_key_wins_over_a_token(run: Run, with_key: None, token: str) -> None:
+    assert "PIKKU_API_KEY" in run("whoami").out
+
+
 @pytest.mark.parametrize("command", ["whoami", "token"])
 @pytest.mark.parametrize("arguments", [[], ["--url", "https://app.example.com"]])
 def test_without_a_login_it_ends_with_4(run: Run, command: str, arguments: list[str]) -> None:
@@ -582,6 +635,108 @@ def test_logout_says_that_a_key_stays(
     assert server.to("/auth/sign-out")[0].headers.get("x-api-key") is None
 
 
+def test_logout_says_that_a_token_stays(run: Run, token: str) -> None:
+    assert "PIKKU_TOKEN stays set" in run("logout").err
+
+
+def test_logout_of_all_ends_each_login(
+    run: Run, server: DeviceServer, elsewhere: Server, store: Store
+) -> None:
+    store.save(a_login(elsewhere.url))
+    store.save(a_login(server.url))
+    done = run("logout", "--all")
+    assert (done.code, done.out) == (0, "")
+    first, *_, last = done.err.splitlines()
+    assert first.startswith("Warning: the server was not told")
+    assert last == f"✓ Logged out of {server.url}"
+    assert len(server.to("/auth/sign-out")) == 1
+    assert store.logins() == []
+    assert run("logout", "--all") == Done(0, "", "No login to log out of.\n")
+
+
+def test_logout_of_all_and_of_one_is_wrong_usage(run: Run) -> None:
+    done = run("logout", "--all", "--url", "https://app.example.com")
+    assert done == Done(2, "", "pikku-auth: --all is every server: leave out --url.\n")
+
+
+class TestStatus:
+    def test_each_server_says_whose_login_it_has(
+        self, run: Run, server: DeviceServer, store: Store
+    ) -> None:
+        scopes = ["auth:mint", "sandbox:read"]
+        server.answer_auth("/get-session", server.session(scopes=scopes))
+        away = unused_url()
+        store.save(a_login(away))
+        store.save(a_login(server.url))
+        done = run("status")
+        assert (done.code, done.err) == (0, "")
+        assert done.out == (
+            f"{away}\n"
+            f"  ada@example.com: Can't reach {away}: the connection to port "
+            f"{away.rpartition(':')[2]} was refused.\n"
+            f"{server.url} (current)\n"
+            "  ada@example.com, scopes auth:mint sandbox:read (expires 2100-01-02 03:04 UTC)\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("session", "words"),
+        [({"scopes": []}, "ada@example.com, no scopes (expires"), ({}, "ada@example.com (expires")],
+    )
+    def test_a_server_may_say_less(
+        self, run: Run, server: DeviceServer, store: Store, session: Any, words: str
+    ) -> None:
+        server.answer_auth("/get-session", server.session(**session))
+        store.save(a_login(server.url))
+        assert words in run("status").out
+
+    def test_a_login_that_is_over_is_told_with_what_to_run(
+        self, run: Run, server: DeviceServer, store: Store
+    ) -> None:
+        server.answer_auth("/get-session", Reply(body=None))
+        store.save(a_login(server.url, user=None))
+        assert run("status").out.endswith(
+            f"  (unknown user): {server.url} doesn't know this login. "
+            f"Run: pikku-auth login --url {server.url}\n"
+        )
+
+    def test_as_json_it_is_an_object_for_each(
+        self, run: Run, server: DeviceServer, elsewhere: Server, store: Store
+    ) -> None:
+        server.answer_auth("/get-session", server.session(scopes=["sandbox:read"]))
+        elsewhere.answer("/auth/get-session", Reply(401))
+        for url in (server.url, elsewhere.url, unused_url()):
+            store.save(a_login(url))
+        live, refused, unknown = events(run("status", "--json"))
+        assert live == {
+            "url": server.url,
+            "current": False,
+            "state": "live",
+            "user": {"id": "7", "email": "ada@example.com", "name": "Ada"},
+            "scopes": ["sandbox:read"],
+            "expires_at": "2100-01-02T03:04:05.000Z",
+            "detail": None,
+        }
+        assert (refused["state"], unknown["state"]) == ("refused", "unknown")
+        assert (unknown["current"], unknown["scopes"]) == (True, None)
+        assert "Can't reach" in unknown["detail"]
+
+    def test_a_renewed_expiry_is_noted(self, run: Run, server: DeviceServer, store: Store) -> None:
+        store.save(a_login(server.url, expires_at=OVER))
+        assert run("status").code == 0
+        assert store.current() == a_login(server.url, expires_at="2100-01-02T03:04:05.000Z")
+
+    def test_without_a_login_it_ends_with_4(self, run: Run) -> None:
+        assert run("status") == Done(
+            4, "", "pikku-auth: No login is stored. Run: pikku-auth login --url URL\n"
+        )
+
+    def test_what_wins_over_the_logins_is_told(
+        self, run: Run, server: DeviceServer, store: Store, token: str
+    ) -> None:
+        store.save(a_login(server.url))
+        assert run("status").err == "PIKKU_TOKEN is set, and wins over what is stored.\n"
+
+
 def test_token_prints_the_token_alone(run: Run, store: Store) -> None:
     store.save(a_login("https://app.example.com"))
     assert run("token") == Done(0, f"{TOKEN}\n", "")
@@ -594,14 +749,18 @@ def test_token_with_a_key_and_no_login_says_that_there_is_none(run: Run, with_ke
     )
 
 
+def test_token_of_the_environment_wins_over_the_stored_one(
+    run: Run, store: Store, token: str
+) -> None:
+    store.save(a_login("https://app.example.com"))
+    assert run("token") == Done(0, f"{TOKEN_OF_CI}\n", "")
+
+
 def test_token_of_a_stored_login_is_printed_whatever_key_is_set(
     run: Run, store: Store, with_key: None
 ) -> None:
     store.save(a_login("https://app.example.com"))
     assert run("token").out == f"{TOKEN}\n"
-
-
-OVER = "2026-01-01T00:00:00.000Z"
 
 
 def test_token_of_a_login_that_the_server_has_renewed_is_printed(
@@ -665,6 +824,14 @@ def test_ctrl_c_says_so_and_ends_with_130(
         ["login", "--no-b"],
         ["whoami", "--scope", "x"],
         ["token", "--json"],
+        ["status", "--url", "https://app.example.com"],
+        ["keys"],
+        ["keys", "fly"],
+        ["keys", "mint", "--rate", "soon"],
+        ["keys", "mint", "--quota", "0"],
+        ["keys", "mint", "--metadata", "[]"],
+        ["keys", "rotate", "7", "--overlap", "1h", "--revoke-now"],
+        ["keys", "revoke"],
     ],
 )
 def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -674,10 +841,13 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
     assert capsys.readouterr().out == ""
 
 
+COMMANDS = ("login", "whoami", "status", "logout", "token", "keys")
+
+
 def test_alone_it_shows_the_help_and_ends_with_2(run: Run) -> None:
     done = run()
     assert (done.code, done.out) == (2, "")
-    assert all(f"    {command} " in done.err for command in ("login", "whoami", "logout", "token"))
+    assert all(f"    {command} " in done.err for command in COMMANDS)
 
 
 def test_a_timeout_that_is_no_number_is_told_what_to_write(
@@ -705,20 +875,20 @@ def test_the_help_has_every_exit_status(
         cli.main(arguments)
     assert caught.value.code == 0
     out = capsys.readouterr().out
-    assert all(f"\n  {code} " in out for code in (0, 1, 2, 3, 4, 130))
+    assert all(f"\n  {code} " in out for code in (0, 1, 2, 3, 4, 130, 141))
+
+
+def options_of(command: argparse.ArgumentParser) -> Iterator[str]:
+    """The options of a command, and of those below it."""
+    for action in command._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from options_of(below)
 
 
 def test_no_option_takes_a_secret() -> None:
-    parser = cli._parser()
-    [commands] = [
-        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
-    ]
-    options = {
-        option
-        for command in commands.choices.values()
-        for action in command._actions
-        for option in action.option_strings
-    }
+    options = set(options_of(parser()))
     words = ("key", "token", "secret", "password")
     assert "--url" in options
     assert not [option for option in options if any(word in option for word in words)]

@@ -74,6 +74,11 @@ def test_the_key_of_the_environment_is_sent(ask: Get, here: Server, key: str) ->
     assert credentials(here) == {"x-api-key": key}
 
 
+def test_the_token_of_the_environment_is_sent(ask: Get, here: Server, token: str) -> None:
+    ask(here.url)
+    assert credentials(here) == {"authorization": f"Bearer {token}"}
+
+
 def test_the_login_of_the_origin_is_sent(ask: Get, here: Server, store: Store) -> None:
     store.save(a_login(here.url))
     ask(here.url)

@@ -89,6 +89,11 @@ def test_the_key_is_in_the_handshake(here: SocketServer, key: str) -> None:
     assert here.seen[0]["x-api-key"] == key
 
 
+def test_the_token_of_the_environment_is_in_the_handshake(here: SocketServer, token: str) -> None:
+    assert hello(here.url) == "hello"
+    assert here.seen[0]["Authorization"] == f"Bearer {token}"
+
+
 def test_the_login_of_the_origin_is_in_the_handshake(here: SocketServer, store: Store) -> None:
     store.save(a_login(here.http_url))
     assert hello(here.url, additional_headers={"X-More": "1"}) == "hello"

@@ -9,7 +9,8 @@ import websockets.asyncio.client
 from websockets.datastructures import Headers, HeadersLike
 from websockets.exceptions import InvalidStatus
 
-from pikku_auth.client.auth import BEARER_HEADER, KEY_HEADER, PikkuAuth, http_url_of
+from pikku_auth.client.auth import BEARER_HEADER, PikkuAuth, http_url_of
+from pikku_auth.client.environment import KEY_HEADER
 from pikku_auth.client.exceptions import InsecureUrl
 from pikku_auth.client.origins import safe_origin_of
 from pikku_auth.client.text import printable
