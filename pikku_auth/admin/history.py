@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from pikku_auth.admin.display import in_words
 from pikku_auth.models import APIKey, AuditEvent, LoginSession, ServiceUser
@@ -52,13 +53,28 @@ def _minted(details: Details) -> str:
 def _rotated(details: Details) -> str:
     overlap, successor = details.get("overlap_seconds"), details.get("successor")
     if not overlap:
-        return _("at once, by key %(pk)s") % {"pk": successor}
-    lasts = in_words(timedelta(seconds=overlap))
-    return _("by key %(pk)s; it lives on for %(time)s") % {"pk": successor, "time": lasts}
+        told = _("at once, by key %(pk)s") % {"pk": successor}
+    else:
+        lasts = in_words(timedelta(seconds=overlap))
+        told = _("by key %(pk)s; it lives on for %(time)s") % {"pk": successor, "time": lasts}
+    return "; ".join(filter(None, [told, _children(details)]))
 
 
 def _reason(details: Details) -> str:
     return str(details.get("reason", ""))
+
+
+def _revoked(details: Details) -> str:
+    return "; ".join(filter(None, [_reason(details), _children(details)]))
+
+
+def _children(details: Details) -> str:
+    """How many of the keys that it had minted went with it."""
+    count = details.get("children", 0)
+    told = ngettext(
+        "with %(n)d key that was minted with it", "with %(n)d keys that were minted with it", count
+    )
+    return told % {"n": count} if count else ""
 
 
 def _renamed(details: Details) -> str:
@@ -112,7 +128,9 @@ def _pruned(details: Details) -> str:
 _TOLD: dict[AuditEvent.Action, Callable[[Details], str]] = {
     AuditEvent.Action.KEY_MINTED: _minted,
     AuditEvent.Action.KEY_ROTATED: _rotated,
-    AuditEvent.Action.KEY_REVOKED: _reason,
+    AuditEvent.Action.KEY_REVOKED: _revoked,
+    AuditEvent.Action.KEY_DISABLED: _children,
+    AuditEvent.Action.KEY_ENABLED: _children,
     AuditEvent.Action.KEY_RENAMED: _renamed,
     AuditEvent.Action.KEY_BOUNDS_SET: _bounds,
     AuditEvent.Action.LOGIN_STARTED: _scope,
