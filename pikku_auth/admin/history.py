@@ -72,7 +72,7 @@ def _children(details: Details) -> str:
     """How many of the keys that it had minted went with it."""
     count = details.get("children", 0)
     told = ngettext(
-        "with %(n)d key that was minted with it", "with %(n)d keys that were minted with it", count
+        "with %(n)d key that it had minted", "with %(n)d keys that it had minted", count
     )
     return told % {"n": count} if count else ""
 

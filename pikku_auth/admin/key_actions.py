@@ -104,10 +104,10 @@ ACTIONS = [
         following=Following(
             alive_children,
             ngettext_lazy(
-                "%(n)s key was minted with these. It goes on, as a key of the successor. If the "
-                "old key is revoked at once, it is revoked as well, unless you keep it:",
-                "%(n)s keys were minted with these. They go on, as keys of the successors. If the "
-                "old keys are revoked at once, they are revoked as well, unless you keep them:",
+                "%(n)s key that these have minted goes on with the successor. It is revoked with "
+                "an old key that is revoked at once, unless you keep it:",
+                "%(n)s keys that these have minted go on with the successors. They are revoked "
+                "with old keys that are revoked at once, unless you keep them:",
                 "n",
             ),
         ),
@@ -151,8 +151,8 @@ ACTIONS = [
         following=Following(
             alive_children,
             ngettext_lazy(
-                "%(n)s key that was minted with these is revoked as well:",
-                "%(n)s keys that were minted with these are revoked as well:",
+                "%(n)s key that these have minted is revoked as well:",
+                "%(n)s keys that these have minted are revoked as well:",
                 "n",
             ),
         ),
@@ -174,8 +174,8 @@ ACTIONS = [
         following=Following(
             to_stop,
             ngettext_lazy(
-                "%(n)s key that was minted with these stops as well, until they are enabled:",
-                "%(n)s keys that were minted with these stop as well, until they are enabled:",
+                "%(n)s key that these have minted stops as well, until they are enabled:",
+                "%(n)s keys that these have minted stop as well, until they are enabled:",
                 "n",
             ),
         ),
@@ -196,8 +196,8 @@ ACTIONS = [
         following=Following(
             to_go_on,
             ngettext_lazy(
-                "%(n)s key that was minted with these goes on as well:",
-                "%(n)s keys that were minted with these go on as well:",
+                "%(n)s key that these have minted goes on as well:",
+                "%(n)s keys that these have minted go on as well:",
                 "n",
             ),
         ),
