@@ -140,8 +140,19 @@ _OPTIONS = {
     "rate": "--rate",
     "refill": "--refill",
     "delegation": "--for-service",
+    "for_service": "--for-service",
+    "child_metadata": "--child-metadata",
+    "max_children": "--max-children",
 }
 """What is typed for a field of the verb, where the message may not say it."""
+
+
+_DELEGATION = {
+    "service_users": "for_service",
+    "metadata": "child_metadata",
+    "most": "max_children",
+}
+"""The parts of a delegation, and what is typed for each."""
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -162,14 +173,12 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _delegation(options: dict[str, Any]) -> Delegation | None:
-    given = {
-        "service_users": options["for_service"],
-        "metadata": options["child_metadata"],
-        "most": options["max_children"],
-    }
-    said = {name: value for name, value in given.items() if value is not None}
-    with named("delegation"):
-        return Delegation(**said) if said else None
+    said: dict[str, Any] = {}
+    for part, option in _DELEGATION.items():
+        if options[option] is not None:
+            with named(option):
+                said[part] = getattr(Delegation(**{part: options[option]}), part)
+    return Delegation(**said) if said else None
 
 
 def _lifetime(text: str) -> Any:
