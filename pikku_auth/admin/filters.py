@@ -97,7 +97,7 @@ class UseFilter(admin.SimpleListFilter):
 class ParentFilter(admin.SimpleListFilter):
     """By the key that has minted them. Only a link leads here: there may be too many to offer."""
 
-    title = _("minted by")
+    title = _("parent")
     parameter_name = "parent"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:

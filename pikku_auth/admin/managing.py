@@ -7,24 +7,24 @@ from typing import Any
 from django import forms
 from django.contrib.admin import AdminSite
 from django.db.models import QuerySet
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.bounds import as_error
 from pikku_auth.admin.widgets import ServiceUserSelectMultiple
 from pikku_auth.core.delegation import EVERY, MAX_CHILDREN, Delegation
-from pikku_auth.core.permissions import AUTH
 from pikku_auth.models import APIKey, ServiceUser
 
 DELEGATION = ["for_services", "every_service", "child_metadata", "max_children"]
 MANAGING = ["auth_scopes", *DELEGATION]
 
-_ACTIONS = {
-    "mint": _("mint keys, which have no more than this one; rename and enable them"),
-    "read": _("list keys"),
-    "revoke": _("revoke and disable keys"),
-    "rotate": _("give keys, itself among them, a new secret"),
-    "introspect": _("learn of any key that it is shown whose it is and what it may do"),
-    "introspect_logins": _("learn the same of the logins of people"),
+_SCOPES = {
+    "auth:mint": _("mint keys, which have no more than this one; rename and enable them"),
+    "auth:read": _("list keys"),
+    "auth:revoke": _("revoke and disable keys"),
+    "auth:rotate": _("give keys, itself among them, a new secret"),
+    "auth:introspect": _("learn of any key that it is shown whose it is and what it may do"),
+    "auth:introspect_logins": _("learn the same of the logins of people"),
 }
 
 
@@ -34,7 +34,7 @@ class ManagingFields(forms.Form):
     auth_scopes = forms.MultipleChoiceField(
         label=_("It may manage keys"),
         required=False,
-        choices=[(f"{AUTH}:{action}", text) for action, text in _ACTIONS.items()],
+        choices=[(scope, format_lazy("{}: {}", scope, text)) for scope, text in _SCOPES.items()],
         help_text=_("No other scope includes any of these, not even *."),
         widget=forms.CheckboxSelectMultiple,
     )

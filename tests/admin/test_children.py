@@ -167,10 +167,10 @@ class TestTheList:
     ) -> None:
         child_of(parent)
         html = html_of(keeper.get(f"{KEYS}?parent={parent.key.pk}&state=active"))
-        assert "By minted by" in html
+        assert "By parent" in html
         assert f"?parent={parent.key.pk}&amp;state=active" in html
         assert str(parent.key) in html
-        assert "By minted by" not in html_of(keeper.get(KEYS))
+        assert "By parent" not in html_of(keeper.get(KEYS))
 
     @pytest.mark.parametrize("asked", ["x", "1.5", "-1", "", "9" * 30, "²"])
     def test_of_what_is_no_key_is_no_list(self, keeper: Client, asked: str) -> None:
