@@ -43,11 +43,14 @@ def told(event: AuditEvent) -> str:
 
 def _minted(details: Details) -> str:
     scopes = ", ".join(details.get("scopes") or []) or _("no scopes")
-    expires_at = details.get("expires_at")
-    if not expires_at:
-        return f"{scopes}; {_('never expires')}"
-    when = f"{datetime.fromisoformat(expires_at):%Y-%m-%d %H:%M} UTC"
-    return f"{scopes}; {_('expires %(when)s') % {'when': when}}"
+    expires_at, parent = details.get("expires_at"), details.get("parent")
+    ends = _("expires %(when)s") % {"when": _to_the_minute(expires_at)} if expires_at else ""
+    by = _("by key %(pk)s") % {"pk": parent} if parent else ""
+    return "; ".join(filter(None, [scopes, ends or _("never expires"), by]))
+
+
+def _to_the_minute(at: str) -> str:
+    return f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M} UTC"
 
 
 def _rotated(details: Details) -> str:
@@ -91,20 +94,28 @@ def _bounds(details: Details) -> str:
         "rate": _("rate limit"),
         "quota": _("quota"),
         "refill": _("refill"),
+        "expires_at": _("expires at"),
     }
     changes = _("%(what)s from %(before)s to %(after)s")
     before, after = details.get("before", {}), details.get("after", {})
     return "; ".join(
-        changes % {"what": name, "before": _bound(before[field]), "after": _bound(after.get(field))}
+        changes
+        % {
+            "what": name,
+            "before": _bound(field, before[field]),
+            "after": _bound(field, after.get(field)),
+        }
         for field, name in names.items()
         if field in before
     )
 
 
-def _bound(value: Any) -> str:
+def _bound(field: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(value) or _("any")
-    return _("none") if value is None else str(value)
+    if value is None:
+        return _("never") if field == "expires_at" else _("none")
+    return _to_the_minute(value) if field == "expires_at" else str(value)
 
 
 def _ceiling(details: Details) -> str:

@@ -127,8 +127,8 @@ ACTIONS = [
             "Changed the bounds of %(n)d key.", "Changed the bounds of %(n)d keys.", "n"
         ),
         meaning=_(
-            "From where and how often a key may be used, from the next request on. What it may "
-            "do, only a new key can change."
+            "From where and how often a key may be used, from the next request on. The keys that "
+            "it has minted are held within that. What it may do, only a new key can change."
         ),
         permission="change_apikey",
         run=change_bounds,

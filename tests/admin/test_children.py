@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from pikku_auth.flows import (
     disable_key,
     mint_key,
     revoke_key,
+    shorten_key,
 )
 from pikku_auth.models import APIKey, ServiceUser
 from tests.admin.conftest import Staff
@@ -36,7 +38,7 @@ def keeper(staff: Staff) -> Client:
 
 @pytest.fixture
 def parent(service_user: ServiceUser) -> IssuedKey:
-    return parent_of(service_user)
+    return parent_of(service_user, lifetime=None)
 
 
 @pytest.fixture
@@ -379,6 +381,17 @@ class TestTheHistory:
         html = html_of(keeper.get(f"{KEYS}{parent.key.pk}/history/"))
         for words in ("disabled: with 2 keys that it had", "enabled: with 2", "leaked; with 2"):
             assert words in html
+
+    def test_of_a_child_and_its_end(
+        self, keeper: Client, parent: IssuedKey, service_user: ServiceUser
+    ) -> None:
+        child = child_of(parent, lifetime=None, scopes=["sandbox:read"]).key
+        shorten_key(child, datetime(2199, 12, 31, 12, tzinfo=UTC))
+        shorten_key(child, datetime(2199, 12, 30, 12, tzinfo=UTC))
+        html = html_of(keeper.get(f"{KEYS}{child.pk}/history/"))
+        assert f"sandbox:read; never expires; by key {parent.key.pk}<" in html
+        assert "expires at from never to 2199-12-31 12:00 UTC" in html
+        assert "expires at from 2199-12-31 12:00 UTC to 2199-12-30 12:00 UTC" in html
 
     def test_of_a_rotation(self, keeper: Client, parent: IssuedKey) -> None:
         child_of(parent)

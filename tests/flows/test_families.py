@@ -565,7 +565,7 @@ class TestWhatFollows:
     def test_only_a_key_that_may_mint_has_children(
         self, orchestrator: ServiceUser, scopes: list[str]
     ) -> None:
-        """What is done to a key is done to its children, and by its scopes we know which have any."""
+        """By the scopes of a key we know whether it has children, who follow it."""
         key = mint_key(orchestrator, scopes=scopes).key
         with pytest.raises(ExceedsParent, match="Only a key with the scope auth:mint makes keys"):
             mint_child(principal(key), orchestrator)
