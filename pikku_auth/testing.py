@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 
 from asgiref.sync import sync_to_async
 from django.test import AsyncClient
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from pikku_auth.conf import conf
@@ -57,7 +58,7 @@ def issue_test_login(user: User, scopes: Iterable[str] = ()) -> IssuedLogin:
     started = start_login(client_id, " ".join(scopes))
     code = look_up(started.user_code.reveal(), user=user)
     claim(code, user)
-    approve(code, user)
+    approve(code, user, signed_in_at=timezone.now())
     return exchange(started.device_code.digest, client_id)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from pikku_auth.flows import AuditContext
 from pikku_auth.flows.audit import CODE
@@ -37,7 +38,7 @@ def started_and_claimed(
 def approved(user: Any, *, now: datetime | None = None, **options: Any) -> StartedLogin:
     """A login whose token waits to be fetched."""
     started = started_and_claimed(user, now=now, **options)
-    approve(row_of(started), user, now=now)
+    approve(row_of(started), user, signed_in_at=now or timezone.now(), now=now)
     return started
 
 

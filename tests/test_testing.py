@@ -55,6 +55,11 @@ def test_a_client_with_a_login_is_its_human(ada: Any, client_class: type[Any]) -
     assert client.get(LIST).status_code == 200
 
 
+def test_a_login_may_manage_keys_if_its_human_may(ada: Any) -> None:
+    with pikku_settings(LOGIN_SCOPES=["auth:*"], SIGN_IN_MAX_AGE=timedelta(minutes=1)):
+        assert issue_test_login(ada, ["auth:mint"]).scope == "auth:mint"
+
+
 def test_a_login_may_do_what_it_asked_for(ada: Any) -> None:
     client = client_with_login(ada, READ)
     assert client.get(LIST).status_code == 200

@@ -31,6 +31,9 @@ from pikku_auth.exceptions import InvalidInput
 MOST = 1_000
 """Rows that one action takes at most."""
 
+_NAMED = 20
+"""Rows that change as well, of those that the page names."""
+
 Text = str | Promise
 
 
@@ -54,6 +57,15 @@ class ReasonForm(ActionForm):
 
 
 @dataclass(frozen=True)
+class Following:
+    """What changes as well. ``rows`` makes it of the rows that are acted on, and ``told``, an
+    ``ngettext_lazy`` of ``n``, says what becomes of it."""
+
+    rows: Callable[[Sequence[Any]], QuerySet[Any]]
+    told: Any
+
+
+@dataclass(frozen=True)
 class Action:
     """``run`` gets the request, the rows and what the form asked; it answers with how many
     it changed, or with a page. ``question`` and ``done`` are ``ngettext_lazy`` of ``n``.
@@ -74,6 +86,7 @@ class Action:
     is_dangerous: bool = False
     owner: Callable[[Any], str] = str
     owners: Any = ""
+    following: Following | None = None
 
     def asked(self, count: int, rows: Sequence[Any]) -> str:
         """The question about ``count`` rows, of the owners of ``rows``."""
@@ -175,11 +188,27 @@ class ActionAdmin(FindingAdmin):
             form=form,
             ids=",".join(str(row.pk) for row in (rows if action.widen else shown)),
             left_out=0 if action.widen else len(rows) - len(shown),
+            following=self._following(request, action, shown),
             back=_query_of_list(request),
             action_url=self.url_of(self.model, "act", action.name),
             headings=[getattr(self, column).short_description for column in columns],
             table=[[getattr(self, column)(row) for column in columns] for row in shown],
         )
+
+    def _following(
+        self, request: HttpRequest, action: Action, rows: Sequence[Any]
+    ) -> dict[str, Any] | None:
+        """How many change as well, and which: the first of those that the viewer manages."""
+        if action.following is None:
+            return None
+        others = action.following.rows(rows)
+        count = count_of(others)
+        if not count:
+            return None
+        related: Any = self.list_select_related
+        named = list(self.managed_of(request, others).select_related(*related)[:_NAMED])
+        more = type(count)(count - len(named))
+        return {"told": action.following.told % {"n": count}, "named": named, "more": more}
 
     def with_columns(self, rows: Sequence[Any]) -> Sequence[Any]:
         """``rows`` with what ``action_columns`` say of them."""

@@ -49,7 +49,10 @@ class WatchingAdmin(PagingAdmin, SearchingAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """The rows of the machines that this member of staff may manage."""
-        rows = super().get_queryset(request)
+        return self.managed_of(request, super().get_queryset(request))
+
+    def managed_of(self, request: HttpRequest, rows: Any) -> Any:
+        """Those of ``rows`` that belong to machines that this member of staff may manage."""
         if not self.machine or conf.may_manage is None:
             return rows
         return rows.filter(self.managed(managed_by(request)))

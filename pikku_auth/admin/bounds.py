@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from django import forms
@@ -98,7 +99,14 @@ def parsed(parse: Callable[[str], T], text: str) -> T | None:
     """
     if not text.strip():
         return None
-    try:
+    with as_error():
         return parse(text.strip())
+
+
+@contextmanager
+def as_error() -> Iterator[None]:
+    """Turn the ``ValueError`` of a rule into an error of the field that is cleaned."""
+    try:
+        yield
     except ValueError as error:
         raise forms.ValidationError(told(error)) from None

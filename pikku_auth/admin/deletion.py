@@ -19,7 +19,7 @@ class DeletingAdmin(ActionAdmin):
     actions = ("delete_selected",)
 
     def why_kept(self, rows: QuerySet[Any]) -> str:
-        """Why one of ``rows`` can't be deleted; empty if all can. It costs one query."""
+        """Why one of ``rows`` can't be deleted; empty if all can. It costs two queries."""
         raise NotImplementedError
 
     @admin.action(

@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext_lazy, npgettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy, npgettext_lazy
 
 from pikku_auth.core.durations import format_duration
 from pikku_auth.models import APIKey, KeyState
@@ -35,6 +35,14 @@ IN_OR_AGO: dict[str, Any] = {
 """The same where “in” or “ago” stands beside it: German has “3 Tage”, but “in 3 Tagen”."""
 
 
+WHY = {
+    KeyState.SUSPENDED: gettext_lazy(
+        "The key that has minted it is disabled, or the service user of that key does not work. "
+        "It goes on with that key."
+    )
+}
+"""What a state means, where its name does not say it."""
+
 _FEW = 3
 
 
@@ -43,7 +51,7 @@ def state_of(key: APIKey, now: datetime) -> SafeString:
     state = key.state(now)
     if state is KeyState.ACTIVE and _ends_soon(key, now):
         return badge("expiring", _("expiring soon"))
-    return badge(state.value, str(state.label))
+    return badge(state.value, str(state.label), WHY.get(state, ""))
 
 
 def key_of(key: APIKey) -> SafeString:
@@ -90,9 +98,10 @@ def moment_of(name: str, label: Any) -> Callable[[Any, Any], SafeString | str]:
     return shown
 
 
-def badge(kind: str, label: str) -> SafeString:
-    """A coloured word; the colours of ``kind`` are in ``admin.css``."""
-    return format_html('<span class="pikku-state pikku-{}">{}</span>', kind, label)
+def badge(kind: str, label: str, why: Any = "") -> SafeString:
+    """A coloured word; the colours of ``kind`` are in ``admin.css``, and ``why`` for who asks."""
+    title = format_html(' title="{}"', why) if why else ""
+    return format_html('<span class="pikku-state pikku-{}"{}>{}</span>', kind, title, label)
 
 
 def ago(at: datetime | None) -> SafeString | str:

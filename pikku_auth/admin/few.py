@@ -1,4 +1,7 @@
-"""What the keys of some service users say together, where one may have a million."""
+"""A few of the keys that there are, and what those of some service users say together.
+
+One service user may have a million, and so may a key that mints.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,32 @@ from django.db import connections
 from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
+from pikku_auth.admin.base import WatchingAdmin
+from pikku_auth.admin.display import ago, ahead, some_of, state_of
 from pikku_auth.models import APIKey, ServiceUser
 from pikku_auth.models.keys import is_live
 
 MOST_OF_ONE = 1_000
 """Keys of one service user that are looked at for a list."""
+
+
+_SHOWN = 20
+"""Keys that a page shows of those that belong to its row."""
+
+
+def newest_of(modeladmin: WatchingAdmin, keys: QuerySet[Any]) -> list[dict[str, Any]]:
+    """The newest of ``keys``, as ``some_keys.html`` shows them."""
+    now = timezone.now()
+    return [
+        {
+            "link": modeladmin.link_to(key),
+            "state": state_of(key, now),
+            "scopes": some_of(key.scopes),
+            "last_used": ago(key.last_used_at),
+            "expires": ahead(key.expires_at),
+        }
+        for key in keys.order_by("-pk")[:_SHOWN]
+    ]
 
 
 class _OfFew(Subquery):

@@ -7,11 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q
 from django.forms import Media, ModelChoiceField
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.base import may_see
@@ -21,6 +23,9 @@ from pikku_auth.models import APIKey, KeyState
 
 _NEWEST = 1_000
 """Rows whose values a filter offers."""
+
+_DIGITS = 19
+"""Those of an id are fewer."""
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -87,6 +92,27 @@ class UseFilter(admin.SimpleListFilter):
                 never = Q(last_used_at=None, created_at__lte=since)
                 return queryset.filter(never | Q(last_used_at__lte=since))
         return queryset
+
+
+class ParentFilter(admin.SimpleListFilter):
+    """By the key that has minted them. Only a link leads here: there may be too many to offer."""
+
+    title = _("parent")
+    parameter_name = "parent"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """The key that was asked for, by its name if the viewer may see it."""
+        asked = self.value()
+        if asked is None:
+            return []
+        if not (asked.isascii() and asked.isdigit() and len(asked) < _DIGITS):
+            raise IncorrectLookupParameters(asked)
+        key = model_admin.get_queryset(request).filter(pk=int(asked)).first()
+        return [(asked, str(key) if key else gettext("key %(pk)s") % {"pk": int(asked)})]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        asked = self.value()
+        return queryset if asked is None else queryset.filter(parent=int(asked))
 
 
 class RecentValuesFilter(admin.AllValuesFieldListFilter):

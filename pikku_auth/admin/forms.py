@@ -17,6 +17,7 @@ from pikku_auth.admin.display import in_words
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows.ceilings import checked_ceiling, require_narrower
+from pikku_auth.flows.keys.family import may_have_children
 from pikku_auth.flows.keys.validation import check_name
 from pikku_auth.flows.service_users import check_description, check_new_name
 from pikku_auth.models import APIKey, ServiceUser
@@ -29,6 +30,14 @@ class RotateForm(ActionForm):
     """How the old key ends."""
 
     overlap = forms.ChoiceField(label=_("The old key"))
+    keep_children = forms.BooleanField(
+        label=_("Keep the keys that it has minted"),
+        required=False,
+        help_text=_(
+            "After a leak nobody knows who has minted them, so they are revoked with a key that is "
+            "revoked at once. If you are sure of them, keep them."
+        ),
+    )
 
     def __init__(self, request: HttpRequest, rows: Sequence[APIKey], data: Any = None) -> None:
         super().__init__(request, rows, data)
@@ -36,8 +45,11 @@ class RotateForm(ActionForm):
         lives_on = gettext("lives on for %(time)s")
         keeps = [(text, lives_on % {"time": in_words(parse_duration(text))}) for text in _OVERLAPS]
         leaked = [(_AT_ONCE, gettext("is revoked at once, as after a leak"))]
-        fields["overlap"].choices = keeps + (leaked if may(request, "revoke_apikey") else [])
+        may_revoke = may(request, "revoke_apikey")
+        fields["overlap"].choices = keeps + (leaked if may_revoke else [])
         fields["overlap"].initial = "24h"
+        if not (may_revoke and any(map(may_have_children, rows))):
+            del fields["keep_children"]
 
     def clean_overlap(self) -> timedelta | None:
         """How long the old key lives on; ``None`` for not at all."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from pikku_auth.admin.display import in_words
 from pikku_auth.models import APIKey, AuditEvent, LoginSession, ServiceUser
@@ -42,23 +43,41 @@ def told(event: AuditEvent) -> str:
 
 def _minted(details: Details) -> str:
     scopes = ", ".join(details.get("scopes") or []) or _("no scopes")
-    expires_at = details.get("expires_at")
-    if not expires_at:
-        return f"{scopes}; {_('never expires')}"
-    when = f"{datetime.fromisoformat(expires_at):%Y-%m-%d %H:%M} UTC"
-    return f"{scopes}; {_('expires %(when)s') % {'when': when}}"
+    expires_at, parent = details.get("expires_at"), details.get("parent")
+    ends = _("expires %(when)s") % {"when": _to_the_minute(expires_at)} if expires_at else ""
+    by = _("by key %(pk)s") % {"pk": parent} if parent else ""
+    return "; ".join(filter(None, [scopes, ends or _("never expires"), by]))
+
+
+def _to_the_minute(at: str) -> str:
+    return f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M} UTC"
 
 
 def _rotated(details: Details) -> str:
     overlap, successor = details.get("overlap_seconds"), details.get("successor")
     if not overlap:
-        return _("at once, by key %(pk)s") % {"pk": successor}
-    lasts = in_words(timedelta(seconds=overlap))
-    return _("by key %(pk)s; it lives on for %(time)s") % {"pk": successor, "time": lasts}
+        told = _("at once, by key %(pk)s") % {"pk": successor}
+    else:
+        lasts = in_words(timedelta(seconds=overlap))
+        told = _("by key %(pk)s; it lives on for %(time)s") % {"pk": successor, "time": lasts}
+    return "; ".join(filter(None, [told, _children(details)]))
 
 
 def _reason(details: Details) -> str:
     return str(details.get("reason", ""))
+
+
+def _revoked(details: Details) -> str:
+    return "; ".join(filter(None, [_reason(details), _children(details)]))
+
+
+def _children(details: Details) -> str:
+    """How many of the keys that it had minted went with it."""
+    count = details.get("children", 0)
+    told = ngettext(
+        "with %(n)d key that it had minted", "with %(n)d keys that it had minted", count
+    )
+    return told % {"n": count} if count else ""
 
 
 def _renamed(details: Details) -> str:
@@ -75,20 +94,28 @@ def _bounds(details: Details) -> str:
         "rate": _("rate limit"),
         "quota": _("quota"),
         "refill": _("refill"),
+        "expires_at": _("expires at"),
     }
     changes = _("%(what)s from %(before)s to %(after)s")
     before, after = details.get("before", {}), details.get("after", {})
     return "; ".join(
-        changes % {"what": name, "before": _bound(before[field]), "after": _bound(after.get(field))}
+        changes
+        % {
+            "what": name,
+            "before": _bound(field, before[field]),
+            "after": _bound(field, after.get(field)),
+        }
         for field, name in names.items()
         if field in before
     )
 
 
-def _bound(value: Any) -> str:
+def _bound(field: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(value) or _("any")
-    return _("none") if value is None else str(value)
+    if value is None:
+        return _("never") if field == "expires_at" else _("none")
+    return _to_the_minute(value) if field == "expires_at" else str(value)
 
 
 def _ceiling(details: Details) -> str:
@@ -112,7 +139,9 @@ def _pruned(details: Details) -> str:
 _TOLD: dict[AuditEvent.Action, Callable[[Details], str]] = {
     AuditEvent.Action.KEY_MINTED: _minted,
     AuditEvent.Action.KEY_ROTATED: _rotated,
-    AuditEvent.Action.KEY_REVOKED: _reason,
+    AuditEvent.Action.KEY_REVOKED: _revoked,
+    AuditEvent.Action.KEY_DISABLED: _children,
+    AuditEvent.Action.KEY_ENABLED: _children,
     AuditEvent.Action.KEY_RENAMED: _renamed,
     AuditEvent.Action.KEY_BOUNDS_SET: _bounds,
     AuditEvent.Action.LOGIN_STARTED: _scope,

@@ -11,9 +11,10 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from pikku_auth.admin.actions import Action, ReasonForm, each
+from pikku_auth.admin.actions import Action, Following, ReasonForm, each
 from pikku_auth.admin.base import context_of, may
 from pikku_auth.admin.bounds import BoundsForm
+from pikku_auth.admin.children import alive_children, to_go_on, to_stop
 from pikku_auth.admin.forms import RotateForm
 from pikku_auth.admin.secret_response import page_with
 from pikku_auth.exceptions import InvalidInput
@@ -45,9 +46,7 @@ def rotate(
             try:
                 require_covers(request.user, key.service_user)
                 require_grantable(request.user, key.service_user, key.allowed)
-                issued.append(
-                    rotate_key(key, overlap=given["overlap"], context=context_of(request))
-                )
+                issued.append(rotate_key(key, **given, context=context_of(request)))
             except InvalidInput as error:
                 problems.append(str(error))
             else:
@@ -102,6 +101,16 @@ ACTIONS = [
         permission="mint_apikey",
         run=rotate,
         form=RotateForm,
+        following=Following(
+            alive_children,
+            ngettext_lazy(
+                "%(n)s key that these have minted goes on with the successor. It is revoked with "
+                "an old key that is revoked at once, unless you keep it:",
+                "%(n)s keys that these have minted go on with the successors. They are revoked "
+                "with old keys that are revoked at once, unless you keep them:",
+                "n",
+            ),
+        ),
         is_for=lambda key: key.state(timezone.now()) in _LIVE and key.rotated_at is None,
     ),
     Action(
@@ -118,8 +127,8 @@ ACTIONS = [
             "Changed the bounds of %(n)d key.", "Changed the bounds of %(n)d keys.", "n"
         ),
         meaning=_(
-            "From where and how often a key may be used, from the next request on. What it may "
-            "do, only a new key can change."
+            "From where and how often a key may be used, from the next request on. The keys that "
+            "it has minted are held within that. What it may do, only a new key can change."
         ),
         permission="change_apikey",
         run=change_bounds,
@@ -139,6 +148,14 @@ ACTIONS = [
         permission="revoke_apikey",
         run=each(revoke_key, _("Revoked.")),
         form=ReasonForm,
+        following=Following(
+            alive_children,
+            ngettext_lazy(
+                "%(n)s key that these have minted is revoked as well:",
+                "%(n)s keys that these have minted are revoked as well:",
+                "n",
+            ),
+        ),
         is_for=lambda key: key.revoked_at is None,
         is_dangerous=True,
     ),
@@ -154,6 +171,14 @@ ACTIONS = [
         meaning=_("Refused from the next request on, until somebody enables it again."),
         permission="revoke_apikey",
         run=each(disable_key, _("Disabled.")),
+        following=Following(
+            to_stop,
+            ngettext_lazy(
+                "%(n)s key that these have minted stops as well, until they are enabled:",
+                "%(n)s keys that these have minted stop as well, until they are enabled:",
+                "n",
+            ),
+        ),
         is_for=lambda key: key.enabled and key.revoked_at is None,
     ),
     Action(
@@ -168,6 +193,14 @@ ACTIONS = [
         meaning=_("Let in again, unless revoked or expired."),
         permission="mint_apikey",
         run=each(enable_key, _("Enabled.")),
+        following=Following(
+            to_go_on,
+            ngettext_lazy(
+                "%(n)s key that these have minted goes on as well:",
+                "%(n)s keys that these have minted go on as well:",
+                "n",
+            ),
+        ),
         is_for=lambda key: not key.enabled and key.revoked_at is None,
     ),
 ]

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.contrib.auth import get_user_model
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Cast
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse
@@ -18,11 +18,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin import key_actions, minting
-from pikku_auth.admin.base import context_of, may, register
+from pikku_auth.admin.base import context_of, managed_by, may, register
 from pikku_auth.admin.deletion import DeletingAdmin
-from pikku_auth.admin.display import ago, ahead, key_of, moment_of, some_of, state_of
+from pikku_auth.admin.display import WHY, ago, ahead, key_of, moment_of, some_of, state_of
+from pikku_auth.admin.few import newest_of
 from pikku_auth.admin.filters import (
     ExpiryFilter,
+    ParentFilter,
     ServiceUserFilter,
     StateFilter,
     UseFilter,
@@ -30,7 +32,11 @@ from pikku_auth.admin.filters import (
 )
 from pikku_auth.admin.forms import KeyForm
 from pikku_auth.admin.metadata import MetadataText
+from pikku_auth.admin.paging import Count, count_of
+from pikku_auth.conf import conf
+from pikku_auth.core.delegation import EVERY
 from pikku_auth.flows import delete_key, rename_key
+from pikku_auth.flows.keys.family import may_have_children
 from pikku_auth.models import APIKey, KeyState, ServiceUser
 from pikku_auth.models.users import username_of
 
@@ -54,8 +60,10 @@ class APIKeyAdmin(DeletingAdmin):
         StateFilter,
         ExpiryFilter,
         UseFilter,
+        ParentFilter,
         ("service_user", ServiceUserFilter),
     )
+    change_form_template = "admin/pikku_auth/key.html"
     search_fields = ("preview", "name", "service_user__name")
     search_texts = {"metadata": Cast("metadata", MetadataText())}
     search_help_text = _(
@@ -64,7 +72,7 @@ class APIKeyAdmin(DeletingAdmin):
     sortable_by = ("key", "expires")
     ordering = ("-pk",)
     fieldsets = (
-        (None, {"fields": ["preview", "name", "owner", "coloured_state", "scope_list"]}),
+        (None, {"fields": ["preview", "name", "owner", "state_and_why", "scope_list"]}),
         (
             _("Life"),
             {
@@ -73,6 +81,7 @@ class APIKeyAdmin(DeletingAdmin):
                     "expiry",
                     ("use", "last_used_ip"),
                     ("predecessor", "successor_link"),
+                    "parent_link",
                     ("revoked", "revoke_reason"),
                 ]
             },
@@ -82,6 +91,7 @@ class APIKeyAdmin(DeletingAdmin):
             {"fields": ["network_list", "rate_text", ("remaining", "refill_text")]},
         ),
         (_("Metadata"), {"fields": ["metadata_text"]}),
+        (_("Managing keys"), {"fields": ["acts_for", "child_metadata", "most_children"]}),
     )
 
     created = moment_of("created_at", _("created at"))
@@ -105,8 +115,42 @@ class APIKeyAdmin(DeletingAdmin):
         is_over = obj is None or obj.state(timezone.now()) in key_actions.OVER
         return is_over and may(request, "delete_apikey")
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Without the last one for a key that manages none, and without others' parents."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None:
+            return fieldsets
+        shown = fieldsets if may_have_children(obj) else fieldsets[:-1]
+        if obj.parent is None or self._manages(request, obj.parent):
+            return shown
+        return [
+            (title, {**options, "fields": [_of_others(field) for field in options["fields"]]})
+            for title, options in shown
+        ]
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [name for name in flatten_fieldsets(self.get_fieldsets(request)) if name != "name"]
+        fields = flatten_fieldsets(self.get_fieldsets(request, obj))
+        return [name for name in fields if name != "name"]
+
+    def _manages(self, request: HttpRequest, key: APIKey) -> bool:
+        return conf.may_manage is None or key.service_user_id in managed_by(request)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """With the newest keys that it has minted, and how many of them are alive."""
+        key = self.get_object(request, unquote(object_id))
+        context: dict[str, Any] = {"mints": key is not None and may_have_children(key)}
+        if context["mints"]:
+            children = self.get_queryset(request).filter(parent=key)
+            related = children.select_related(*self.list_select_related)
+            context["keys"] = newest_of(self, related)
+            context["alive"] = count_of(children.alive(timezone.now()))
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """The next to end first, or the last that has: so an index has both in their order."""
@@ -118,8 +162,11 @@ class APIKeyAdmin(DeletingAdmin):
 
     def why_kept(self, rows: Any) -> str:
         alive = rows.alive(timezone.now()).first()
-        told = gettext("%(row)s is still alive: revoke it first.")
-        return told % {"row": alive} if alive else ""
+        if alive:
+            return gettext("%(row)s is still alive: revoke it first.") % {"row": alive}
+        parent = rows.filter(Exists(APIKey.objects.filter(parent=OuterRef("pk")))).first()
+        told = gettext("%(row)s has minted others: delete those first.")
+        return told % {"row": parent} if parent else ""
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
@@ -176,6 +223,12 @@ class APIKeyAdmin(DeletingAdmin):
     def coloured_state(self, key: APIKey) -> str:
         return state_of(key, timezone.now())
 
+    @admin.display(description=_("state"))
+    def state_and_why(self, key: APIKey) -> str:
+        now = timezone.now()
+        why = WHY.get(key.state(now))
+        return format_html("{} {}", state_of(key, now), why) if why else state_of(key, now)
+
     @admin.display(description=_("last used"))
     def last_used(self, key: APIKey) -> str:
         return ago(key.last_used_at)
@@ -192,9 +245,37 @@ class APIKeyAdmin(DeletingAdmin):
     def successor_link(self, key: APIKey) -> str:
         return self.link_to(APIKey.objects.filter(rotated_from=key).first())
 
+    @admin.display(description=_("minted by"))
+    def parent_link(self, key: APIKey) -> str:
+        return self.link_to(key.parent)
+
+    @admin.display(description=_("minted by"))
+    def parent_of_others(self, key: APIKey) -> str:
+        return gettext("a key of a machine that you don't manage")
+
+    @admin.display(description=_("acts for"))
+    def acts_for(self, key: APIKey) -> str:
+        names = key.delegate.service_users
+        if EVERY in names:
+            return gettext("every service user")
+        return ", ".join(dict.fromkeys([key.service_user.name, *names]))
+
+    @admin.display(description=_("its keys may add metadata"))
+    def child_metadata(self, key: APIKey) -> str:
+        return ", ".join(key.delegate.metadata) or gettext("none")
+
+    @admin.display(description=_("its keys alive at most"))
+    def most_children(self, key: APIKey) -> str:
+        return str(Count(key.delegate.most))
+
     @admin.display(description=_("allowed networks"))
     def network_list(self, key: APIKey) -> str:
-        return ", ".join(key.networks) or gettext("any")
+        """From where it may be used: also those of the key that has minted it must fit."""
+        own, parents = ", ".join(key.networks), ", ".join(key.parent_networks)
+        if not parents or parents == own:
+            return own or gettext("any")
+        told = gettext("%(networks)s (its parent may be used from %(parents)s)")
+        return told % {"networks": own or gettext("any"), "parents": parents}
 
     @admin.display(description=_("rate limit"))
     def rate_text(self, key: APIKey) -> str:
@@ -208,3 +289,7 @@ class APIKeyAdmin(DeletingAdmin):
     def metadata_text(self, key: APIKey) -> str:
         text = json.dumps(key.metadata, indent=2, ensure_ascii=False)
         return format_html("<pre>{}</pre>", text)
+
+
+def _of_others(field: Any) -> Any:
+    return "parent_of_others" if field == "parent_link" else field

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.bounds import BoundsFields, parsed
 from pikku_auth.admin.display import IN_OR_AGO, in_words
+from pikku_auth.admin.managing import DELEGATION, ManagingFields
 from pikku_auth.admin.widgets import ServiceUserSelect
 from pikku_auth.conf import conf
 from pikku_auth.core.durations import format_duration, parse_duration
@@ -25,10 +26,11 @@ from pikku_auth.models import APIKey, ServiceUser
 
 _NEVER, _CUSTOM = "never", "custom"
 _LIFETIMES = ["1d", "7d", "30d", "90d", "365d"]
-_FIELD_OF = {"scopes": "more_scopes", "lifetime": "expires_in"}
+_FIELD_OF = {"scopes": "more_scopes", "lifetime": "expires_in", "delegation": "auth_scopes"}
 _RULES: list[tuple[list[str], list[str]]] = [
     (["name"], ["name"]),
-    (["scopes", "more_scopes"], ["scopes"]),
+    (["scopes", "more_scopes", "auth_scopes"], ["scopes"]),
+    (["scopes", "more_scopes", "auth_scopes", *DELEGATION], ["scopes", "delegation"]),
     (["expires_in", "custom_lifetime"], ["lifetime"]),
     (["networks"], ["networks"]),
     (["quota", "refill"], ["quota", "refill"]),
@@ -39,7 +41,7 @@ _LONG = {"class": "vTextField"}
 _LINES = {"class": "vLargeTextField", "rows": 3}
 
 
-class MintForm(BoundsFields):
+class MintForm(BoundsFields, ManagingFields):
     """A new key. Its fields are the options of :func:`pikku_auth.flows.mint_key`."""
 
     name = forms.CharField(
@@ -80,10 +82,13 @@ class MintForm(BoundsFields):
         owners: QuerySet[ServiceUser],
         data: Any = None,
         initial: Any = None,
+        *,
+        may_name_every: bool = False,
     ) -> None:
         super().__init__(data, initial=initial)
         fields: Any = self.fields
         owner = APIKey._meta.get_field("service_user")
+        self.offer_service_users(site, owners, may_name_every=may_name_every)
         self.fields["service_user"] = forms.ModelChoiceField(
             owners,
             label=_("Service user"),
@@ -126,13 +131,18 @@ class MintForm(BoundsFields):
         given = self.cleaned_data
         return {
             "name": given.get("name", ""),
-            "scopes": [*given.get("scopes", []), *given.get("more_scopes", "").split()],
+            "scopes": [
+                *given.get("scopes", []),
+                *given.get("auth_scopes", []),
+                *given.get("more_scopes", "").split(),
+            ],
             "lifetime": self._lifetime(),
             "metadata": given.get("metadata"),
             "networks": given.get("networks", []),
             "rate": given.get("rate"),
             "quota": given.get("quota"),
             "refill": given.get("refill"),
+            "delegation": self.delegation(),
         }
 
     def blame(self, error: InvalidInput) -> None:

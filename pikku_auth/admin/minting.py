@@ -14,12 +14,13 @@ from django.utils.translation import gettext as _
 
 from pikku_auth.admin.base import WatchingAdmin, context_of, may
 from pikku_auth.admin.form_ids import form_of, new_form_id
+from pikku_auth.admin.managing import MANAGING
 from pikku_auth.admin.mint_form import MintForm
 from pikku_auth.admin.secret_response import page_with
 from pikku_auth.core.permissions import normalise
 from pikku_auth.exceptions import InvalidInput, RequestRepeated, RequestRunning
 from pikku_auth.flows import mint_key
-from pikku_auth.flows.ceilings import require_grantable
+from pikku_auth.flows.ceilings import GRANT_ANY_SCOPE, require_grantable
 from pikku_auth.flows.privileges import manageable, require_covers
 from pikku_auth.flows.request_ids import HeldRequest, once
 from pikku_auth.models import ServiceUser
@@ -30,12 +31,8 @@ def mint_view(modeladmin: WatchingAdmin, request: HttpRequest) -> HttpResponse:
     if not modeladmin.has_add_permission(request):
         raise PermissionDenied
     if request.method != "POST":
-        return _ask(
-            modeladmin,
-            request,
-            MintForm(modeladmin.admin_site, _owners(request), initial=_given(request)),
-        )
-    form, sent = MintForm(modeladmin.admin_site, _owners(request), request.POST), form_of(request)
+        return _ask(modeladmin, request, _form(modeladmin, request, initial=_given(request)))
+    form, sent = _form(modeladmin, request, request.POST), form_of(request)
     if sent is None:
         form.add_error(None, _("That form was open for too long. Please send it again."))
     if not form.is_valid():
@@ -50,6 +47,14 @@ def mint_view(modeladmin: WatchingAdmin, request: HttpRequest) -> HttpResponse:
     except InvalidInput as error:
         form.blame(error)
         return _ask(modeladmin, request, form)
+
+
+def _form(
+    modeladmin: WatchingAdmin, request: HttpRequest, data: Any = None, initial: Any = None
+) -> MintForm:
+    site, owners = modeladmin.admin_site, _owners(request)
+    may_name_every = request.user.has_perm(GRANT_ANY_SCOPE)
+    return MintForm(site, owners, data, initial, may_name_every=may_name_every)
 
 
 def _mint(
@@ -68,9 +73,21 @@ def _mint(
 def _ask(modeladmin: WatchingAdmin, request: HttpRequest, form: MintForm) -> HttpResponse:
     scopes = ["scopes", "more_scopes"] if "scopes" in form.fields else ["more_scopes"]
     limits = ["networks", "rate", "quota", "refill", "metadata"]
+    managing = [name for name in MANAGING if name in form.fields]
     fieldsets: Any = [
         (None, {"fields": ["service_user", "name", *scopes, "expires_in", "custom_lifetime"]}),
         (_("Bounds and metadata"), {"fields": limits, "classes": ["collapse"]}),
+        (
+            _("Managing keys"),
+            {
+                "fields": managing,
+                "classes": ["collapse"],
+                "description": _(
+                    "For a machine that makes keys itself, such as one for each of its sandboxes. "
+                    "What it makes has no more than its own key has, and ends with that."
+                ),
+            },
+        ),
     ]
     fields_of: Any = form
     adminform = AdminForm(fields_of, fieldsets, {}, model_admin=modeladmin)

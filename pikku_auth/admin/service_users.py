@@ -11,15 +11,14 @@ from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils import timezone
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.admin.actions import Action, each
 from pikku_auth.admin.base import context_of, may, may_see, register
 from pikku_auth.admin.deletion import DeletingAdmin
-from pikku_auth.admin.display import ago, ahead, badge, moment_of, some_of, state_of
-from pikku_auth.admin.few import MOST_OF_ONE, with_keys
+from pikku_auth.admin.display import ago, badge, moment_of
+from pikku_auth.admin.few import MOST_OF_ONE, newest_of, with_keys
 from pikku_auth.admin.forms import CEILING_FIELDS, ServiceUserForm, ceiling_fields
 from pikku_auth.admin.paging import BoundedChangeList, Count, count_of
 from pikku_auth.exceptions import InvalidInput
@@ -34,9 +33,6 @@ from pikku_auth.flows import (
 from pikku_auth.models import APIKey, ServiceUser
 from pikku_auth.models.users import username_of
 
-_SHOWN_KEYS = 20
-
-
 ACTIONS = [
     Action(
         name="deactivate",
@@ -45,7 +41,10 @@ ACTIONS = [
             "Deactivate %(n)d service user?", "Deactivate %(n)d service users?", "n"
         ),
         done=ngettext_lazy("Deactivated %(n)d.", "Deactivated %(n)d.", "n"),
-        meaning=_("All its keys are refused from the next request on, until it is activated."),
+        meaning=_(
+            "All its keys are refused from the next request on, until it is activated. So are the "
+            "keys that those have minted for others."
+        ),
         permission="change_serviceuser",
         run=each(deactivate_service_user, _("Deactivated.")),
         is_for=lambda row: row.is_active,
@@ -195,19 +194,10 @@ class ServiceUserAdmin(DeletingAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """With the newest of its keys, and what else there is to know of them."""
-        now, row = timezone.now(), self.get_object(request, unquote(object_id))
+        row = self.get_object(request, unquote(object_id))
         mine = APIKey.objects.filter(service_user=row).select_related("service_user__user")
         context = {
-            "keys": [
-                {
-                    "link": self.link_to(key),
-                    "state": state_of(key, now),
-                    "scopes": some_of(key.scopes),
-                    "last_used": ago(key.last_used_at),
-                    "expires": ahead(key.expires_at),
-                }
-                for key in mine.order_by("-pk")[:_SHOWN_KEYS]
-            ],
+            "keys": newest_of(self, mine),
             "key_count": count_of(mine),
             "may_mint": self.admin_site.is_registered(APIKey) and may(request, "mint_apikey"),
             "may_see_keys": may_see(self.admin_site, APIKey, request),

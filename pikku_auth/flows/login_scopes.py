@@ -9,12 +9,14 @@ from django.core.exceptions import ImproperlyConfigured
 
 from pikku_auth.conf import conf
 from pikku_auth.core.permissions import (
+    AUTH,
     Grant,
     Permissions,
     intersect,
     missing,
     normalise,
     scope_strings,
+    without_auth,
 )
 from pikku_auth.exceptions import NothingGranted
 from pikku_auth.flows.hooks import call
@@ -23,16 +25,28 @@ from pikku_auth.models.users import User
 
 LOGIN_NOT_ALLOWED = "login_not_allowed"
 
+PERMISSIONS = {
+    "mint": "pikku_auth.mint_apikey",
+    "read": "pikku_auth.view_apikey",
+    "revoke": "pikku_auth.revoke_apikey",
+    "rotate": "pikku_auth.mint_apikey",
+}
+"""What a human needs for an action of the resource ``auth``; the others are for machines only."""
+
 
 def default_login_scopes(user: User) -> Grant:
-    """``*`` for superusers; ``perm:*`` for everybody else: their Django permissions as they are."""
-    return ["*"] if getattr(user, "is_superuser", False) else ["perm:*"]
+    """``*`` for superusers; ``perm:*`` for everybody else: their Django permissions as they are.
+
+    And ``auth:*``, of which a login gets what it names and its user's permissions allow.
+    """
+    return ["*" if getattr(user, "is_superuser", False) else "perm:*", f"{AUTH}:*"]
 
 
 def scopes_given_to(user: User) -> dict[str, list[str]] | None:
     """What ``LOGIN_SCOPES`` gives ``user`` now; ``None`` if they may not log in.
 
-    ``user`` must not be bound by a credential yet: the host may ask for their permissions.
+    Those of the resource ``auth`` are for logins that ask for them by name. ``user`` must not be
+    bound by a credential yet: the host may ask for their permissions.
 
     :raises ImproperlyConfigured: when the setting, or its function's result, is not a grant.
     :raises MappingFailed: when the function raises what could be taken for an answer.
@@ -65,7 +79,7 @@ class Offer:
 def offer_to(user: User, requested: Permissions | None) -> Offer:
     """What a login of ``user`` would be granted; see :func:`scopes_given_to`."""
     given = scopes_given_to(user)
-    permissions = _granted(requested, given or {})
+    permissions = _granted(user, requested, given or {})
     in_vain = missing(permissions, scope_strings(requested or {}))
     is_approvable = given is not None and (bool(permissions) or requested == {})
     return Offer(given is not None, is_approvable, permissions, in_vain)
@@ -91,9 +105,18 @@ def grant_to_each(logins: Sequence[LoginSession]) -> bool:
     """As :func:`grant_to`, for logins of one user, who is asked about once."""
     given = scopes_given_to(logins[0].user) if logins else None
     for login in logins:
-        login.granted = _granted(login.permissions, given or {})
+        login.granted = _granted(login.user, login.permissions, given or {})
     return given is not None
 
 
-def _granted(requested: Permissions | None, given: Permissions) -> dict[str, list[str]]:
-    return intersect(given if requested is None else requested, given)
+def _granted(user: User, requested: Permissions | None, given: Permissions) -> dict[str, list[str]]:
+    granted = intersect(without_auth(given) if requested is None else requested, given)
+    if AUTH not in granted:
+        return granted
+    return intersect(granted, {**granted, AUTH: _permitted_actions(user)})
+
+
+def _permitted_actions(user: User) -> list[str]:
+    # A user model without PermissionsMixin has no such method, and its users no permissions.
+    has_perm = getattr(user, "has_perm", None)
+    return [action for action, name in PERMISSIONS.items() if has_perm and has_perm(name)]

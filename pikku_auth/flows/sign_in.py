@@ -6,14 +6,18 @@ signed in on another machine since, and not every user model has it.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import SESSION_KEY
 from django.utils import timezone
 
 from pikku_auth.conf import conf
+from pikku_auth.core.permissions import AUTH, Permissions
 from pikku_auth.exceptions import DeviceFlowError
+
+MAX_AGE_FOR_KEYS = timedelta(minutes=15)
+"""How old a sign-in may be for a login that manages keys, where ``SIGN_IN_MAX_AGE`` is ``None``."""
 
 SIGNED_IN_AT = "_pikku_auth_signed_in_at"
 """The session's member: seconds since the Unix epoch."""
@@ -36,18 +40,23 @@ def signed_in_at(session: Any) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def is_fresh(moment: datetime | None, now: datetime) -> bool:
-    """Whether a sign-in at ``moment`` is recent enough for ``SIGN_IN_MAX_AGE``."""
+def is_fresh(moment: datetime | None, now: datetime, permissions: Permissions) -> bool:
+    """Whether a sign-in at ``moment`` is recent enough to approve a login with ``permissions``.
+
+    That is for ``SIGN_IN_MAX_AGE`` to say, or :data:`MAX_AGE_FOR_KEYS`.
+    """
     age = conf.sign_in_max_age
+    if age is None and AUTH in permissions:
+        age = MAX_AGE_FOR_KEYS
     return age is None or (moment is not None and now - moment <= age)
 
 
-def require_fresh(moment: datetime | None, now: datetime) -> None:
+def require_fresh(moment: datetime | None, now: datetime, permissions: Permissions) -> None:
     """Insist on :func:`is_fresh`, with the error code of RFC 9470.
 
     :raises DeviceFlowError: ``insufficient_user_authentication``.
     """
-    if not is_fresh(moment, now):
+    if not is_fresh(moment, now, permissions):
         raise DeviceFlowError(
             "insufficient_user_authentication",
             "You signed in too long ago to approve a login: sign out, and sign in again",

@@ -18,6 +18,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 
 from pikku_auth.core.limits import Rate
+from pikku_auth.core.permissions import without_auth
 from pikku_auth.core.secrets import Secret, digest_of, generate
 from pikku_auth.exceptions import InvalidTicket, Refused
 from pikku_auth.flows.audit import announce
@@ -134,7 +135,7 @@ def principal_of(ticket: SocketTicket, *, ip: str | None, now: datetime) -> Prin
         raise InvalidTicket(reason)
     user: Any = ticket.user  # a session's ticket has one
     # They are signed in to the site: who may not log in from a terminal has no scopes here.
-    permissions = bind_user(user, scopes_given_to(user) or {})
+    permissions = bind_user(user, without_auth(scopes_given_to(user) or {}))
     return Principal(user=user, via="session", permissions=permissions, ticket=ticket)
 
 

@@ -8,9 +8,10 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,6 +29,7 @@ from pikku_auth.core.durations import format_duration
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import AuditContext, IssuedKey
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.keys.family import children_of, may_have_children
 from pikku_auth.management.output import Stream, Unwritable, discard
 from pikku_auth.models import APIKey
 
@@ -36,6 +38,10 @@ UNDELIVERED = 3
 
 READER_GONE = 141
 """Exit code when whoever read stdout has left, as ``head`` does: 128 + SIGPIPE."""
+
+
+MOST_SHOWN = 20
+"""Keys that a question or a warning names."""
 
 
 class _Parser(CommandParser):
@@ -236,9 +242,41 @@ def count(text: str) -> int:
     return int(text)
 
 
+def positive(text: str) -> int:
+    """Read a whole number above 0.
+
+    :raises ValueError: when it is none.
+    """
+    if text.isascii() and text.isdigit() and 0 < int(text) < 10**9:
+        return int(text)
+    raise ValueError("write a whole number above 0")
+
+
 def in_words(moment: datetime) -> str:
     """A moment to the minute."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def minted_by(keys: Sequence[APIKey], **having: Any) -> int:
+    """How many keys that are alive ``keys`` have minted, besides those among them."""
+    chosen = {key.pk for key in keys}
+    children = (
+        children_of(key).filter(**having).values_list("pk", flat=True).iterator()
+        for key in keys
+        if may_have_children(key)
+    )
+    return sum(pk not in chosen for pk in chain.from_iterable(children))
+
+
+def and_children(keys: Sequence[APIKey], **having: Any) -> str:
+    """What follows a sentence about ``keys`` where more change with them."""
+    number, who = minted_by(keys, **having), "it has" if len(keys) == 1 else "they have"
+    return f", and {counted(number)} that {who} minted" if number else ""
+
+
+def counted(number: int) -> str:
+    """So many keys."""
+    return "1 key" if number == 1 else f"{number} keys"
 
 
 def user_named(username: str) -> Any:
@@ -265,11 +303,14 @@ def as_json(key: APIKey, state: str) -> dict[str, Any]:
         "permissions": key.permissions,
         "allowed_scopes": key.allowed_scopes,
         "metadata": key.metadata,
+        "delegation": key.delegation or None,
         "networks": key.networks,
         "rate": key.rate and str(key.rate),
         "remaining": key.remaining,
         "refill": key.refill and str(key.refill),
         "enabled": key.enabled,
+        "parent": key.parent_id,
+        "suspended": key.is_suspended,
         "created_at": key.created_at.isoformat(),
         "created_by": key.created_by and key.created_by.get_username(),
         "expires_at": key.expires_at and key.expires_at.isoformat(),

@@ -19,7 +19,7 @@ from django.db.models import Model, Q, QuerySet
 from django.utils.timesince import timesince, timeuntil
 
 from pikku_auth.flows.database import primary
-from pikku_auth.management.base import PikkuCommand, argument
+from pikku_auth.management.base import PikkuCommand, argument, positive
 from pikku_auth.management.output import why_empty
 
 M = TypeVar("M", bound=Model)
@@ -125,16 +125,6 @@ def in_pages(
 ) -> Iterator[M]:
     """As :func:`pages_of`, row by row."""
     return chain.from_iterable(pages_of(rows, *fields, limit=limit, descending=descending))
-
-
-def positive(text: str) -> int:
-    """Read a whole number above 0.
-
-    :raises ValueError: when it is none.
-    """
-    if text.isascii() and text.isdigit() and 0 < int(text) < 10**9:
-        return int(text)
-    raise ValueError("write a whole number above 0")
 
 
 def _fitting(widths: list[int], command: PikkuCommand) -> list[int]:

@@ -26,13 +26,14 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
+from pikku_auth.core.permissions import AUTH, Permissions
 from pikku_auth.core.text import readable
 from pikku_auth.core.user_codes import format_user_code, normalise_user_code
 from pikku_auth.exceptions import DeviceFlowError, NothingGranted, TooManyAttempts
 from pikku_auth.flows.credentials import address_of
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.device_flow import approve, claim, deny, look_up, release
-from pikku_auth.flows.login_scopes import offer_to
+from pikku_auth.flows.login_scopes import Offer, offer_to
 from pikku_auth.flows.sign_in import is_fresh, signed_in_at
 from pikku_auth.http.access import HUMAN, declare
 from pikku_auth.http.error_response import refusal_of_credentials
@@ -72,7 +73,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
         return _to_sign_in_again(request) if request.user.is_authenticated else _to_login(request)
     if step in {"approve", "deny"}:
         return _decide(request, step)
-    if not is_fresh(signed_in_at(request.session), timezone.now()):
+    if not _is_fresh(request, {}):
         return _to_sign_in_again(request)
     return _look_up(request) if request.method == "POST" else _ask_for_code(request)
 
@@ -120,9 +121,16 @@ def _looked_up(request: HttpRequest) -> HttpResponse:
         return _ask_for_code(request, wrong, 400)
     if found.status != DeviceCode.Status.PENDING:
         return _problem(request, DeviceFlowError("invalid_request", "Device code used"))
+    offer = offer_to(user, found.requested)
+    if not _is_fresh(request, offer.permissions):
+        return _to_sign_in_again(request)
     if not claim(found, user):
         return _problem(request, DeviceFlowError("access_denied", "Not yours", 403))
-    return _page(request, "confirm", _what_is_asking(request, found))
+    return _page(request, "confirm", _what_is_asking(request, found, offer))
+
+
+def _is_fresh(request: HttpRequest, permissions: Permissions) -> bool:
+    return is_fresh(signed_in_at(request.session), timezone.now(), permissions)
 
 
 def _user_of(request: HttpRequest) -> User:
@@ -131,11 +139,12 @@ def _user_of(request: HttpRequest) -> User:
     return user  # type: ignore[no-any-return]  # Django's anonymous user has a name, too
 
 
-def _what_is_asking(request: HttpRequest, found: DeviceCode) -> dict[str, Any]:
-    own_address, offer = address_of(request), offer_to(_user_of(request), found.requested)
+def _what_is_asking(request: HttpRequest, found: DeviceCode, offer: Offer) -> dict[str, Any]:
+    own_address = address_of(request)
     return {
         "device": found,
         "permissions": offer.permissions,
+        "key_actions": offer.permissions.get(AUTH, []),
         "missing": offer.missing,
         "is_approvable": offer.is_approvable,
         "may_log_in": offer.may_log_in,
@@ -157,7 +166,8 @@ def _decide(request: HttpRequest, step: str) -> HttpResponse:
         else:
             deny(found, user, context=context)
     except NothingGranted as error:
-        return _page(request, "confirm", _what_is_asking(request, found), error.status)
+        offer = offer_to(user, found.requested)
+        return _page(request, "confirm", _what_is_asking(request, found, offer), error.status)
     except DeviceFlowError as error:
         if error.error == "insufficient_user_authentication":
             return _to_sign_in_again(request)

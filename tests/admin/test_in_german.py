@@ -13,12 +13,13 @@ from freezegun import freeze_time
 
 from pikku_auth.admin.display import ago, ahead
 from pikku_auth.admin.history import told
-from pikku_auth.flows import deactivate_service_user, revoke_key
+from pikku_auth.flows import deactivate_service_user, disable_key, revoke_key
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 from tests.admin.conftest import Staff
 from tests.admin.pages import KEYS, MINT, SERVICE_USERS, mint, rotate
 from tests.admin.test_key_actions import Mint
 from tests.conftest import pikku_settings
+from tests.families import child_of, many_children, parent_of
 
 pytestmark = pytest.mark.django_db
 
@@ -273,3 +274,49 @@ def test_how_long_an_old_key_lives_on(keeper: Client, mint: Mint) -> None:
 def test_the_history_says_how_long_it_lived_on(keeper: Client, mint: Mint) -> None:
     rotate(keeper, mint().key, overlap="7d")
     assert told(AuditEvent.objects.get(action="key_rotated")).endswith("; er lebt noch 7 Tage")
+
+
+class TestKeysThatMakeKeys:
+    """What follows a key, and what is wrong with a delegation."""
+
+    @pytest.fixture
+    def revoker(self, staff: Staff) -> Client:
+        return staff("view_apikey", "mint_apikey", "revoke_apikey", "grant_any_scope", name="rita")
+
+    @pytest.mark.parametrize(
+        ("count", "told"),
+        [
+            (1, "1 Schlüssel, den diese erzeugt haben, wird ebenfalls widerrufen:"),
+            (25, "25 Schlüssel, die diese erzeugt haben, werden ebenfalls widerrufen:"),
+        ],
+    )
+    def test_the_question_says_how_many_follow(
+        self, revoker: Client, service_user: ServiceUser, count: int, told: str
+    ) -> None:
+        parent = parent_of(service_user).key
+        many_children(parent, count)
+        html = revoker.get(f"{KEYS}act/revoke/?ids={parent.pk}").content.decode()
+        assert told in html
+        assert ("und 5 weitere" in html) is (count == 25)
+
+    def test_the_state_says_what_it_means(self, revoker: Client, service_user: ServiceUser) -> None:
+        parent = parent_of(service_user)
+        child_of(parent)
+        disable_key(parent.key)
+        html = revoker.get(f"{KEYS}?state=suspended").content.decode()
+        assert "mit seinem Elternschlüssel gestoppt" in html
+        assert "Der Schlüssel, der ihn erzeugt hat, ist gesperrt" in html
+
+    def test_the_form_says_what_is_wrong(self, keeper: Client, service_user: ServiceUser) -> None:
+        page = mint(keeper, service_user, max_children="7").content.decode()
+        assert "Nur ein Schlüssel mit einem Recht wie auth:mint kann für andere" in page
+        assert "auth:rotate: Schlüsseln, auch sich selbst, ein neues Geheimnis geben" in page
+
+    def test_the_history_says_how_many_followed(
+        self, revoker: Client, service_user: ServiceUser
+    ) -> None:
+        parent = parent_of(service_user).key
+        many_children(parent, 2)
+        disable_key(parent)
+        event = AuditEvent.objects.get(action="key_disabled")
+        assert told(event).endswith("mit 2 Schlüsseln, die er erzeugt hatte")

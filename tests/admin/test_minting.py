@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -19,8 +20,14 @@ from django.test import Client
 from django.utils import timezone
 from freezegun import freeze_time
 
+from pikku_auth.core.delegation import Delegation
+from pikku_auth.core.permissions import AUTH_ACTIONS
 from pikku_auth.exceptions import InvalidInput
-from pikku_auth.flows import create_service_user, deactivate_service_user
+from pikku_auth.flows import (
+    create_service_user,
+    deactivate_service_user,
+    set_service_user_scopes,
+)
 from pikku_auth.flows.privileges import require_covers
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 from tests.admin.conftest import Staff
@@ -469,3 +476,136 @@ class TestWhoMayMint:
 def test_the_pages_speak_german(minter: Client, settings: Any, page: str) -> None:
     settings.LANGUAGE_CODE = "de"
     assert "API-Schlüssel" in html_of(minter.get(KEYS + page))
+
+
+class TestManagingKeys:
+    """A key that manages keys: what it may do with them, and for whom."""
+
+    @pytest.fixture
+    def builder(self, db: None) -> ServiceUser:
+        return create_service_user("builder")
+
+    @pytest.mark.parametrize("vocabulary", [None, {"sandbox": ["read"]}])
+    def test_its_scopes_are_offered_whatever_a_host_declares(
+        self, minter: Client, service_user: ServiceUser, vocabulary: Any
+    ) -> None:
+        with pikku_settings(SCOPES=vocabulary):
+            html = html_of(minter.get(MINT))
+            mint(minter, service_user, auth_scopes=["auth:mint", "auth:rotate"])
+        for action in AUTH_ACTIONS:
+            assert f'type="checkbox" name="auth_scopes" value="auth:{action}"' in html
+        key = APIKey.objects.get()
+        assert (key.scopes, key.delegation) == (["auth:mint", "auth:rotate"], {})
+
+    def test_it_acts_for_others_as_the_form_says(
+        self, minter: Client, service_user: ServiceUser, builder: ServiceUser
+    ) -> None:
+        mint(
+            minter,
+            service_user,
+            auth_scopes=["auth:mint"],
+            scopes=["sandbox:read"],
+            for_services=[builder.pk],
+            child_metadata="sandbox_id\nrun",
+            max_children="7",
+        )
+        key = APIKey.objects.get()
+        assert key.delegate == Delegation(("builder",), ("sandbox_id", "run"), most=7)
+        assert key.scopes == ["auth:mint", "sandbox:read"]
+
+    def test_a_key_that_only_looks_may_be_shown_the_keys_of_all(
+        self, minter: Client, service_user: ServiceUser, builder: ServiceUser
+    ) -> None:
+        given = {"for_services": [builder.pk], "every_service": "on"}
+        mint(minter, service_user, auth_scopes=["auth:introspect"], **given)
+        assert APIKey.objects.get().delegate == Delegation(("*",))
+
+    @pytest.mark.parametrize(
+        ("fields", "where", "says"),
+        [
+            ({"max_children": "7"}, "auth_scopes", "Only a key with a scope such as auth:mint"),
+            ({"child_metadata": "run"}, "auth_scopes", "Only a key with a scope such as auth:mint"),
+            (
+                {"every_service": "on", "auth_scopes": ["auth:mint"]},
+                "auth_scopes",
+                "is for keys that only look",
+            ),
+            ({"auth_scopes": ["auth:fly"]}, "auth_scopes", "not one of the available choices"),
+            ({"more_scopes": "auth:fly"}, "more_scopes", "Unknown scope"),
+            ({"max_children": "0"}, "max_children", "greater than or equal to 1"),
+            ({"max_children": "1000001"}, "max_children", "less than or equal to 1000000"),
+            ({"for_services": ["999999"]}, "for_services", "not one of the available choices"),
+            ({"for_services": ["x"]}, "for_services", "not a valid value"),
+            ({"child_metadata": "x" * 65}, "child_metadata", "up to 64 letters"),
+            ({"child_metadata": " ".join(map(str, range(201)))}, "child_metadata", "at most 200"),
+        ],
+    )
+    def test_what_is_wrong_is_said_where_it_is(
+        self,
+        minter: Client,
+        service_user: ServiceUser,
+        fields: dict[str, Any],
+        where: str,
+        says: str,
+    ) -> None:
+        form = mint(minter, service_user, **fields).context["adminform"].form
+        assert list(form.errors) == [where]
+        assert says in str(form.errors[where])
+        assert not APIKey.objects.exists()
+
+    def test_more_service_users_than_a_key_may_name_are_refused_where_they_are(
+        self, minter: Client, service_user: ServiceUser
+    ) -> None:
+        machines = [
+            ServiceUser(name=f"machine-{number}", created_at=timezone.now())
+            for number in range(201)
+        ]
+        ServiceUser.objects.bulk_create(machines)
+        chosen = list(ServiceUser.objects.values_list("pk", flat=True)[:201])
+        form = (
+            mint(minter, service_user, auth_scopes=["auth:mint"], for_services=chosen)
+            .context["adminform"]
+            .form
+        )
+        assert "at most 200" in str(form.errors["for_services"])
+
+    def test_service_users_that_one_does_not_manage_can_not_be_named(
+        self, minter: Client, service_user: ServiceUser, builder: ServiceUser
+    ) -> None:
+        fields = {"auth_scopes": ["auth:mint"], "for_services": [builder.pk]}
+        with pikku_settings(MAY_MANAGE="tests.admin.test_children.only_sandbox_runtime"):
+            form = mint(minter, service_user, **fields).context["adminform"].form
+        assert list(form.errors) == ["for_services"]
+
+    def test_every_one_is_named_by_who_may_grant_any_scope(
+        self, staff: Staff, service_user: ServiceUser
+    ) -> None:
+        set_service_user_scopes(service_user, ["auth:read"])
+        limited = staff("mint_apikey", "view_apikey", "view_serviceuser", name="limited")
+        assert 'name="every_service"' not in html_of(limited.get(MINT))
+        mint(limited, service_user, auth_scopes=["auth:read"], every_service="on")
+        assert APIKey.objects.get().delegation == {}
+
+    def test_a_ceiling_holds_for_its_scopes(self, staff: Staff, service_user: ServiceUser) -> None:
+        set_service_user_scopes(service_user, ["*"])
+        limited = staff("mint_apikey", "view_apikey", "view_serviceuser", name="limited")
+        response = mint(limited, service_user, auth_scopes=["auth:mint"])
+        assert "does not allow auth:mint" in html_of(response)
+        assert not APIKey.objects.exists()
+
+    def test_what_was_chosen_is_there_again_when_something_else_is_wrong(
+        self, minter: Client, service_user: ServiceUser, builder: ServiceUser
+    ) -> None:
+        fields = {"auth_scopes": ["auth:mint"], "for_services": [builder.pk]}
+        html = html_of(mint(minter, service_user, **fields, networks="x"))
+        assert f'<option value="{builder.pk}" selected>builder</option>' in html
+        assert re.search(r'value="auth:mint"[^>]* checked', html)
+
+    def test_a_link_fills_in_none_of_it(self, minter: Client, service_user: ServiceUser) -> None:
+        given = {"auth_scopes": "auth:mint", "for_services": service_user.pk}
+        given |= {"child_metadata": "planted", "every_service": "on"}
+        html = html_of(minter.get(MINT, given)).partition('class="pikku-once"')[2]
+        html = html.partition("</form>")[0]
+        assert "planted" not in html
+        assert " checked" not in html
+        assert " selected>sandbox-runtime" not in html

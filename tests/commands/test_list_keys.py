@@ -25,6 +25,7 @@ from pikku_auth.flows import (
     verify_key,
 )
 from pikku_auth.models import APIKey, KeyState, ServiceUser
+from tests.families import child_of, parent_of
 
 pytestmark = pytest.mark.django_db
 
@@ -47,14 +48,15 @@ def in_each_state(service_user: ServiceUser) -> dict[str, APIKey]:
     idle, promoted = create_service_user("idle"), create_service_user("promoted")
     minted = NOW - 2 * DAY
     used_up = mint_key(service_user, name="exhausted", quota=1, lifetime=None)
+    stopped = parent_of(service_user, name="disabled", lifetime=None)
     verify_key(used_up.secret.reveal())
     keys = {
         "active": mint_key(service_user, name="active", lifetime=None).key,
         "exhausted": used_up.key,
         "owner_inactive": mint_key(idle, name="owner_inactive", lifetime=None).key,
         "owner_privileged": mint_key(promoted, name="owner_privileged", lifetime=None).key,
-        "disabled": mint_key(service_user, name="disabled", lifetime=None).key,
-        "suspended": mint_key(service_user, name="suspended", lifetime=None).key,
+        "suspended": child_of(stopped, name="suspended", lifetime=None).key,
+        "disabled": stopped.key,
         "expired": mint_key(service_user, name="expired", lifetime=DAY, now=minted).key,
         "revoked": mint_key(service_user, name="revoked", lifetime=None).key,
     }
@@ -62,7 +64,6 @@ def in_each_state(service_user: ServiceUser) -> dict[str, APIKey]:
     users = get_user_model()._default_manager.filter(pk=promoted.user_id)
     users.update(is_staff=True)
     disable_key(keys["disabled"])
-    APIKey.objects.filter(pk=keys["suspended"].pk).update(is_suspended=True)
     revoke_key(keys["revoked"])
     return keys
 
@@ -177,11 +178,14 @@ def test_json_is_an_array_of_objects(mint: Callable[..., IssuedKey], capsys: Out
             "permissions": {"sandbox": ["read"]},
             "allowed_scopes": ["sandbox:read"],
             "metadata": {},
+            "delegation": None,
             "networks": [],
             "rate": None,
             "remaining": None,
             "refill": None,
             "enabled": True,
+            "parent": None,
+            "suspended": False,
             "created_at": "2026-12-01T12:00:00+00:00",
             "created_by": None,
             "expires_at": "2026-12-02T12:00:00+00:00",

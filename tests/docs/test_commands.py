@@ -12,6 +12,7 @@ from django.core.management import call_command
 from pikku_auth.flows import mint_key
 from pikku_auth.models import APIKey, KeyState, ServiceUser
 from tests.docs.pages import examples, text_of
+from tests.families import child_of, parent_of
 
 
 @pytest.mark.django_db
@@ -42,11 +43,26 @@ def test_keys_move_as_is_shown(
 
 
 @pytest.mark.django_db
+def test_what_a_key_has_minted_follows_it_as_is_shown(
+    service_user: ServiceUser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = parent_of(service_user)
+    for _ in range(2):
+        child_of(parent)
+    _, _, console, *_ = examples("commands.md", "console")
+    lines = console.replace("pka_Ab12Cd34", parent.key.preview).splitlines()
+    for typed, shown in zip(lines[::2], lines[1::2], strict=True):
+        words = typed.removeprefix("$ python manage.py ").replace(" 7", f" {parent.key.pk}")
+        call_command(*shlex.split(words))
+        assert capsys.readouterr().err == f"{shown}\n"
+
+
+@pytest.mark.django_db
 def test_a_leak_is_answered_as_is_shown(
     service_user: ServiceUser, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = mint_key(service_user).key
-    _, _, console, _ = examples("commands.md", "console")
+    *_, console, _ = examples("commands.md", "console")
     dry, wet = [
         shlex.split(line.removeprefix("$ python manage.py ")) for line in console.splitlines()
     ]

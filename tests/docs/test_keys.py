@@ -21,8 +21,9 @@ from django.utils import timezone
 
 from pikku_auth import exceptions, signals
 from pikku_auth.core.limits import parse_rate
+from pikku_auth.core.permissions import AUTH_ACTIONS
 from pikku_auth.core.secrets import generate
-from pikku_auth.flows import IssuedKey, import_key, verify_key
+from pikku_auth.flows import IssuedKey, import_key, revoke_key, verify_key
 from pikku_auth.models import APIKey, AuditEvent, KeyState, ServiceUser
 from tests.conftest import pikku_settings
 from tests.docs.pages import examples, run, text_of
@@ -104,7 +105,7 @@ class TestVerifying:
 
 @pytest.mark.django_db
 def test_the_ceiling_is_set_and_taken_away(service_user: ServiceUser) -> None:
-    _, _, ceiling, _ = examples("keys.md")
+    _, _, ceiling, *_ = examples("keys.md")
     vocabulary = {"sandbox": ["read"]}
     with pikku_settings(SCOPES=vocabulary):
         run(ceiling, {"service_user": service_user})
@@ -116,10 +117,40 @@ def test_the_ceiling_is_set_and_taken_away(service_user: ServiceUser) -> None:
 @pytest.mark.django_db
 def test_bounds_of_a_live_key_are_changed(mint: Mint) -> None:
     key = mint(networks=["192.0.2.0/24"], rate=parse_rate("1/m"), quota=5).key
-    *_, bounds = examples("keys.md")
+    *_, bounds, _ = examples("keys.md")
     run(bounds, {"key": key})
     key.refresh_from_db()
     assert (key.networks, key.rate, key.remaining) == (["198.51.100.0/24"], None, 5)
+
+
+class TestKeysThatMakeKeys:
+    """A parent and its child, as the page makes them."""
+
+    @pytest.fixture
+    def names(self, service_user: ServiceUser) -> dict[str, Any]:
+        *_, families = examples("keys.md")
+        return run(families, {})
+
+    def test_the_child_has_what_is_written(self, names: dict[str, Any]) -> None:
+        key = names["child"].key
+        *_, families = examples("keys.md")
+        (written,) = re.findall("child.key.metadata  # (.*)", families)
+        assert key.metadata == json.loads(written)
+        assert (key.parent, key.scopes) == (names["parent"].key, ["sandbox:read"])
+
+    def test_it_ends_with_its_parent(self, names: dict[str, Any]) -> None:
+        revoke_key(names["parent"].key)
+        with pytest.raises(exceptions.InvalidKey):
+            verify_key(names["child"].secret.reveal())
+
+    def test_each_scope_is_in_the_table(self) -> None:
+        told = re.findall(r"^\| `auth:(\w+)` \|", text_of("keys.md"), re.MULTILINE)
+        assert sorted(told) == sorted(AUTH_ACTIONS)
+
+    def test_each_state_is_in_the_table(self) -> None:
+        _, _, table = text_of("keys.md").partition("| state | how it comes to be |")
+        told = re.findall(r"^\| ([a-z ]+) \|", table.partition("\n\n")[0], re.MULTILINE)
+        assert sorted(told) == sorted(str(state.label) for state in KeyState)
 
 
 def test_trying_a_key_tells_what_it_is(mint: Mint, client: Client) -> None:

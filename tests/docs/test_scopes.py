@@ -12,8 +12,10 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 
 from pikku_auth import checks
+from pikku_auth.core.permissions import AUTH_ACTIONS, scope_strings
 from pikku_auth.exceptions import NothingGranted
 from pikku_auth.flows.device_flow import approve
+from pikku_auth.flows.login_scopes import offer_to
 from tests.conftest import pikku_settings
 from tests.docs.pages import examples, run, text_of
 from tests.logins import logged_in, row_of, started_and_claimed
@@ -80,7 +82,28 @@ TABLE = ROW.findall(text_of("scopes.md"))
 
 
 def test_table_is_found() -> None:
-    assert len(TABLE) == 5
+    assert len(TABLE) == 7
+
+
+KEY_SCOPES = re.findall(
+    r"^\| (`auth:[^|]+) \| (?:`pikku_auth\.(\w+)`|they are for machines[^|]+) \|$",
+    text_of("scopes.md"),
+    re.MULTILINE,
+)
+
+
+def test_scopes_that_manage_keys_take_the_permissions_of_the_table(make_user: MakeUser) -> None:
+    told = {scope: name for scopes, name in KEY_SCOPES for scope in re.findall(r"[\w:]+", scopes)}
+    assert sorted(told) == [f"auth:{action}" for action in AUTH_ACTIONS]
+    given = pikku_settings(LOGIN_SCOPES=["auth:*"])
+    for name in {*told.values()}:
+        user = make_user(f"user-{name}")
+        user.user_permissions.set(Permission.objects.filter(codename=name))
+        with given:
+            offer = offer_to(user, {"auth": ["*"]})
+        assert scope_strings(offer.permissions) == [
+            scope for scope in sorted(told) if name and told[scope] == name
+        ]
 
 
 @pytest.mark.parametrize(("asked", "given", "granted"), TABLE)

@@ -6,4 +6,4 @@ from example_project.settings import *  # noqa: F403
 from example_project.settings import MIDDLEWARE, PIKKU_AUTH
 
 MIDDLEWARE = ["tests.e2e.policy.strict", *MIDDLEWARE]
-PIKKU_AUTH = {**PIKKU_AUTH, "LOGIN_SCOPES": ["*"]}
+PIKKU_AUTH = {**PIKKU_AUTH, "LOGIN_SCOPES": ["*", "auth:*"]}

@@ -54,10 +54,11 @@ def open_page(browser: Chrome, site: Site, path: str) -> None:
     browser.get(f"{site.url}/admin/pikku_auth/{path}")
 
 
-def choose_service_user(browser: Chrome, name: str) -> None:
+def choose_service_user(browser: Chrome, name: str, field: str = "service_user") -> None:
     """Type a name where service users are chosen, and take the first that comes."""
-    click(browser, By.CSS_SELECTOR, ".field-service_user .select2-selection")
-    browser.find_element(By.CSS_SELECTOR, ".select2-search__field").send_keys(name)
+    click(browser, By.CSS_SELECTOR, f".field-{field} .select2-selection")
+    search = ".select2-container--open .select2-search__field"
+    browser.find_element(By.CSS_SELECTOR, search).send_keys(name)
     offered = f"//li[contains(@class, 'select2-results__option')][normalize-space()='{name}']"
     click(browser, By.XPATH, offered)
 

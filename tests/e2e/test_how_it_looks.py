@@ -72,6 +72,11 @@ def test_every_state_fits_every_screen(album: Album, browser: Chrome, site: Site
     album.take("confirm-partly", "Let this terminal in?")
     press(browser, "Deny")
 
+    browser.get(ask(site, scope="sandbox:read auth:mint auth:rotate auth:introspect"))
+    press(browser, "Continue")
+    album.take("confirm-keys", "Let this terminal in?")
+    press(browser, "Deny")
+
     address = ask(site, scope="sandbox:read sandbox:write")
     browser.get(address)
     press(browser, "Continue")

@@ -61,6 +61,20 @@ revoke_key(key, reason=name, context=where)
 """
 
 
+_FAMILIES = """
+from pikku_auth.core.delegation import Delegation
+from pikku_auth.flows import *
+from tests.families import child_of
+scopes = ["auth:mint", "auth:rotate", "sandbox:read"]
+who = Delegation(("builder",), ("sandbox_id",))
+for name in ("orchestrator", "planner"):
+    parent = mint_key("sandbox-runtime", name=name, scopes=scopes, delegation=who, lifetime=None)
+    for number in range(30):
+        child_of(parent, name=f"{name} {number}", scopes=["sandbox:read"])
+disable_key(parent.key)
+"""
+
+
 @pytest.fixture
 def wide(album: Album, site: Site) -> Album:
     in_project(site, _A_BUSY_SITE)
@@ -125,6 +139,27 @@ def test_every_page_fits_every_screen(wide: Album, browser: Chrome, site: Site) 
     ):
         open_page(browser, site, path)
         wide.take(name, title)
+
+
+def test_keys_that_make_keys_fit_every_screen(wide: Album, browser: Chrome, site: Site) -> None:
+    in_project(site, _FAMILIES)
+    enter(browser, site, SUPERUSER)
+    parent, child = 8, 40
+    for name, path, title in (
+        ("admin-parent", f"apikey/{parent}/change/", "orchestrator"),
+        ("admin-child", f"apikey/{child}/change/", "planner 0"),
+        ("admin-children", f"apikey/?parent={parent}", "Select API key"),
+        ("admin-suspended", "apikey/?state=suspended", "Select API key"),
+        ("admin-revoke-parent", f"apikey/act/revoke/?ids={parent}", "Revoke 1 API key"),
+        ("admin-rotate-parent", f"apikey/act/rotate/?ids={parent}", "Rotate 1 API key"),
+    ):
+        open_page(browser, site, path)
+        wide.take(name, title)
+    open_page(browser, site, "apikey/add/")
+    click(browser, By.XPATH, "//summary[contains(., 'Managing keys')]")
+    click(browser, By.CSS_SELECTOR, "[value='auth:mint']")
+    choose_service_user(browser, "builder", "for_services")
+    wide.take("admin-mint-managing", "Mint an API key")
 
 
 def test_minting_fits_every_screen(wide: Album, browser: Chrome, site: Site) -> None:

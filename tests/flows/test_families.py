@@ -561,6 +561,16 @@ class TestWhatFollows:
         with pytest.raises(TypeError):
             mint_child(human, sandboxes)
 
+    @pytest.mark.parametrize("scopes", [["*"], ["auth:rotate", "sandbox:read"]])
+    def test_only_a_key_that_may_mint_has_children(
+        self, orchestrator: ServiceUser, scopes: list[str]
+    ) -> None:
+        """By the scopes of a key we know whether it has children, who follow it."""
+        key = mint_key(orchestrator, scopes=scopes).key
+        with pytest.raises(ExceedsParent, match="Only a key with the scope auth:mint makes keys"):
+            mint_child(principal(key), orchestrator)
+        assert APIKey.objects.get() == key
+
     def test_those_of_a_key_are_listed(
         self, orchestrator: ServiceUser, sandboxes: ServiceUser
     ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +15,12 @@ from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest
 from django.test import RequestFactory, override_settings
+from django.utils import timezone
 from rest_framework.exceptions import NotAuthenticated as NotAuthenticatedOfDrf
 
 from pikku_auth import signals
+from pikku_auth.conf import DEFAULTS
+from pikku_auth.core.permissions import scope_strings
 from pikku_auth.exceptions import (
     DeviceFlowError,
     InvalidToken,
@@ -26,6 +31,7 @@ from pikku_auth.exceptions import (
 )
 from pikku_auth.flows import aauthenticate, authenticate, issue_session_ticket, revalidate
 from pikku_auth.flows.device_flow import IssuedLogin, approve, deny, exchange
+from pikku_auth.flows.login_scopes import default_login_scopes, offer_to
 from pikku_auth.flows.logins import verify_login
 from pikku_auth.flows.tickets import redeem_ticket
 from pikku_auth.models import AuditEvent, DeviceCode, LoginSession
@@ -259,6 +265,125 @@ def test_login_that_is_refused_is_not_used(make_user: MakeUser) -> None:
         verify_login(issued.token.digest)
     last_used.flush()
     assert LoginSession.objects.get().last_used_at is None
+
+
+class TestManagingKeys:
+    """Scopes such as ``auth:mint`` are granted to who names them, and may do it in Django."""
+
+    EVERY = "auth:introspect auth:introspect_logins auth:mint auth:read auth:revoke auth:rotate"
+
+    def user_with(self, make_user: MakeUser, *codenames: str, **fields: Any) -> Any:
+        user = make_user(**fields)
+        user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
+        return user
+
+    @pytest.mark.parametrize(
+        ("codenames", "granted"),
+        [
+            ([], []),
+            (["mint_apikey"], ["auth:mint", "auth:rotate"]),
+            (["revoke_apikey"], ["auth:revoke"]),
+            (["view_apikey"], ["auth:read"]),
+            (["change_apikey", "add_apikey"], []),
+        ],
+    )
+    @pytest.mark.parametrize("asked", [EVERY, "auth:*"])
+    def test_are_cut_to_what_their_human_may_do(
+        self, asked: str, codenames: list[str], granted: list[str], make_user: MakeUser
+    ) -> None:
+        user = self.user_with(make_user, *codenames)
+        with pikku_settings(LOGIN_SCOPES=["sandbox:read", "auth:*"]):
+            assert scopes_of(logged_in(user, scope=f"{asked} sandbox:read")) == [
+                *granted,
+                "sandbox:read",
+            ]
+
+    def test_of_machines_are_granted_to_no_human(self, make_user: MakeUser) -> None:
+        user = make_user(is_superuser=True)
+        with pikku_settings(LOGIN_SCOPES=["auth:*"]):
+            issued = logged_in(user, scope=self.EVERY)
+            offer = offer_to(user, issued.login.permissions)
+        assert issued.scope == "auth:mint auth:read auth:revoke auth:rotate"
+        assert offer.missing == ["auth:introspect", "auth:introspect_logins"]
+
+    @pytest.mark.parametrize("asked", ["", "*", "sandbox:read", "perm:*"])
+    @pytest.mark.parametrize("given", [["*", "perm:*", "auth:*"], DEFAULTS["LOGIN_SCOPES"]])
+    def test_are_not_granted_unless_named(
+        self, given: Any, asked: str, make_user: MakeUser
+    ) -> None:
+        user = make_user(is_superuser=True)
+        with pikku_settings(LOGIN_SCOPES=given):
+            principal = authenticate(request_of(logged_in(user, scope=asked)))
+        assert principal
+        assert "auth" not in principal.permissions
+
+    @pytest.mark.parametrize(
+        ("given", "granted"),
+        [(["*"], []), (["*", "auth:read"], ["auth:read"]), (["auth:mint"], ["auth:mint"])],
+    )
+    def test_must_be_named_by_the_hosts_grant_too(
+        self, given: list[str], granted: list[str], make_user: MakeUser
+    ) -> None:
+        user = make_user(is_superuser=True)
+        with pikku_settings(LOGIN_SCOPES=given):
+            offer = offer_to(user, {"auth": ["mint", "read"]})
+        assert scope_strings(offer.permissions) == granted
+        assert offer.is_approvable == bool(granted)
+
+    def test_are_in_the_default_for_everybody(self, make_user: MakeUser) -> None:
+        user = self.user_with(make_user, "mint_apikey")
+        assert default_login_scopes(user) == ["perm:*", "auth:*"]
+        assert default_login_scopes(make_user("root", is_superuser=True)) == ["*", "auth:*"]
+        with pikku_settings(LOGIN_SCOPES=DEFAULTS["LOGIN_SCOPES"]):
+            assert scopes_of(logged_in(user, scope="auth:mint")) == ["auth:mint"]
+
+    @ways
+    def test_are_lost_with_the_permission_at_the_next_request(
+        self, ask: Resolve, make_user: MakeUser
+    ) -> None:
+        user = self.user_with(make_user, "mint_apikey", "view_apikey")
+        with pikku_settings(LOGIN_SCOPES=["auth:*"]):
+            issued = logged_in(user, scope="auth:mint auth:read")
+            assert scopes_of(issued, ask) == ["auth:mint", "auth:read"]
+            user.user_permissions.remove(Permission.objects.get(codename="mint_apikey"))
+            assert scopes_of(issued, ask) == ["auth:read"]
+
+    def test_are_nobodys_where_users_have_no_permissions(self) -> None:
+        """As of a model without ``PermissionsMixin``."""
+        user: Any = SimpleNamespace(pk=1)
+        with pikku_settings(LOGIN_SCOPES=["auth:*"]):
+            assert offer_to(user, {"auth": ["mint"]}).permissions == {}
+
+    def test_are_no_browsers_on_a_websocket(self, make_user: MakeUser) -> None:
+        user = make_user(is_superuser=True)
+        with pikku_settings(LOGIN_SCOPES=["*", "auth:*"]):
+            principal = redeem_ticket(issue_session_ticket(user, signed_in(user)).digest)
+        assert principal.scopes == ["*"]
+
+    @pytest.mark.parametrize(
+        ("setting", "minutes", "is_let_in"),
+        [(None, 14, True), (None, 16, False), (5, 6, False), (60, 59, True)],
+    )
+    def test_take_a_recent_sign_in_to_approve(
+        self, setting: int | None, minutes: int, is_let_in: bool, make_user: MakeUser
+    ) -> None:
+        user, now = self.user_with(make_user, "mint_apikey"), timezone.now()
+        age = None if setting is None else timedelta(minutes=setting)
+        row = row_of(started_and_claimed(user, scope="auth:mint"))
+        moment = now - timedelta(minutes=minutes)
+        with pikku_settings(LOGIN_SCOPES=["auth:*"], SIGN_IN_MAX_AGE=age):
+            if is_let_in:
+                approve(row, user, signed_in_at=moment, now=now)
+                return
+            for too_old in (moment, None):
+                with pytest.raises(DeviceFlowError) as told:
+                    approve(row, user, signed_in_at=too_old, now=now)
+                assert told.value.error == "insufficient_user_authentication"
+        assert DeviceCode.objects.get().status == DeviceCode.Status.PENDING
+
+    def test_that_are_not_granted_take_none(self, make_user: MakeUser) -> None:
+        with pikku_settings(LOGIN_SCOPES=["sandbox:read", "auth:*"]):
+            assert logged_in(make_user(), scope="sandbox:read auth:mint").scope == "sandbox:read"
 
 
 class TestMapLogin:

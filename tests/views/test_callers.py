@@ -341,10 +341,12 @@ class TestRecentSignIn:
 
     MINUTE = timedelta(minutes=1)
 
-    def decide(self, browser: Client, ada: Any, verb: str) -> tuple[int, Any]:
-        started = started_and_claimed(ada)
+    def decide(
+        self, browser: Client, ada: Any, verb: str, scope: str = "", **settings: Any
+    ) -> tuple[int, Any]:
+        started = started_and_claimed(ada, scope=scope)
         body = {"userCode": started.user_code.reveal()}
-        with pikku_settings(SIGN_IN_MAX_AGE=self.MINUTE):
+        with pikku_settings(**{"SIGN_IN_MAX_AGE": self.MINUTE, **settings}):
             response: Any = post(browser, f"device/{verb}", body)
         return response.status_code, response.json()
 
@@ -358,6 +360,23 @@ class TestRecentSignIn:
             status, body = self.decide(browser, ada, "approve")
         assert (status, body["error"]) == (401, "insufficient_user_authentication")
         assert "sign in again" in body["error_description"]
+
+    @pytest.mark.parametrize(("scope", "status"), [("auth:mint", 401), ("sandbox:read", 200)])
+    def test_old_session_lets_no_terminal_make_keys_by_default(
+        self, scope: str, status: int, make_user: Callable[..., Any]
+    ) -> None:
+        root = make_user("root", is_superuser=True)
+        browser, settings = (
+            browser_of(root),
+            {"SIGN_IN_MAX_AGE": None, "LOGIN_SCOPES": ["*", "auth:*"]},
+        )
+        assert self.decide(browser, root, "approve", scope, **settings)[0] == 200
+        with freeze_time(timezone.now() + 16 * self.MINUTE):
+            answer = self.decide(browser, root, "approve", scope, **settings)
+            assert self.decide(browser, root, "deny", scope, **settings)[0] == 200
+        assert answer[0] == status
+        if status == 401:
+            assert answer[1]["error"] == "insufficient_user_authentication"
 
     def test_old_session_denies(self, ada: Any) -> None:
         browser = browser_of(ada)

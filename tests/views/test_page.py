@@ -655,6 +655,87 @@ def test_signing_in_again_lets_somebody_else_take_the_code(browser: Client, othe
     assert "Approve" in text_of(look_up(other, code))
 
 
+# --- A terminal that will make keys ----------------------------------------------------
+
+MANAGING = ["sandbox:read", "*", "auth:*"]
+
+
+@pytest.fixture
+def root(make_user: Callable[..., Any]) -> Client:
+    """A superuser's browser, signed in."""
+    client = Client()
+    client.force_login(make_user("root", is_superuser=True), BACKEND)
+    return client
+
+
+@pytest.mark.parametrize(
+    ("scope", "says", "acts"),
+    [
+        ("auth:mint", "will be able to make API keys", ["make new keys"]),
+        ("auth:rotate sandbox:read", "will be able to make API keys", ["replace keys by new"]),
+        ("auth:read", "will be able to manage API keys", ["see which keys"]),
+        ("auth:revoke auth:read", "will be able to manage API keys", ["end keys", "see which"]),
+        ("auth:*", "will be able to make", ["make new", "replace keys", "end keys", "see which"]),
+    ],
+)
+def test_page_warns_of_a_terminal_that_will_manage_keys(
+    scope: str, says: str, acts: list[str], root: Client
+) -> None:
+    with pikku_settings(LOGIN_SCOPES=MANAGING):
+        html = look_up(root, start(scope=scope)).content.decode()
+    (warning,) = re.findall(r'<div class="note problem" id="keys">(.*?)</div>', html, re.DOTALL)
+    assert says in warning
+    items = re.findall("<li>(.*?)</li>", warning)
+    assert [item[: len(act)] for item, act in zip(items, acts, strict=True)] == acts
+
+
+@pytest.mark.parametrize("scope", ["", "*", "sandbox:read", "sandbox:read auth:introspect"])
+def test_page_does_not_warn_of_any_other_terminal(scope: str, root: Client) -> None:
+    with pikku_settings(LOGIN_SCOPES=MANAGING):
+        html = look_up(root, start(scope=scope)).content.decode()
+    assert "API keys" not in html
+    assert "<h1>Let this terminal in?</h1>" in html
+
+
+def test_page_shows_what_of_managing_keys_is_not_granted(browser: Client) -> None:
+    with pikku_settings(LOGIN_SCOPES=MANAGING):
+        html = look_up(browser, start(scope="sandbox:read auth:mint")).content.decode()
+    assert rows(html)["Access"] == "sandbox : read"
+    assert rows(html)["Not granted"].startswith("auth:mint It asked for this, but you don")
+    assert "API keys" not in html
+
+
+def test_page_shows_what_of_managing_keys_is_granted_beside_everything_else(root: Client) -> None:
+    with pikku_settings(LOGIN_SCOPES=MANAGING):
+        html = look_up(root, start(scope="* auth:mint")).content.decode()
+    assert rows(html)["Access"] == "everything that you may do; auth : mint"
+
+
+def test_old_session_lets_in_a_terminal_that_makes_no_keys(root: Client) -> None:
+    with pikku_settings(LOGIN_SCOPES=MANAGING), freeze_time(timezone.now() + 16 * MINUTE):
+        assert "Approve" in text_of(look_up(root, start(scope="sandbox:read")))
+
+
+def test_terminal_that_asks_to_make_keys_leads_an_old_session_to_sign_in(root: Client) -> None:
+    with pikku_settings(LOGIN_SCOPES=MANAGING), freeze_time(timezone.now() + 16 * MINUTE):
+        code = start(scope="auth:mint")
+        page = look_up(root, code)
+        assert "Sign in once more" in text_of(page)
+        assert DeviceCode.objects.get().user is None
+        assert f"user_code%3D{code}" in sign_in_again(root, page).headers["Refresh"]
+        assert SESSION_KEY not in root.session
+        root.force_login(get_user_model().objects.get(), BACKEND)
+        assert "is logged in as" in text_of(decide(root, "approve", ticket_in(look_up(root, code))))
+
+
+def test_session_that_grows_old_before_the_page_lets_no_terminal_make_keys(root: Client) -> None:
+    with pikku_settings(LOGIN_SCOPES=MANAGING), freeze_time(timezone.now() + 14 * MINUTE):
+        ticket = ticket_in(look_up(root, start(scope="auth:mint")))
+        with freeze_time(timezone.now() + 2 * MINUTE):
+            assert "Sign in once more" in text_of(decide(root, "approve", ticket))
+        assert status_of() == "pending"
+
+
 def a_user_without_a_session(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:

@@ -94,17 +94,19 @@ def approve(
     """Let the device have its token.
 
     It gets none if the password of ``user`` changes before it fetches it. ``signed_in_at`` is
-    when the session that approves began; with ``SIGN_IN_MAX_AGE`` it must be given.
+    when the session that approves began; with ``SIGN_IN_MAX_AGE``, and for a login that is granted
+    scopes of the resource ``auth``, it must be given.
 
     :raises NothingGranted: when the login could do nothing.
     :raises DeviceFlowError: when it is not ``user``'s to decide, or over, or when they may not
         approve: inactive, a service user, or signed in too long ago.
     """
     now = now or timezone.now()
-    require_fresh(signed_in_at, now)
     if not user.is_active or is_service_user(user):
         raise DeviceFlowError("access_denied", "This user may not approve logins", 403)
-    require_something(offer_to(user, device_code.requested))
+    offer = offer_to(user, device_code.requested)
+    require_fresh(signed_in_at, now, offer.permissions)
+    require_something(offer)
     changes = {"status": DeviceCode.Status.APPROVED, "auth_hash": auth_hashes(user)[0]}
     _decide(device_code, user, changes, context, now)
 

@@ -12,11 +12,13 @@ from typing import Any, Literal
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from pikku_auth.conf import conf
 from pikku_auth.core.limits import Rate
-from pikku_auth.core.permissions import Grant
+from pikku_auth.core.permissions import AUTH, Grant, covers
 from pikku_auth.core.secrets import generate
+from pikku_auth.exceptions import ExceedsParent
 from pikku_auth.flows.audit import CODE, AuditContext
 from pikku_auth.flows.ceilings import require_within_ceiling
 from pikku_auth.flows.database import primary
@@ -26,6 +28,9 @@ from pikku_auth.flows.keys.validation import Lifetime
 from pikku_auth.flows.privileges import require_covers
 from pikku_auth.models import APIKey, ServiceUser
 from pikku_auth.principal import Principal
+
+MINTING = f"{AUTH}:mint"
+"""What a key needs to have children: by its scopes we know which keys may have any."""
 
 AsParent = Literal["parent"]
 """As the parent has it, as far as it may give it away."""
@@ -61,6 +66,9 @@ def mint_child(
     using, now = primary(), now or timezone.now()
     if principal.key is None:
         raise TypeError("Only the principal of a key can have children.")
+    if not covers(principal.key.permissions, MINTING):
+        only = _("Only a key with the scope %(scope)s makes keys.") % {"scope": MINTING}
+        raise ExceedsParent("scopes", only)
     owner, secret = active_owner(service_user), generate(conf.prefixes.key)
     with transaction.atomic(using=using):
         parent = family.admit(principal.key.pk, now, using)

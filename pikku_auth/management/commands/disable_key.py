@@ -7,13 +7,16 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from pikku_auth.flows import disable_key, find_key
-from pikku_auth.management.base import PikkuCommand
+from pikku_auth.management.base import PikkuCommand, and_children
 
 
 class Command(PikkuCommand):
     """Stop keys until they are enabled again."""
 
-    help = "Stop keys until they are enabled again. Doing it twice is no error."
+    help = (
+        "Stop keys until they are enabled again, and with them the keys that they have minted. "
+        "Doing it twice is no error."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which keys."""
@@ -25,7 +28,8 @@ class Command(PikkuCommand):
         """Find every key first, so that a wrong id changes nothing."""
         for key in [find_key(reference) for reference in options["keys"]]:
             whose = f"{key} of {key.service_user}"
+            more = and_children([key], enabled=True, is_suspended=False)
             if disable_key(key, context=self.context):
-                self.note(f"Disabled {whose}.", options)
+                self.note(f"Disabled {whose}{more}.", options)
             else:
                 self.note(f"{whose} is disabled or revoked already.", options)

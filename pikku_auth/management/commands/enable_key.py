@@ -7,13 +7,16 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from pikku_auth.flows import enable_key, find_key
-from pikku_auth.management.base import PikkuCommand
+from pikku_auth.management.base import PikkuCommand, and_children
 
 
 class Command(PikkuCommand):
     """Let disabled keys work again."""
 
-    help = "Let disabled keys work again. Doing it twice is no error."
+    help = (
+        "Let disabled keys work again, and with them the keys that they have minted. "
+        "Doing it twice is no error."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which keys."""
@@ -26,6 +29,7 @@ class Command(PikkuCommand):
         for key in [find_key(reference) for reference in options["keys"]]:
             whose = f"{key} of {key.service_user}"
             if enable_key(key, context=self.context):
-                self.note(f"Enabled {whose}.", options)
+                more = and_children([key], enabled=True, is_suspended=False)
+                self.note(f"Enabled {whose}{more}.", options)
             else:
                 self.note(f"{whose} is not disabled, or is revoked.", options)

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from pikku_auth.core.durations import parse_duration
-from pikku_auth.flows import get_service_user
+from pikku_auth.flows import find_key, get_service_user
 from pikku_auth.flows.database import primary
 from pikku_auth.management.base import argument, as_json
 from pikku_auth.management.listing import ListingCommand, Style, ago, ahead, in_pages
@@ -35,6 +35,9 @@ class Command(ListingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Which keys, and how."""
         parser.add_argument("--service", metavar="NAME", help="Those of one service user.")
+        parser.add_argument(
+            "--parent", metavar="ID", help="Those that one key has minted: its id, or its preview."
+        )
         parser.add_argument("--state", choices=KeyState.values, help="Those in one state.")
         parser.add_argument(
             "--expiring",
@@ -69,6 +72,8 @@ def _chosen(options: dict[str, Any], now: datetime) -> APIKeyQuerySet:
     keys = APIKey.objects.using(primary()).select_related("service_user__user", "created_by")
     if options["service"]:
         keys = keys.filter(service_user=get_service_user(options["service"]))
+    if options["parent"]:
+        keys = keys.filter(parent=find_key(options["parent"]))
     if options["expiring"]:
         keys = keys.filter(expires_at__lte=now + options["expiring"])
     if options["unused"]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from pikku_auth.core.delegation import Delegation
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.core.metadata import parse_metadata
@@ -20,7 +21,8 @@ from pikku_auth.flows import (
     mint_or_rotate,
 )
 from pikku_auth.flows.keys.rotate import DEFAULT_OVERLAP
-from pikku_auth.management.base import IssuingCommand, argument, count
+from pikku_auth.flows.keys.validation import named
+from pikku_auth.management.base import IssuingCommand, argument, count, positive
 
 
 class Command(IssuingCommand):
@@ -64,6 +66,25 @@ class Command(IssuingCommand):
         )
         parser.add_argument(
             "--network", action="append", metavar="CIDR", help="Where it may be used; repeatable."
+        )
+        parser.add_argument(
+            "--for-service",
+            action="append",
+            metavar="NAME",
+            help="With a scope such as auth:mint: another service user whose keys it may manage; "
+            "repeatable. '*' for all, if it changes none.",
+        )
+        parser.add_argument(
+            "--child-metadata",
+            action="append",
+            metavar="NAME",
+            help="A member that the keys it mints may add to its metadata; repeatable.",
+        )
+        parser.add_argument(
+            "--max-children",
+            type=argument(positive),
+            metavar="N",
+            help="How many keys that it has minted may be alive at a time. Default: 1000.",
         )
         parser.add_argument(
             "--create", action="store_true", help="Make the service user if there is none."
@@ -118,8 +139,20 @@ _OPTIONS = {
     "quota": "--quota",
     "rate": "--rate",
     "refill": "--refill",
+    "delegation": "--for-service",
+    "for_service": "--for-service",
+    "child_metadata": "--child-metadata",
+    "max_children": "--max-children",
 }
 """What is typed for a field of the verb, where the message may not say it."""
+
+
+_DELEGATION = {
+    "service_users": "for_service",
+    "metadata": "child_metadata",
+    "most": "max_children",
+}
+"""The parts of a delegation, and what is typed for each."""
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -131,11 +164,21 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
         "rate": options["rate"],
         "quota": options["quota"],
         "refill": options["refill"],
+        "delegation": _delegation(options),
     }
     given = {name: value for name, value in values.items() if value is not None}
     if options["expires_in"] is not None:
         given["lifetime"] = None if options["expires_in"] == "never" else options["expires_in"]
     return given
+
+
+def _delegation(options: dict[str, Any]) -> Delegation | None:
+    said: dict[str, Any] = {}
+    for part, option in _DELEGATION.items():
+        if options[option] is not None:
+            with named(option):
+                said[part] = getattr(Delegation(**{part: options[option]}), part)
+    return Delegation(**said) if said else None
 
 
 def _lifetime(text: str) -> Any:

@@ -8,8 +8,7 @@ from django.core.management.base import CommandParser
 
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import prune
-from pikku_auth.management.base import PikkuCommand, argument
-from pikku_auth.management.listing import positive
+from pikku_auth.management.base import PikkuCommand, argument, positive
 
 
 class Command(PikkuCommand):

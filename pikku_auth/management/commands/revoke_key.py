@@ -10,10 +10,16 @@ from django.utils import timezone
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import find_key, get_service_user, revoke_key
 from pikku_auth.flows.database import primary
-from pikku_auth.management.base import RevokingCommand, argument, in_words, user_named
+from pikku_auth.management.base import (
+    MOST_SHOWN,
+    RevokingCommand,
+    and_children,
+    argument,
+    counted,
+    in_words,
+    user_named,
+)
 from pikku_auth.models import APIKey
-
-_MOST_SHOWN = 20
 
 
 class Command(RevokingCommand):
@@ -50,14 +56,14 @@ class Command(RevokingCommand):
         if options["dry_run"]:
             for key in live:
                 self.stdout.write(_described(key))
-            self.note(f"{_counted(len(live))} would be revoked.", options)
+            self.note(f"{counted(len(live))}{and_children(live)} would be revoked.", options)
             return
         if live:
             self.confirm(_question(live), options)
         for key in keys:
-            whose = f"{key} of {key.service_user}"
+            whose, children = f"{key} of {key.service_user}", and_children([key])
             if revoke_key(key, reason=options["reason"], context=self.context):
-                self.note(f"Revoked {whose}.", options)
+                self.note(f"Revoked {whose}{children}.", options)
             else:
                 self.note(f"{whose} was revoked already.", options)
         if not keys:
@@ -91,16 +97,12 @@ def _chosen(options: dict[str, Any]) -> list[APIKey]:
 
 def _question(live: list[APIKey]) -> str:
     if len(live) == 1:
-        return f"Revoke {_described(live[0])}?"
-    shown = "".join(f"{_described(key)}\n" for key in live[:_MOST_SHOWN])
-    more = f"and {len(live) - _MOST_SHOWN} more\n" if len(live) > _MOST_SHOWN else ""
-    return f"{shown}{more}Revoke {_counted(len(live))}?"
+        return f"Revoke {_described(live[0])}{and_children(live)}?"
+    shown = "".join(f"{_described(key)}\n" for key in live[:MOST_SHOWN])
+    more = f"and {len(live) - MOST_SHOWN} more\n" if len(live) > MOST_SHOWN else ""
+    return f"{shown}{more}Revoke {counted(len(live))}{and_children(live)}?"
 
 
 def _described(key: APIKey) -> str:
     used = f"last used {in_words(key.last_used_at)}" if key.last_used_at else "never used"
     return f"{key} of {key.service_user}, {used}"
-
-
-def _counted(number: int) -> str:
-    return "1 key" if number == 1 else f"{number} keys"
