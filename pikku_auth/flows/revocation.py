@@ -44,9 +44,8 @@ def revoke_presented(
             spend_attempts(network_limits("revoke", context.ip, WRONG_TOKENS), now)
         return False
     if isinstance(found, LoginSession):
-        return revoke_login(
-            found, reason=_REASON, context=replace(context, actor=found.user), now=now
-        )
+        own = replace(context, actor=found.user)
+        return revoke_login(found, reason=_REASON, context=own, now=now)
     owner = found.service_user
     own = replace(context, actor=owner.user, actor_name=owner.name)
     return revoke_key(found, reason=_REASON, context=own, now=now)

@@ -177,6 +177,14 @@ def test_any_other_answer_is_an_error(make: Any, asked: Server, case: str) -> No
     assert TOKEN not in str(failed.value)
 
 
+def test_redirect_is_not_followed(make: Any, asked: Server) -> None:
+    asked.answer(PATH, Reply(307, headers={"Location": "/elsewhere"}))
+    asked.answer("/elsewhere", ACTIVE)
+    with pytest.raises(BadAnswer):
+        make().ask(TOKEN)
+    assert [seen.path for seen in asked.seen] == [PATH]
+
+
 def test_error_says_what_the_server_says(make: Any, asked: Server) -> None:
     asked.answer(PATH, BAD_ANSWERS["no scope"])
     with pytest.raises(BadAnswer, match=r"failed \(403\): Missing scope: auth:introspect"):
