@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def main() -> int:
         os.environ["DATABASE_URL"] = f"sqlite:///{folder}/demo.sqlite3"
         os.environ["DJANGO_SETTINGS_MODULE"] = "example_project.settings"
         os.environ["HOME"] = folder
-        for name in ("PIKKU_API_KEY", "PIKKU_URL"):
+        for name in ("PIKKU_API_KEY", "PIKKU_TOKEN", "PIKKU_URL"):
             os.environ.pop(name, None)
         try:
             _prepare()
@@ -51,6 +51,8 @@ def main() -> int:
                 _tell_of_a_machine(url)
                 _tell_of_a_sandbox(url)
                 _tell_of_a_human(url)
+                _tell_of_an_orchestrator(url)
+                _tell_of_an_engineer(url)
         except (Surprise, NoSuchForm) as surprise:
             print(f"\nThat was not meant to happen: {surprise}", file=sys.stderr)
             return 1
@@ -139,16 +141,58 @@ def _tell_of_a_human(url: str) -> None:
     _expect_not_logged_in(f"{url}/api/whoami/")
 
 
+def _tell_of_an_orchestrator(url: str) -> None:
+    _title("14. An orchestrator gets a key that makes keys for its sandboxes, over HTTP")
+    _manage("create_service_user", "orchestrator")
+    options = ["--service", "orchestrator", "--for-service", "sandbox-runtime"]
+    scopes = ["--scope", "auth:mint", "--scope", "sandbox:*"]
+    orchestrator = _manage("mint_key", *options, *scopes, "--child-metadata", "sandbox")
+    _expect(201, "POST", f"{url}/api/sandboxes/", orchestrator, json={"name": "hers"})
+    wanted: dict[str, object] = {
+        "organizationId": "sandbox-runtime",
+        "permissions": {"sandbox": ["read"]},
+        "metadata": {"sandbox": 1},
+        "expiresIn": 3600,
+    }
+    create = f"{url}/auth/api-key/create"
+    sandbox = _expect(200, "POST", create, orchestrator, json=wanted).json()["key"]
+
+    _title("15. The sandbox's key may read, and nothing else that the orchestrator may do")
+    _expect(200, "GET", f"{url}/api/sandboxes/", sandbox)
+    _expect(403, "POST", f"{url}/api/sandboxes/", sandbox, json={"name": "mine"})
+    _expect(403, "POST", create, sandbox, json={})
+    too_much = {**wanted, "permissions": {"perm": ["auth.view_user"]}}
+    _expect(403, "POST", create, orchestrator, json=too_much, why="it hasn't got that itself")
+
+    _title("16. The orchestrator's key is revoked, and the sandbox's dies with it")
+    _manage("revoke_key", orchestrator[:12], "--reason", "found in a log", "--no-input")
+    _expect(401, "GET", f"{url}/api/sandboxes/", sandbox)
+
+
+def _tell_of_an_engineer(url: str) -> None:
+    _title("17. Grace may make keys, and asks for that by name when she logs in")
+    _manage("set_service_user_scopes", "sandbox-runtime", "--scope", "sandbox:*")
+    _manage("change_person", "grace", "--allow", "mint_apikey", "--allow", "view_sandbox")
+    _log_in(url, "Let this terminal in?", "approve", ["--scope", "auth:mint", *_READ])
+
+    _title("18. She makes one from her terminal, without a shell on the server")
+    key = _pikku_auth("keys", "mint", "--service", "sandbox-runtime", *_READ)
+    _expect(200, "GET", f"{url}/api/sandboxes/", key)
+    _pikku_auth("status")
+    _pikku_auth("logout", "--all")
+
+
 def _make_grace() -> None:
     fields = f'"grace", "grace@example.com", {PASSWORD!r}'
     code = f"from django.contrib.auth.models import User; User.objects.create_user({fields})"
     _manage("shell", "--verbosity", "0", "--command", code)
 
 
-def _log_in(url: str, question: str, decision: str) -> None:
+def _log_in(url: str, question: str, decision: str, scopes: Sequence[str] = ()) -> None:
     """Log in as grace, who is asked ``question`` by the page and decides."""
     browser = _signed_in(url, "grace")
-    arguments = ["login", "--url", url, *_READ, *_WRITE, "--no-browser", "--json"]
+    scopes = scopes or [*_READ, *_WRITE]
+    arguments = ["login", "--url", url, *scopes, "--no-browser", "--json"]
     print(f"\n$ pikku-auth {shlex.join(arguments)}")
     pipe = subprocess.PIPE
     with subprocess.Popen([*PIKKU_AUTH, *arguments], stdout=pipe, stderr=pipe, text=True) as login:
@@ -269,7 +313,7 @@ def _expect(
     headers = _header(key)
     answer = (session or requests).request(method, url, headers=headers, json=json, timeout=10)
     print(f"\n{method} {url}   {_shown(key, session)}" + (f"   ({why})" if why else ""))
-    print(f"    {answer.status_code} {answer.text[:200]}")
+    print(f"    {answer.status_code} {_SECRET.sub(_cut_short, answer.text)[:200]}")
     for header in ("WWW-Authenticate", "Retry-After"):
         if header in answer.headers:
             print(f"    {header}: {answer.headers[header]}")

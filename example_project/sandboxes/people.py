@@ -7,6 +7,8 @@ from django.contrib.auth.models import User
 PERMISSION_FOR = {
     "sandbox:read": "sandboxes.view_sandbox",
     "sandbox:write": "sandboxes.add_sandbox",
+    "auth:mint": "pikku_auth.mint_apikey",
+    "auth:read": "pikku_auth.view_apikey",
 }
 
 

@@ -8,9 +8,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from example_project.sandboxes.people import scopes_of
+from example_project.sandboxes.people import PERMISSION_FOR, scopes_of
 
-RIGHTS = ["view_sandbox", "add_sandbox"]
+RIGHTS = [permission.partition(".")[2] for permission in PERMISSION_FOR.values()]
 
 
 class Command(BaseCommand):
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         person = people.first()
         if person is None:
             raise CommandError(f"There is no user {options['person']}.")
-        rights = Permission.objects.filter(content_type__app_label="sandboxes")
+        rights = Permission.objects.filter(content_type__app_label__in=["sandboxes", "pikku_auth"])
         person.user_permissions.add(*rights.filter(codename__in=options["allow"]))
         person.user_permissions.remove(*rights.filter(codename__in=options["forbid"]))
         scopes = ", ".join(scopes_of(people.get())) or "no scope"
