@@ -21,9 +21,9 @@ from pikku_auth.models.users import username_of
 class AuditContext:
     """Who acts, by which source, from where, for the audit row.
 
-    ``source`` is ``admin``, ``web``, ``command`` or ``code``; a host may give a word of its own,
-    of which 20 characters are kept. ``actor`` is a user or ``None``. ``actor_name`` names an
-    actor that is not a user, such as the ``root`` who runs a command.
+    ``source`` is ``admin``, ``web``, ``http`` (keys over HTTP), ``command`` or ``code``; a host may
+    give a word of its own, of which 20 characters are kept. ``actor`` is a user or ``None``.
+    ``actor_name`` names an actor that is not a user, such as the ``root`` who runs a command.
     """
 
     source: str = "code"

@@ -37,8 +37,8 @@ class AuditEventQuerySet(NaturalKeyQuerySet["AuditEvent"]):
 class AuditEvent(NaturalKeyModel):
     """Who did what to which key, login or service user, when and from where.
 
-    ``source`` says through what: ``admin``, ``web``, ``command``, ``code`` or a word of the host.
-    Append-only, and written in the transaction of the act itself. ``subject`` and
+    ``source`` says through what: ``admin``, ``web``, ``http``, ``command``, ``code`` or a word of
+    the host. Append-only, and written in the transaction of the act itself. ``subject`` and
     ``actor_name`` keep the story readable when the rows they name are gone.
     """
 
