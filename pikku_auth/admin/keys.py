@@ -118,10 +118,9 @@ class APIKeyAdmin(DeletingAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Without the last one for a key that manages none, and without others' parents."""
         fieldsets = super().get_fieldsets(request, obj)
-        if obj is None:
-            return fieldsets
-        shown = fieldsets if may_have_children(obj) else fieldsets[:-1]
-        if obj.parent is None or self._manages(request, obj.parent):
+        shown = fieldsets if obj is None or may_have_children(obj) else fieldsets[:-1]
+        parent = getattr(obj, "parent", None)
+        if parent is None or self._manages(request, parent):
             return shown
         return [
             (title, {**options, "fields": [_of_others(field) for field in options["fields"]]})
