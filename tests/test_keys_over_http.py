@@ -17,8 +17,11 @@ from pikku_auth.client import (
     Keys,
     NotAllowed,
     NotLoggedIn,
+    SecretLost,
+    Unreachable,
     cli,
 )
+from pikku_auth.client.api import Answer, AuthServer
 from pikku_auth.client.key_options import STATES
 from pikku_auth.client.models import Login
 from pikku_auth.client.store import Store
@@ -214,6 +217,72 @@ class TestAMachine:
         monkeypatch.setenv("PIKKU_API_KEY", "pka_nonsense")
         with pytest.raises(NotLoggedIn, match="refuses the key in PIKKU_API_KEY"):
             keys.mint()
+
+
+class TestAnAnswerThatIsLost:
+    """The server has made a key, and the client never hears of it."""
+
+    @pytest.fixture(autouse=True)
+    def lost(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The first answer to a request that makes a key."""
+        ask, answers = AuthServer.key_endpoint, iter(["lost"])
+
+        def lossy(server: AuthServer, *arguments: Any, **options: Any) -> Answer:
+            answer = ask(server, *arguments, **options)
+            if options["request_id"] is not None and next(answers, None):
+                raise Unreachable("The cable was pulled.")
+            return answer
+
+        monkeypatch.setattr(AuthServer, "key_endpoint", lossy)
+        monkeypatch.setattr("pikku_auth.client.keys.time.sleep", lambda seconds: None)
+
+    def test_a_human_has_one_key_and_its_secret(self, as_human: Any, keys: Keys) -> None:
+        as_human()
+        issued = keys.mint("sandbox-runtime", name="ci", scopes=["auth:read"])
+        [key] = keys.list()
+        assert key == issued.key
+        assert verify_key(issued.secret.reveal()).key == APIKey.objects.get(pk=key.id)
+
+    def test_a_machine_has_one_child_and_its_secret(self, as_machine: Any, keys: Keys) -> None:
+        parent = as_machine()
+        issued = keys.mint(scopes=["sandbox:read"])
+        assert issued.key.parent == str(parent.pk)
+        assert [key.id for key in keys.list(parent=parent.pk)] == [issued.key.id]
+        assert verify_key(issued.secret.reveal(), scopes=["sandbox:read"])
+
+    def test_a_machine_that_rotates_a_child_has_its_secret(
+        self, as_machine: Any, keys: Keys, mint: Any
+    ) -> None:
+        parent = as_machine()
+        child = mint(scopes=["sandbox:read"], lifetime=timedelta(days=1)).key
+        APIKey.objects.filter(pk=child.pk).update(parent=parent)
+        issued = keys.rotate(child.pk)
+        assert issued.key.parent == str(parent.pk)
+        assert verify_key(issued.secret.reveal(), scopes=["sandbox:read"])
+
+    def test_a_machine_that_rotates_itself_is_told_and_a_human_mends_it(
+        self, as_machine: Any, as_human: Any, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A key never gets the secret of one that outlives it."""
+        as_machine()
+        with pytest.raises(SecretLost) as caught:
+            keys.rotate()
+        assert caught.value.key_id is not None
+        monkeypatch.delenv("PIKKU_API_KEY")
+        as_human()
+        issued = keys.rotate(caught.value.key_id, overlap=None, keep_children=True)
+        assert issued.key.rotated_from == caught.value.key_id
+
+    def test_without_the_scope_to_rotate_it_is_told(self, as_human: Any, keys: Keys) -> None:
+        as_human("auth:mint")
+        with pytest.raises(SecretLost, match="its secret lost on the way") as caught:
+            keys.mint("sandbox-runtime")
+        assert caught.value.key_id == str(APIKey.objects.get().pk)
+
+    def test_a_machine_that_rotated_itself_away_is_told(self, as_machine: Any, keys: Keys) -> None:
+        as_machine()
+        with pytest.raises(SecretLost, match="takes this credential no more"):
+            keys.rotate(overlap=None)
 
 
 class TestTheTerminal:

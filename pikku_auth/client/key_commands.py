@@ -212,9 +212,14 @@ def _show(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None:
         terminal.answer_json(key_as_json(key))
         return
     for name, value in key_as_json(key).items():
-        if value not in (None, "", (), {}):
-            text = value if isinstance(value, str) else json.dumps(value)
-            terminal.answer(f"{name}: {text}")
+        if value not in (None, "", (), {}) and name != "permissions":  # which scopes are, too
+            terminal.answer(f"{name}: {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _row(key: Key, now: datetime) -> list[str]:

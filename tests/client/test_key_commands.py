@@ -477,7 +477,9 @@ class TestLooking:
         assert code == 0
         assert "id: 7\nstart: pka_Ab12Cd34\nname: [31mci\n" in out
         assert 'metadata: {"team": "a"}\n' in out
+        assert "scopes: sandbox:read sandbox:write\nallowed_scopes: sandbox:read\n" in out
         assert "revoked_at" not in out
+        assert "permissions" not in out
         assert json.loads(here("show", "7", "--json")[1])["id"] == 7
 
 
