@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -12,7 +13,7 @@ from pikku_auth.client.delivery import Delivery, Undelivered
 from pikku_auth.client.environment import API_KEY_VARIABLE, key_from_environment
 from pikku_auth.client.exceptions import BadValue, ClientError, NotAllowed, ReaderGone, WrongUsage
 from pikku_auth.client.key_records import IssuedKey, Key, key_as_json
-from pikku_auth.client.keys import Keys
+from pikku_auth.client.keys import UNKNOWN, Keys
 from pikku_auth.client.tables import ago, ahead, in_words, table
 from pikku_auth.client.terminal import Terminal
 from pikku_auth.core.delegation import Delegation
@@ -35,18 +36,19 @@ def manage_keys(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> 
 
 def _mint(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None:
     with Delivery(options.output, terminal) as delivery:
-        issued = keys.mint(
-            options.service,
-            name=options.name,
-            scopes=options.scope,
-            lifetime=getattr(options, "expires_in", "default"),
-            metadata=options.metadata,
-            networks=options.network,
-            rate=options.rate,
-            quota=options.quota,
-            refill=options.refill,
-            delegation=_delegation(options),
-        )
+        with _interruption_told(terminal):
+            issued = keys.mint(
+                options.service,
+                name=options.name,
+                scopes=options.scope,
+                lifetime=getattr(options, "expires_in", "default"),
+                metadata=options.metadata,
+                networks=options.network,
+                rate=options.rate,
+                quota=options.quota,
+                refill=options.refill,
+                delegation=_delegation(options),
+            )
         try:
             delivery.hand_over(_rendered(issued, options.format))
         except OSError as error:
@@ -58,6 +60,16 @@ def _mint(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None:
             _take_back(issued.key, keys)
             raise
     _tell_issued(issued.key, options, terminal)
+
+
+@contextmanager
+def _interruption_told(terminal: Terminal) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        terminal.say("")
+        terminal.say(UNKNOWN)
+        raise
 
 
 def _delegation(options: argparse.Namespace) -> Delegation | None:
@@ -94,7 +106,8 @@ def _rotate(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None
         _confirm_the_end_of_children(options.key, keys, terminal)
     overlap = None if options.revoke_now else options.overlap
     with Delivery(options.output, terminal) as delivery:
-        issued = keys.rotate(options.key, overlap=overlap, keep_children=options.keep_children)
+        with _interruption_told(terminal):
+            issued = keys.rotate(options.key, overlap=overlap, keep_children=options.keep_children)
         try:
             delivery.hand_over(_rendered(issued, options.format))
         except OSError as error:

@@ -50,7 +50,7 @@ _PAUSES = (0.5, 1.0, 2.0)
 _LONGEST_PAUSE = 10.0
 _LOST_BY_A_PROXY = {502, 504}
 _BUSY = {503, *_LOST_BY_A_PROXY}
-_UNKNOWN = "It is not known whether a key was made: look with pikku-auth keys list."
+UNKNOWN = "It is not known whether a key was made: look with pikku-auth keys list."
 
 _MINT = Act("Minting a key", "POST", "create", "auth:mint")
 _ROTATE = Act("Rotating the key", "POST", "rotate", "auth:rotate")
@@ -246,7 +246,7 @@ class Keys:
         if not answer.is_success:
             error = refusal(answer, act, credential, self._server)
             if answer.status in _LOST_BY_A_PROXY:
-                error.args = (f"{error} {_UNKNOWN}",)
+                error.args = (f"{error} {UNKNOWN}",)
             raise error
         key, secret = read_key(answer.body), answer.text("key")
         if secret is None or not is_token(secret):
@@ -269,7 +269,7 @@ class Keys:
         try:
             return self._send(act, members, credential, request_id), True
         except Unreachable as error:
-            error.args = (f"{error} {_UNKNOWN}",)
+            error.args = (f"{error} {UNKNOWN}",)
             raise
 
     def _ask(self, act: Act, members: Mapping[str, object]) -> Answer:

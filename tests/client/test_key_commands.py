@@ -242,6 +242,18 @@ class TestAStdoutThatFails:
         assert here("show", "7", "--json")[0] == 1
         assert here("show", "7")[0] == 1
 
+    @pytest.mark.parametrize("arguments", [["mint"], ["rotate", "7"]])
+    def test_ctrl_c_during_the_request_says_what_is_not_known(
+        self, here: Any, server: Server, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+    ) -> None:
+        def interrupt(*arguments: object, **options: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("pikku_auth.client.api.AuthServer.key_endpoint", interrupt)
+        code, out, err = here(*arguments)
+        assert (code, out) == (130, "")
+        assert "It is not known whether a key was made: look with pikku-auth keys list.\n" in err
+
     def test_ctrl_c_at_a_pipe_that_nobody_empties_revokes_the_key(
         self, server: Server, here: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
