@@ -74,6 +74,8 @@ def _how_to_get(act: Act, answer: Answer, credential: Credential, server: AuthSe
         return ""
     found = _SCOPE.search(demanded)
     scope = found[1] if found else act.scope
+    if credential.source == TOKEN_VARIABLE:
+        return f" Set {TOKEN_VARIABLE} to the token of a login with the scope {scope}."
     if credential.header == BEARER_HEADER:
         return f" Log in again: pikku-auth login --url {server.base_url} --scope {scope}"
     return f" It takes a key with the scope {scope}, or a login."

@@ -28,6 +28,8 @@ from pikku_auth.core.delegation import Delegation
 from pikku_auth.core.durations import require_positive
 from pikku_auth.core.errors import BrokenRule
 from pikku_auth.core.limits import Rate
+from pikku_auth.core.metadata import check_metadata
+from pikku_auth.core.networks import normalise_networks
 from pikku_auth.core.permissions import Grant, normalise
 from pikku_auth.core.secrets import Secret
 
@@ -121,8 +123,8 @@ class Keys:
                 "organizationId": service_user,
                 "name": name or None,
                 "permissions": normalise(scopes),
-                "metadata": None if metadata is None else {**metadata},
-                "networks": [*networks] or None,
+                "metadata": None if metadata is None else check_metadata(metadata),
+                "networks": normalise_networks(networks) or None,
                 "remaining": quota,
                 **_limits(rate, refill),
                 "delegation": None if delegation is None else _delegation(delegation),

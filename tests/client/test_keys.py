@@ -410,6 +410,10 @@ class TestWhatGoesWrong:
         [
             lambda keys: keys.mint(scopes=["sandbox"]),
             lambda keys: keys.mint(lifetime=-1),
+            lambda keys: keys.mint(metadata={"two words": 1}),
+            lambda keys: keys.mint(metadata={"box": object()}),
+            lambda keys: keys.mint(networks="192.0.2.0/24"),
+            lambda keys: keys.mint(quota=float("nan")),
             lambda keys: keys.rotate(overlap=timedelta(0)),
             lambda keys: keys.shorten("7", timedelta(days=99_999)),
         ],
@@ -488,6 +492,16 @@ class TestWhatGoesWrong:
             Keys(server.url).mint()
         assert str(caught.value).endswith(hint)
         assert ("pikku-auth login" in str(caught.value)) == (challenge is not None)
+
+    def test_a_token_without_the_scope_is_told_what_it_takes(
+        self, server: Server, token: str
+    ) -> None:
+        headers = {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="auth:mint"'}
+        server.answer(
+            "/auth/api-key/create", refused(403, "INSUFFICIENT_API_KEY_PERMISSIONS", **headers)
+        )
+        with pytest.raises(NotAllowed, match="Set PIKKU_TOKEN to the token of a login with"):
+            Keys(server.url).mint()
 
     def test_a_key_without_the_scope_is_told_what_it_takes(
         self, server: Server, keys: Keys
