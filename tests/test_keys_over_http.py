@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -341,6 +344,27 @@ class TestTheTerminal:
         monkeypatch.setenv(name, secret)
         assert run("revoke", str(child["id"]), "--no-input")[0] == 0
         assert APIKey.objects.get(pk=child["id"]).state(datetime.now(UTC)) is KeyState.REVOKED
+
+    def test_revoking_a_parent_ends_its_children(
+        self, as_machine: Any, as_human: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        parent = as_machine()
+        assert run("mint", "--service", "sandbox-runtime", "--scope", "sandbox:read")[0] == 0
+        assert run("mint", "--scope", "sandbox:read")[0] == 0
+        monkeypatch.delenv("PIKKU_API_KEY")
+        as_human()
+        with monkeypatch.context() as patch:
+            master, slave = pty.openpty()
+            os.write(master, b"y\n")
+            patch.setattr(sys, "stdin", os.fdopen(slave))
+            code, _, said = run("revoke", str(parent.pk))
+            sys.stdin.close()
+            os.close(master)
+        assert code == 0
+        assert "and 2 keys that they have minted:" in said
+        assert "Revoke 3 keys?" in said
+        states = {key.state(datetime.now(UTC)) for key in APIKey.objects.all()}
+        assert states == {KeyState.REVOKED}
 
     def test_mint_takes_every_bound(self, as_human: Any, run: Any) -> None:
         as_human()

@@ -376,6 +376,33 @@ class TestRevoking:
         assert (code, err.startswith(question)) == (0, True)
         assert len(asked(server, "delete")) == len(named)
 
+    def test_who_may_not_see_every_child_is_asked_as_well(
+        self, server: Server, here: Any, types: Callable[[bytes], None]
+    ) -> None:
+        server.answer("/auth/api-key/get", Reply(body=record()))
+        stranger = refused(403, "USER_NOT_MEMBER_OF_ORGANIZATION")
+        server.answer("/auth/api-key/list", keys_of(), stranger)
+        types(b"y\n")
+        code, _, err = here("revoke", "7")
+        assert (code, "every key that it has minted? [y/N] " in err) == (0, True)
+
+    def test_who_looks_at_all_has_no_children(
+        self, server: Server, here: Any, types: Callable[[bytes], None]
+    ) -> None:
+        everybody = {"organizationIds": ["*"], "metadata": [], "maxKeys": 1}
+        server.answer("/auth/api-key/get", Reply(body=record(delegation=everybody)))
+        types(b"y\n")
+        assert here("revoke", "7")[0] == 0
+        assert len([seen for seen in server.seen if "/list?" in seen.path]) == 1
+
+    def test_one_that_is_not_there_is_known_before_any_is_revoked(
+        self, server: Server, here: Any
+    ) -> None:
+        there, missing = Reply(body=record(delegation=None)), refused(404, "KEY_NOT_FOUND", "No")
+        server.answer("/auth/api-key/get", there, missing)
+        assert here("revoke", "7", "8")[0] == 1
+        assert asked(server, "delete") == []
+
     @pytest.mark.parametrize("answer", [b"n\n", b"\n", b"\x04"])
     def test_anything_but_yes_is_no(
         self, server: Server, here: Any, types: Callable[[bytes], None], answer: bytes
