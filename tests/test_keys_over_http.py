@@ -157,12 +157,12 @@ class TestAHuman:
         )
 
     def test_needs_the_permission_and_is_told_which(
-        self, as_human: Any, human: Any, keys: Keys
+        self, as_human: Any, human: Any, keys: Keys, mint: Any
     ) -> None:
-        human.user_permissions.clear()
         as_human()
-        with pytest.raises(NotAllowed, match=r"permission pikku_auth.mint_apikey is missing\.$"):
-            keys.mint("sandbox-runtime")
+        human.user_permissions.remove(Permission.objects.get(codename="change_apikey"))
+        with pytest.raises(NotAllowed, match=r"permission pikku_auth.change_apikey is missing\.$"):
+            keys.rename(mint().key.pk, "new")
 
     def test_names_a_service_user_that_there_is(self, as_human: Any, keys: Keys) -> None:
         as_human()
