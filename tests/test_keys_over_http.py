@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +20,11 @@ from pikku_auth.client import (
     Keys,
     NotAllowed,
     NotLoggedIn,
+    SecretLost,
+    Unreachable,
     cli,
 )
+from pikku_auth.client.api import Answer, AuthServer
 from pikku_auth.client.key_options import STATES
 from pikku_auth.client.models import Login
 from pikku_auth.client.store import Store
@@ -151,12 +157,12 @@ class TestAHuman:
         )
 
     def test_needs_the_permission_and_is_told_which(
-        self, as_human: Any, human: Any, keys: Keys
+        self, as_human: Any, human: Any, keys: Keys, mint: Any
     ) -> None:
-        human.user_permissions.clear()
         as_human()
-        with pytest.raises(NotAllowed, match=r"permission pikku_auth.mint_apikey is missing\.$"):
-            keys.mint("sandbox-runtime")
+        human.user_permissions.remove(Permission.objects.get(codename="change_apikey"))
+        with pytest.raises(NotAllowed, match=r"permission pikku_auth.change_apikey is missing\.$"):
+            keys.rename(mint().key.pk, "new")
 
     def test_names_a_service_user_that_there_is(self, as_human: Any, keys: Keys) -> None:
         as_human()
@@ -216,6 +222,72 @@ class TestAMachine:
             keys.mint()
 
 
+class TestAnAnswerThatIsLost:
+    """The server has made a key, and the client never hears of it."""
+
+    @pytest.fixture(autouse=True)
+    def lost(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The first answer to a request that makes a key."""
+        ask, answers = AuthServer.key_endpoint, iter(["lost"])
+
+        def lossy(server: AuthServer, *arguments: Any, **options: Any) -> Answer:
+            answer = ask(server, *arguments, **options)
+            if options["request_id"] is not None and next(answers, None):
+                raise Unreachable("The cable was pulled.")
+            return answer
+
+        monkeypatch.setattr(AuthServer, "key_endpoint", lossy)
+        monkeypatch.setattr("pikku_auth.client.keys.time.sleep", lambda seconds: None)
+
+    def test_a_human_has_one_key_and_its_secret(self, as_human: Any, keys: Keys) -> None:
+        as_human()
+        issued = keys.mint("sandbox-runtime", name="ci", scopes=["auth:read"])
+        [key] = keys.list()
+        assert key == issued.key
+        assert verify_key(issued.secret.reveal()).key == APIKey.objects.get(pk=key.id)
+
+    def test_a_machine_has_one_child_and_its_secret(self, as_machine: Any, keys: Keys) -> None:
+        parent = as_machine()
+        issued = keys.mint(scopes=["sandbox:read"])
+        assert issued.key.parent == str(parent.pk)
+        assert [key.id for key in keys.list(parent=parent.pk)] == [issued.key.id]
+        assert verify_key(issued.secret.reveal(), scopes=["sandbox:read"])
+
+    def test_a_machine_that_rotates_a_child_has_its_secret(
+        self, as_machine: Any, keys: Keys, mint: Any
+    ) -> None:
+        parent = as_machine()
+        child = mint(scopes=["sandbox:read"], lifetime=timedelta(days=1)).key
+        APIKey.objects.filter(pk=child.pk).update(parent=parent)
+        issued = keys.rotate(child.pk)
+        assert issued.key.parent == str(parent.pk)
+        assert verify_key(issued.secret.reveal(), scopes=["sandbox:read"])
+
+    def test_a_machine_that_rotates_itself_is_told_and_a_human_mends_it(
+        self, as_machine: Any, as_human: Any, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A key never gets the secret of one that outlives it."""
+        as_machine()
+        with pytest.raises(SecretLost) as caught:
+            keys.rotate()
+        assert caught.value.key_id is not None
+        monkeypatch.delenv("PIKKU_API_KEY")
+        as_human()
+        issued = keys.rotate(caught.value.key_id, overlap=None, keep_children=True)
+        assert issued.key.rotated_from == caught.value.key_id
+
+    def test_without_the_scope_to_rotate_it_is_told(self, as_human: Any, keys: Keys) -> None:
+        as_human("auth:mint")
+        with pytest.raises(SecretLost, match="its secret lost on the way") as caught:
+            keys.mint("sandbox-runtime")
+        assert caught.value.key_id == str(APIKey.objects.get().pk)
+
+    def test_a_machine_that_rotated_itself_away_is_told(self, as_machine: Any, keys: Keys) -> None:
+        as_machine()
+        with pytest.raises(SecretLost, match="takes this credential no more"):
+            keys.rotate(overlap=None)
+
+
 class TestTheTerminal:
     @pytest.fixture
     def run(
@@ -272,6 +344,27 @@ class TestTheTerminal:
         monkeypatch.setenv(name, secret)
         assert run("revoke", str(child["id"]), "--no-input")[0] == 0
         assert APIKey.objects.get(pk=child["id"]).state(datetime.now(UTC)) is KeyState.REVOKED
+
+    def test_revoking_a_parent_ends_its_children(
+        self, as_machine: Any, as_human: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        parent = as_machine()
+        assert run("mint", "--service", "sandbox-runtime", "--scope", "sandbox:read")[0] == 0
+        assert run("mint", "--scope", "sandbox:read")[0] == 0
+        monkeypatch.delenv("PIKKU_API_KEY")
+        as_human()
+        with monkeypatch.context() as patch:
+            master, slave = pty.openpty()
+            os.write(master, b"y\n")
+            patch.setattr(sys, "stdin", os.fdopen(slave))
+            code, _, said = run("revoke", str(parent.pk))
+            sys.stdin.close()
+            os.close(master)
+        assert code == 0
+        assert "and 2 keys that they have minted:" in said
+        assert "Revoke 3 keys?" in said
+        states = {key.state(datetime.now(UTC)) for key in APIKey.objects.all()}
+        assert states == {KeyState.REVOKED}
 
     def test_mint_takes_every_bound(self, as_human: Any, run: Any) -> None:
         as_human()

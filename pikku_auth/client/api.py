@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from requests import Response
-from requests.exceptions import RequestException, Timeout
+from requests.exceptions import InvalidJSONError, RequestException, Timeout
 
 from pikku_auth import __version__
-from pikku_auth.client.exceptions import BadAnswer, Unreachable
+from pikku_auth.client.exceptions import BadAnswer, BadValue, Unreachable
 from pikku_auth.client.failures import details_of, what_happened, where_it_leads
 from pikku_auth.client.http import Anonymous, Session
 from pikku_auth.client.origins import Origin, normalise_base_url, origin_of_base
@@ -192,6 +192,8 @@ class AuthServer:
             sent = (credential[1].removeprefix("Bearer "), *sent)
         try:
             return _within(min(seconds, self._seconds), send)
+        except InvalidJSONError:
+            raise BadValue("A value can't be written as JSON, so nothing was sent.") from None
         except (RequestException, OSError) as error:  # OSError: there is no bundle of certificates
             raise unreachable(self.origin, error, sent) from None
 

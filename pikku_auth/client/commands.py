@@ -39,7 +39,7 @@ def who_am_i(
         return
     token = token_from_environment()
     if token is not None:
-        found = None if url is None else who_is(connect(url), token)
+        found = None if url is None else _whose_token(connect(url), token)
         _tell_of_the_token(url, found, as_json, terminal)
         return
     login = _stored(url, store)
@@ -93,6 +93,14 @@ def ask_who(login: Login, store: Store, connect: Connect) -> Who:
     if who.expires_at not in {None, login.expires_at}:
         store.renew(login, who.expires_at)
     return who
+
+
+def _whose_token(server: AuthServer, token: str) -> Who:
+    """:raises NotLoggedIn: when the server refuses the token of the environment."""
+    try:
+        return who_is(server, token)
+    except NotLoggedIn as error:
+        raise NotLoggedIn(f"{error} Set {TOKEN_VARIABLE} to the token of a live login.") from None
 
 
 def print_token(url: str | None, *, store: Store, terminal: Terminal, connect: Connect) -> None:

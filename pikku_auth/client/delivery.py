@@ -52,8 +52,10 @@ class Delivery:
         if self._path is None:
             self._print(text)
         else:
-            os.write(self._file, f"{text}\n".encode())
-            os.fsync(self._file)
+            with open(self._file, "wb", closefd=False) as file:  # it has no path
+                file.write(f"{text}\n".encode())
+                file.flush()
+                os.fsync(self._file)
         self._is_done = True
 
     def _print(self, text: str) -> None:

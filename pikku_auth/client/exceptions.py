@@ -66,12 +66,22 @@ class BadValue(ClientError, ValueError):
 
 
 class KeyRefused(ClientError):
-    """The server refused what was asked of a key; ``code`` and ``field`` are in its words."""
+    """The server refused what was asked of a key; ``code`` and ``field`` are in its words.
 
-    def __init__(self, message: str, code: str = "", field: str | None = None) -> None:
+    ``retry_after`` is in seconds, where asking again may help.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        code: str = "",
+        field: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.field = field
+        self.retry_after = retry_after
 
 
 class NotAllowed(KeyRefused):

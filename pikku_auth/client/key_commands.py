@@ -5,17 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
+from typing import NamedTuple
 
 from pikku_auth.client.delivery import Delivery, Undelivered
 from pikku_auth.client.environment import API_KEY_VARIABLE, key_from_environment
-from pikku_auth.client.exceptions import BadValue, ClientError, NotAllowed, ReaderGone, WrongUsage
+from pikku_auth.client.exceptions import (
+    BadValue,
+    ClientError,
+    KeyNotFound,
+    KeyRefused,
+    ReaderGone,
+    WrongUsage,
+)
 from pikku_auth.client.key_records import IssuedKey, Key, key_as_json
-from pikku_auth.client.keys import Keys
+from pikku_auth.client.keys import UNKNOWN, Keys
 from pikku_auth.client.tables import ago, ahead, in_words, table
 from pikku_auth.client.terminal import Terminal
-from pikku_auth.core.delegation import Delegation
+from pikku_auth.core.delegation import EVERY, Delegation
 from pikku_auth.core.durations import format_duration
 from pikku_auth.core.errors import BrokenRule
 
@@ -35,18 +44,19 @@ def manage_keys(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> 
 
 def _mint(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None:
     with Delivery(options.output, terminal) as delivery:
-        issued = keys.mint(
-            options.service,
-            name=options.name,
-            scopes=options.scope,
-            lifetime=getattr(options, "expires_in", "default"),
-            metadata=options.metadata,
-            networks=options.network,
-            rate=options.rate,
-            quota=options.quota,
-            refill=options.refill,
-            delegation=_delegation(options),
-        )
+        with _interruption_told(terminal):
+            issued = keys.mint(
+                options.service,
+                name=options.name,
+                scopes=options.scope,
+                lifetime=getattr(options, "expires_in", "default"),
+                metadata=options.metadata,
+                networks=options.network,
+                rate=options.rate,
+                quota=options.quota,
+                refill=options.refill,
+                delegation=_delegation(options),
+            )
         try:
             delivery.hand_over(_rendered(issued, options.format))
         except OSError as error:
@@ -58,6 +68,16 @@ def _mint(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None:
             _take_back(issued.key, keys)
             raise
     _tell_issued(issued.key, options, terminal)
+
+
+@contextmanager
+def _interruption_told(terminal: Terminal) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        terminal.say("")
+        terminal.say(UNKNOWN)
+        raise
 
 
 def _delegation(options: argparse.Namespace) -> Delegation | None:
@@ -94,7 +114,8 @@ def _rotate(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None
         _confirm_the_end_of_children(options.key, keys, terminal)
     overlap = None if options.revoke_now else options.overlap
     with Delivery(options.output, terminal) as delivery:
-        issued = keys.rotate(options.key, overlap=overlap, keep_children=options.keep_children)
+        with _interruption_told(terminal):
+            issued = keys.rotate(options.key, overlap=overlap, keep_children=options.keep_children)
         try:
             delivery.hand_over(_rendered(issued, options.format))
         except OSError as error:
@@ -110,24 +131,45 @@ def _rotate(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None
 
 def _confirm_the_end_of_children(key_id: str | None, keys: Keys, terminal: Terminal) -> None:
     """Ask, if keys end with the one that is revoked at once, or if that can't be known."""
-    try:
-        children = None if key_id is None else _children_of(keys.get(key_id), keys)
-    except NotAllowed:  # who may rotate keys need not be allowed to read them
-        children = None
-    if children is None:
+    seen = None if key_id is None else _seen([key_id], keys)
+    if seen is None:
         question = "Revoke the old key at once, and every key that it has minted?"
         terminal.confirm(question, otherwise=_NOTHING)
-    elif children:
-        terminal.say(f"Key {key_id} has minted {_counted(len(children))}:")
-        _say_each(children, terminal)
+    elif seen.children:
+        terminal.say(f"Key {key_id} has minted {_counted(len(seen.children))}:")
+        _say_each(seen.children, terminal)
         terminal.confirm("Revoke them with it?", otherwise=_NOTHING)
 
 
-def _children_of(key: Key, keys: Keys) -> list[Key]:
+class _Seen(NamedTuple):
+    """Keys that are to end, and those that end with them because they have minted them."""
+
+    keys: list[Key]
+    children: list[Key]
+
+
+def _seen(wanted: list[str], keys: Keys) -> _Seen | None:
+    """What ends with the keys of those ids; ``None`` where the credential may not look.
+
+    Who may revoke keys need not be allowed to read them, or not those of each service user.
+
+    :raises KeyNotFound: when there is no such key.
+    """
+    try:
+        found = [keys.get(key_id) for key_id in wanted]
+        return _Seen(found, [child for key in found for child in _children_of(key, keys)])
+    except KeyNotFound:
+        raise
+    except KeyRefused:
+        return None
+
+
+def _children_of(key: Key, keys: Keys) -> Iterator[Key]:
     """The keys that it has minted and that are not revoked, of each service user it acts for."""
     others = key.delegation.service_users if key.delegation else ()
-    names = dict.fromkeys([key.service_user, *others])
-    return [child for name in names for child in keys.list(name, parent=key)]
+    for name in dict.fromkeys([key.service_user, *others]):
+        if name != EVERY:  # who acts for all mints for none
+            yield from keys.list(name, parent=key)
 
 
 def _revoke(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None:
@@ -140,13 +182,8 @@ def _revoke(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None
 
 
 def _confirm_the_end(wanted: list[str], keys: Keys, terminal: Terminal) -> None:
-    try:
-        found = [keys.get(key_id) for key_id in wanted]
-        children = [child for key in found for child in _children_of(key, keys)]
-    except NotAllowed:  # who may revoke keys need not be allowed to read them
-        question = _question_unseen(wanted)
-    else:
-        question = _question(found, children, terminal)
+    seen = _seen(wanted, keys)
+    question = _question_unseen(wanted) if seen is None else _question(seen, terminal)
     terminal.confirm(question, otherwise=_NOTHING)
 
 
@@ -156,7 +193,8 @@ def _question_unseen(wanted: list[str]) -> str:
     return f"Revoke the keys {', '.join(wanted)}, and every key that they have minted?"
 
 
-def _question(found: list[Key], children: list[Key], terminal: Terminal) -> str:
+def _question(seen: _Seen, terminal: Terminal) -> str:
+    found, children = seen
     if len(found) == 1 and not children:
         return f"Revoke {_described(found[0])}?"
     _say_each(found, terminal)
@@ -212,9 +250,14 @@ def _show(options: argparse.Namespace, keys: Keys, terminal: Terminal) -> None:
         terminal.answer_json(key_as_json(key))
         return
     for name, value in key_as_json(key).items():
-        if value not in (None, "", (), {}):
-            text = value if isinstance(value, str) else json.dumps(value)
-            terminal.answer(f"{name}: {text}")
+        if value not in (None, "", (), {}) and name != "permissions":  # which scopes are, too
+            terminal.answer(f"{name}: {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _row(key: Key, now: datetime) -> list[str]:

@@ -22,6 +22,7 @@ _REASONS = {
     "USER_NOT_MEMBER_OF_ORGANIZATION": "There is no such service user whose keys you manage",
 }
 """Where the words of better-auth's contract would not help."""
+_UNAUTHORIZED = {"UNAUTHORIZED", "UNAUTHORIZED_SESSION"}
 _SCOPE = re.compile(r'scope="(auth:[a-z_*]+)')
 
 
@@ -50,7 +51,7 @@ def refusal(answer: Answer, act: Act, credential: Credential, server: AuthServer
         return NotAllowed(f"{told}{hint}", answer.code)
     if answer.retry_after is not None:
         told = f"{told} Try again in {answer.retry_after:.0f} s."
-    return KeyRefused(told, answer.code, answer.text("field"))
+    return KeyRefused(told, answer.code, answer.text("field"), answer.retry_after)
 
 
 def _unknown(answer: Answer, credential: Credential, server: AuthServer) -> NotLoggedIn:
@@ -61,7 +62,8 @@ def _unknown(answer: Answer, credential: Credential, server: AuthServer) -> NotL
     else:
         whose, remedy = f"the login in {credential.source}", how_to_log_in(server.base_url)
     kind = NotLoggedIn if credential.over_at is None else LoginExpired
-    reason = f" {_sentence(answer.reason)}" if answer.reason else ""
+    says_more = answer.reason and answer.code not in _UNAUTHORIZED
+    reason = f" {_sentence(answer.reason)}" if says_more else ""
     return kind(f"{server.origin} refuses {whose}.{reason} {remedy}")
 
 
@@ -72,6 +74,8 @@ def _how_to_get(act: Act, answer: Answer, credential: Credential, server: AuthSe
         return ""
     found = _SCOPE.search(demanded)
     scope = found[1] if found else act.scope
+    if credential.source == TOKEN_VARIABLE:
+        return f" Set {TOKEN_VARIABLE} to the token of a login with the scope {scope}."
     if credential.header == BEARER_HEADER:
         return f" Log in again: pikku-auth login --url {server.base_url} --scope {scope}"
     return f" It takes a key with the scope {scope}, or a login."

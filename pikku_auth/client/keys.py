@@ -28,6 +28,8 @@ from pikku_auth.core.delegation import Delegation
 from pikku_auth.core.durations import require_positive
 from pikku_auth.core.errors import BrokenRule
 from pikku_auth.core.limits import Rate
+from pikku_auth.core.metadata import check_metadata
+from pikku_auth.core.networks import normalise_networks
 from pikku_auth.core.permissions import Grant, normalise
 from pikku_auth.core.secrets import Secret
 
@@ -50,7 +52,7 @@ _PAUSES = (0.5, 1.0, 2.0)
 _LONGEST_PAUSE = 10.0
 _LOST_BY_A_PROXY = {502, 504}
 _BUSY = {503, *_LOST_BY_A_PROXY}
-_UNKNOWN = "It is not known whether a key was made: look with pikku-auth keys list."
+UNKNOWN = "It is not known whether a key was made: look with pikku-auth keys list."
 
 _MINT = Act("Minting a key", "POST", "create", "auth:mint")
 _ROTATE = Act("Rotating the key", "POST", "rotate", "auth:rotate")
@@ -121,8 +123,8 @@ class Keys:
                 "organizationId": service_user,
                 "name": name or None,
                 "permissions": normalise(scopes),
-                "metadata": None if metadata is None else {**metadata},
-                "networks": [*networks] or None,
+                "metadata": None if metadata is None else check_metadata(metadata),
+                "networks": normalise_networks(networks) or None,
                 "remaining": quota,
                 **_limits(rate, refill),
                 "delegation": None if delegation is None else _delegation(delegation),
@@ -246,7 +248,7 @@ class Keys:
         if not answer.is_success:
             error = refusal(answer, act, credential, self._server)
             if answer.status in _LOST_BY_A_PROXY:
-                error.args = (f"{error} {_UNKNOWN}",)
+                error.args = (f"{error} {UNKNOWN}",)
             raise error
         key, secret = read_key(answer.body), answer.text("key")
         if secret is None or not is_token(secret):
@@ -269,7 +271,7 @@ class Keys:
         try:
             return self._send(act, members, credential, request_id), True
         except Unreachable as error:
-            error.args = (f"{error} {_UNKNOWN}",)
+            error.args = (f"{error} {UNKNOWN}",)
             raise
 
     def _ask(self, act: Act, members: Mapping[str, object]) -> Answer:

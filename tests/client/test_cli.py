@@ -504,7 +504,9 @@ def test_whoami_with_a_token_that_is_not_good_ends_with_4(
     run: Run, server: DeviceServer, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     server.answer_auth("/get-session", Reply(body=None))
-    assert run("whoami", "--url", server.url).code == 4
+    done = run("whoami", "--url", server.url)
+    assert (done.code, done.out) == (4, "")
+    assert done.err.endswith("Set PIKKU_TOKEN to the token of a live login.\n")
     monkeypatch.setenv("PIKKU_TOKEN", f"Bearer {TOKEN}")
     done = run("whoami", "--url", server.url)
     assert done == Done(

@@ -242,6 +242,18 @@ class TestAStdoutThatFails:
         assert here("show", "7", "--json")[0] == 1
         assert here("show", "7")[0] == 1
 
+    @pytest.mark.parametrize("arguments", [["mint"], ["rotate", "7"]])
+    def test_ctrl_c_during_the_request_says_what_is_not_known(
+        self, here: Any, server: Server, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+    ) -> None:
+        def interrupt(*arguments: object, **options: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("pikku_auth.client.api.AuthServer.key_endpoint", interrupt)
+        code, out, err = here(*arguments)
+        assert (code, out) == (130, "")
+        assert "It is not known whether a key was made: look with pikku-auth keys list.\n" in err
+
     def test_ctrl_c_at_a_pipe_that_nobody_empties_revokes_the_key(
         self, server: Server, here: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -364,6 +376,33 @@ class TestRevoking:
         assert (code, err.startswith(question)) == (0, True)
         assert len(asked(server, "delete")) == len(named)
 
+    def test_who_may_not_see_every_child_is_asked_as_well(
+        self, server: Server, here: Any, types: Callable[[bytes], None]
+    ) -> None:
+        server.answer("/auth/api-key/get", Reply(body=record()))
+        stranger = refused(403, "USER_NOT_MEMBER_OF_ORGANIZATION")
+        server.answer("/auth/api-key/list", keys_of(), stranger)
+        types(b"y\n")
+        code, _, err = here("revoke", "7")
+        assert (code, "every key that it has minted? [y/N] " in err) == (0, True)
+
+    def test_who_looks_at_all_has_no_children(
+        self, server: Server, here: Any, types: Callable[[bytes], None]
+    ) -> None:
+        everybody = {"organizationIds": ["*"], "metadata": [], "maxKeys": 1}
+        server.answer("/auth/api-key/get", Reply(body=record(delegation=everybody)))
+        types(b"y\n")
+        assert here("revoke", "7")[0] == 0
+        assert len([seen for seen in server.seen if "/list?" in seen.path]) == 1
+
+    def test_one_that_is_not_there_is_known_before_any_is_revoked(
+        self, server: Server, here: Any
+    ) -> None:
+        there, missing = Reply(body=record(delegation=None)), refused(404, "KEY_NOT_FOUND", "No")
+        server.answer("/auth/api-key/get", there, missing)
+        assert here("revoke", "7", "8")[0] == 1
+        assert asked(server, "delete") == []
+
     @pytest.mark.parametrize("answer", [b"n\n", b"\n", b"\x04"])
     def test_anything_but_yes_is_no(
         self, server: Server, here: Any, types: Callable[[bytes], None], answer: bytes
@@ -477,7 +516,9 @@ class TestLooking:
         assert code == 0
         assert "id: 7\nstart: pka_Ab12Cd34\nname: [31mci\n" in out
         assert 'metadata: {"team": "a"}\n' in out
+        assert "scopes: sandbox:read sandbox:write\nallowed_scopes: sandbox:read\n" in out
         assert "revoked_at" not in out
+        assert "permissions" not in out
         assert json.loads(here("show", "7", "--json")[1])["id"] == 7
 
 

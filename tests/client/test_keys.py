@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -409,6 +410,10 @@ class TestWhatGoesWrong:
         [
             lambda keys: keys.mint(scopes=["sandbox"]),
             lambda keys: keys.mint(lifetime=-1),
+            lambda keys: keys.mint(metadata={"two words": 1}),
+            lambda keys: keys.mint(metadata={"box": object()}),
+            lambda keys: keys.mint(networks="192.0.2.0/24"),
+            lambda keys: keys.mint(quota=float("nan")),
             lambda keys: keys.rotate(overlap=timedelta(0)),
             lambda keys: keys.shorten("7", timedelta(days=99_999)),
         ],
@@ -457,6 +462,15 @@ class TestWhatGoesWrong:
         with pytest.raises(KeyRefused) as caught:
             keys.mint()
         assert (caught.value.code, caught.value.field) == ("EXCEEDS_PARENT", "expiresIn")
+        assert caught.value.retry_after is None
+
+    def test_a_refusal_says_when_to_come_back(self, server: Server, keys: Keys) -> None:
+        server.answer("/auth/api-key/get", refused(429, "RATE_LIMITED", **{"Retry-After": "30"}))
+        with pytest.raises(KeyRefused) as caught:
+            keys.get("7")
+        assert caught.value.retry_after == 30
+        again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  # its own
+        assert (str(again), again.code) == (str(caught.value), "RATE_LIMITED")
 
     @pytest.mark.parametrize(
         ("challenge", "hint"),
@@ -479,6 +493,16 @@ class TestWhatGoesWrong:
         assert str(caught.value).endswith(hint)
         assert ("pikku-auth login" in str(caught.value)) == (challenge is not None)
 
+    def test_a_token_without_the_scope_is_told_what_it_takes(
+        self, server: Server, token: str
+    ) -> None:
+        headers = {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="auth:mint"'}
+        server.answer(
+            "/auth/api-key/create", refused(403, "INSUFFICIENT_API_KEY_PERMISSIONS", **headers)
+        )
+        with pytest.raises(NotAllowed, match="Set PIKKU_TOKEN to the token of a login with"):
+            Keys(server.url).mint()
+
     def test_a_key_without_the_scope_is_told_what_it_takes(
         self, server: Server, keys: Keys
     ) -> None:
@@ -492,8 +516,8 @@ class TestWhatGoesWrong:
     @pytest.mark.parametrize(
         ("variable", "words"),
         [
-            ("PIKKU_API_KEY", "refuses the key in PIKKU_API_KEY. No. Set it to a live key."),
-            ("PIKKU_TOKEN", "refuses the token in PIKKU_TOKEN. No. Set it to the token of a live"),
+            ("PIKKU_API_KEY", "refuses the key in PIKKU_API_KEY. Set it to a live key."),
+            ("PIKKU_TOKEN", "refuses the token in PIKKU_TOKEN. Set it to the token of a live"),
         ],
     )
     def test_a_credential_of_the_environment_that_is_not_good_is_named(
@@ -507,9 +531,9 @@ class TestWhatGoesWrong:
         assert "pka_Dead" not in str(caught.value)
 
     def test_a_login_that_is_over_is_told_so(self, server: Server, store: Store) -> None:
-        server.answer("/auth/api-key/get", Reply(401, raw=b""))
+        server.answer("/auth/api-key/get", Reply(401, {"message": "Over", "code": "invalid_token"}))
         store.save(a_login(server.url))
-        with pytest.raises(NotLoggedIn, match=r"session\.json\. Run: pikku-auth login"):
+        with pytest.raises(NotLoggedIn, match=r"session\.json\. Over\. Run: pikku-auth login"):
             Keys(server.url).get("7")
         store.save(a_login(server.url, expires_at="2026-01-01T00:00:00.000Z"))
         with pytest.raises(LoginExpired):

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.test import Client
 from rest_framework.test import APIClient
 
-from pikku_auth.client import ClientError, PikkuAuth, Session
+from pikku_auth.client import ClientError, Key, Keys, NotAllowed, PikkuAuth, Session
 from pikku_auth.exceptions import Refused
 from pikku_auth.flows import (
     IssuedKey,
@@ -80,6 +80,19 @@ def a_program() -> int:
         return requests.get("https://api.example.com/", auth=auth, timeout=10).status_code
     except ClientError as error:
         return len(str(error))
+
+
+def an_orchestrator(sandbox_id: str) -> list[str]:
+    keys = Keys("https://api.example.com")
+    try:
+        issued = keys.mint("robot", scopes=["sandbox:read"], lifetime=timedelta(hours=1))
+    except NotAllowed as error:
+        return [error.code]
+    assert_type(issued.secret.reveal(), str)
+    assert_type(issued.key, Key)
+    assert_type(keys.rename(issued.key, sandbox_id), Key)
+    keys.revoke(keys.rotate(issued.key, overlap=None).key)
+    return [key.service_user for key in keys.list("robot", parent=issued.key)]
 
 
 def test_a_reader_may_not_write(ada: User) -> None:
