@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -16,18 +17,22 @@ from django.db.models.signals import post_delete, post_save
 from django.utils import timezone
 
 from pikku_auth.contrib.channels import notifications
-from pikku_auth.contrib.channels.topics import GROUP
+from pikku_auth.contrib.channels.topics import GROUP, subjects_of
 from pikku_auth.flows import (
+    Delegation,
     IssuedKey,
+    create_service_user,
     deactivate_service_user,
     disable_key,
     issue_session_ticket,
+    mint_child,
     mint_key,
     revoke_key,
     revoke_login,
     rotate_key,
     set_key_bounds,
     set_service_user_scopes,
+    verify_key,
 )
 from pikku_auth.flows.tickets import session_digest
 from tests.flows.test_tickets import sign_out, signed_in
@@ -237,3 +242,28 @@ def test_in_an_event_loop_it_is_told_by_that(layer: Any, sent: Sent) -> None:
 def test_without_a_layer_nobody_is(mint: Mint, settings: Any) -> None:
     settings.CHANNEL_LAYERS = {}
     assert revoke_key(mint().key)
+
+
+class TestAKeyThatAnotherHasMinted:
+    """Its sockets are looked at again whenever that one changes."""
+
+    def family(self, service_user: Any) -> tuple[IssuedKey, Any]:
+        delegation = Delegation([service_user.name])
+        owner = create_service_user("orchestrator")
+        parent = mint_key(owner, scopes=["auth:mint"], delegation=delegation)
+        child = mint_child(verify_key(parent.secret.reveal()), service_user)
+        return parent, verify_key(child.secret.reveal())
+
+    def test_with_its_parent(self, sent: Sent, service_user: Any) -> None:
+        parent, child = self.family(service_user)
+        for act in (disable_key, revoke_key):
+            sent.clear()
+            act(parent.key)
+            assert subjects_of(child) & {*chain.from_iterable(sent)}
+
+    def test_and_with_the_service_user_of_its_parent(self, sent: Sent, service_user: Any) -> None:
+        parent, child = self.family(service_user)
+        for act in (deactivate_service_user, lambda row: set_service_user_scopes(row, [])):
+            sent.clear()
+            act(parent.key.service_user)
+            assert subjects_of(child) & {*chain.from_iterable(sent)}

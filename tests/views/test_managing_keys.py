@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission
 
 from pikku_auth.core.limits import Rate
 from pikku_auth.flows import IssuedKey, create_service_user, disable_key, mint_key
-from pikku_auth.models import APIKey, ServiceUser, UsedRequest
+from pikku_auth.models import APIKey, AuditEvent, ServiceUser, UsedRequest
 from tests.conftest import pikku_settings
 from tests.logins import OWN_ORIGIN, bearer, browser_of, logged_in
 from tests.over_the_wire import CREATE, EVERY_ACT, Caller, machine, minted, said, works
@@ -512,3 +512,13 @@ class TestIdempotencyKey:
     @pytest.mark.parametrize("wrong", ["", "x" * 256, "a b", "\u00e9"])
     def test_has_a_form(self, orchestrator: Caller, wrong: str) -> None:
         assert said(self.create(orchestrator, wrong)) == (400, "VALIDATION_ERROR")
+
+
+def test_what_is_refused_is_not_on_record(orchestrator: Caller) -> None:
+    before = AuditEvent.objects.count()
+    orchestrator.post("create", **CREATE, permissions={"*": ["*"]})
+    orchestrator.post("create", organizationId="nobody")
+    orchestrator.post("delete", keyId="0")
+    orchestrator.post("update", keyId="0", enabled=False)
+    Caller().post("create")
+    assert AuditEvent.objects.count() == before
