@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from pikku_auth.admin.base import context_of, may
 from pikku_auth.admin.leak_search import FindingAdmin
-from pikku_auth.admin.paging import Count, count_of
+from pikku_auth.admin.paging import BoundedPaginator, Count, count_of
 from pikku_auth.exceptions import InvalidInput
 
 MOST = 1_000
@@ -161,8 +161,7 @@ class ActionAdmin(FindingAdmin):
         self, request: HttpRequest, action: Action, chosen: QuerySet[Any]
     ) -> HttpResponse:
         """Ask about the rows, or do it to them if that was confirmed."""
-        related: Any = self.list_select_related
-        rows = list(chosen.select_related(*related).order_by("pk")[: MOST + 1])
+        rows = list(chosen.select_related(*self._related).order_by("pk")[: MOST + 1])
         if not 0 < len(rows) <= MOST:
             return self._turn_back(request, _too_many(chosen) if rows else _("Choose a row."))
         if request.method == "POST" and "confirm" in request.POST:
@@ -202,13 +201,18 @@ class ActionAdmin(FindingAdmin):
         if action.following is None:
             return None
         others = action.following.rows(rows)
-        count = count_of(others)
+        known = self.managed_of(request, others)
+        pages = BoundedPaginator(known, _NAMED)
+        count = pages.count if known is others else count_of(others)
         if not count:
             return None
-        related: Any = self.list_select_related
-        named = list(self.managed_of(request, others).select_related(*related)[:_NAMED])
+        named = list(pages.rows(1).select_related(*self._related))
         more = type(count)(count - len(named))
         return {"told": action.following.told % {"n": count}, "named": named, "more": more}
+
+    @property
+    def _related(self) -> Any:
+        return self.list_select_related
 
     def with_columns(self, rows: Sequence[Any]) -> Sequence[Any]:
         """``rows`` with what ``action_columns`` say of them."""
