@@ -31,6 +31,7 @@ from pikku_auth.client.store import Store
 from pikku_auth.core.delegation import Delegation
 from pikku_auth.core.limits import Rate
 from pikku_auth.flows import create_service_user, mint_key, verify_key
+from pikku_auth.management.base import as_json
 from pikku_auth.models import APIKey, KeyState, ServiceUser
 from tests.client.conftest import UNSET
 from tests.conftest import pikku_settings
@@ -332,7 +333,7 @@ class TestTheTerminal:
         parent = as_machine()
         code, told, _ = run("mint", "--service", "sandbox-runtime", "--format", "json")
         child = json.loads(told)
-        assert (code, child["parent"]) == (0, str(parent.pk))
+        assert (code, child["parent"]) == (0, parent.pk)
         code, told, _ = run(
             "list", "--parent", str(parent.pk), "--service", "sandbox-runtime", "--json"
         )
@@ -344,6 +345,31 @@ class TestTheTerminal:
         monkeypatch.setenv(name, secret)
         assert run("revoke", str(child["id"]), "--no-input")[0] == 0
         assert APIKey.objects.get(pk=child["id"]).state(datetime.now(UTC)) is KeyState.REVOKED
+
+    def test_a_script_reads_what_manage_py_would_tell(
+        self, as_machine: Any, run: Any, mint: Any
+    ) -> None:
+        parent = as_machine()
+        child = mint(
+            name="ci",
+            scopes=["sandbox:*"],
+            metadata={"box": 7},
+            networks=["192.0.2.0/24"],
+            rate=Rate(5, timedelta(seconds=1)),
+            quota=7,
+            refill=Rate(7, timedelta(days=1)),
+        ).key
+        APIKey.objects.filter(pk=child.pk).update(parent=parent)
+        for key in (parent, child):
+            key.refresh_from_db()
+            here = json.loads(json.dumps(as_json(key, "active")))
+            there = json.loads(run("show", str(key.pk), "--json")[1])
+            moments = {name for name in there if name.endswith("_at")}
+            assert {name: here[name] for name in there.keys() - moments} == {
+                name: there[name] for name in there.keys() - moments
+            }
+            for name in moments - {"last_used_at"}:  # asking was a use
+                assert (here[name] or "")[:19] == (there[name] or "")[:19]
 
     def test_revoking_a_parent_ends_its_children(
         self, as_machine: Any, as_human: Any, run: Any, monkeypatch: pytest.MonkeyPatch

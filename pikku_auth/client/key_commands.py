@@ -157,11 +157,12 @@ def _seen(wanted: list[str], keys: Keys) -> _Seen | None:
     """
     try:
         found = [keys.get(key_id) for key_id in wanted]
-        return _Seen(found, [child for key in found for child in _children_of(key, keys)])
+        children = [child for key in found for child in _children_of(key, keys)]
     except KeyNotFound:
         raise
     except KeyRefused:
         return None
+    return _Seen(found, [child for child in children if child.id not in wanted])
 
 
 def _children_of(key: Key, keys: Keys) -> Iterator[Key]:

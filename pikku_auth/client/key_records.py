@@ -81,7 +81,7 @@ def read_key(record: object) -> Key:
 def key_as_json(key: Key) -> dict[str, object]:
     """A key as scripts read it, under the names that ``manage.py list_keys`` has for them."""
     return {
-        "id": int(key.id) if key.id.isdecimal() else key.id,
+        "id": _number(key.id),
         "start": key.start,
         "name": key.name,
         "service_user": key.service_user,
@@ -96,13 +96,18 @@ def key_as_json(key: Key) -> dict[str, object]:
         "refill": key.refill and str(key.refill),
         "enabled": key.enabled,
         "delegation": key.delegation and key.delegation.as_json(),
-        "parent": key.parent,
-        "rotated_from": key.rotated_from,
+        "parent": _number(key.parent),
+        "rotated_from": _number(key.rotated_from),
         "created_at": key.created_at and key.created_at.isoformat(),
         "expires_at": key.expires_at and key.expires_at.isoformat(),
         "last_used_at": key.last_used_at and key.last_used_at.isoformat(),
         "revoked_at": key.revoked_at and key.revoked_at.isoformat(),
     }
+
+
+def _number(key_id: str | None) -> int | str | None:
+    """An id as our servers have it, which is a number; other servers have others."""
+    return int(key_id) if key_id is not None and key_id.isdecimal() else key_id
 
 
 class _Record:

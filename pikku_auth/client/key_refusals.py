@@ -22,6 +22,8 @@ _REASONS = {
     "USER_NOT_MEMBER_OF_ORGANIZATION": "There is no such service user whose keys you manage",
 }
 """Where the words of better-auth's contract would not help."""
+_CONTRACT = "You do not have permission to perform this action on organization API keys."
+"""What it begins with; what is lacking comes after it."""
 _UNAUTHORIZED = {"UNAUTHORIZED", "UNAUTHORIZED_SESSION"}
 _SCOPE = re.compile(r'scope="(auth:[a-z_*]+)')
 
@@ -42,7 +44,8 @@ def refusal(answer: Answer, act: Act, credential: Credential, server: AuthServer
         return _unknown(answer, credential, server)
     if answer.code is None:
         return answer.failure(act.what)
-    reason = _REASONS.get(answer.code) or answer.reason or answer.code
+    said = answer.reason.removeprefix(_CONTRACT).strip()
+    reason = _REASONS.get(answer.code) or said or answer.code
     told = _sentence(f"{act.what} was refused: {reason}")
     if answer.status == 404:
         return KeyNotFound(f"{_sentence(reason)} It may have been revoked.", answer.code)

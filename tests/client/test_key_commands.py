@@ -376,6 +376,15 @@ class TestRevoking:
         assert (code, err.startswith(question)) == (0, True)
         assert len(asked(server, "delete")) == len(named)
 
+    def test_a_child_that_is_named_is_counted_once(
+        self, server: Server, here: Any, types: Callable[[bytes], None]
+    ) -> None:
+        child = record(id="8", parentId="7", delegation=None)
+        server.answer("/auth/api-key/get", Reply(body=record(delegation=None)), Reply(body=child))
+        server.answer("/auth/api-key/list", keys_of(child), keys_of())
+        types(b"y\n")
+        assert "Revoke 2 keys? " in here("revoke", "7", "8")[2]
+
     def test_who_may_not_see_every_child_is_asked_as_well(
         self, server: Server, here: Any, types: Callable[[bytes], None]
     ) -> None:

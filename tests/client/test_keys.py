@@ -441,6 +441,16 @@ class TestWhatGoesWrong:
                 KeyRefused,
                 "refused: Slow. Try again in 30 s.",
             ),
+            (
+                refused(
+                    403,
+                    "INSUFFICIENT_API_KEY_PERMISSIONS",
+                    "You do not have permission to perform this action on organization API keys. "
+                    "The permission pikku_auth.view_apikey is missing.",
+                ),
+                NotAllowed,
+                "Reading the key was refused: The permission pikku_auth.view_apikey is missing.",
+            ),
             (refused(404, "KEY_NOT_FOUND", "None"), KeyNotFound, "None. It may have been revoked."),
             (refused(403, "NETWORK_NOT_ALLOWED"), NotAllowed, "was refused: No."),
             (Reply(404, raw=b""), BadAnswer, "Is --auth-path right?"),
