@@ -302,7 +302,7 @@ class TestManagingKeys:
         user = make_user(is_superuser=True)
         with pikku_settings(LOGIN_SCOPES=["auth:*"]):
             issued = logged_in(user, scope=self.EVERY)
-            offer = offer_to(user, issued.login.permissions)
+            offer = offer_to(user, {"auth": self.EVERY.replace("auth:", "").split()})
         assert issued.scope == "auth:mint auth:read auth:revoke auth:rotate"
         assert offer.missing == ["auth:introspect", "auth:introspect_logins"]
 
@@ -347,6 +347,32 @@ class TestManagingKeys:
             assert scopes_of(issued, ask) == ["auth:mint", "auth:read"]
             user.user_permissions.remove(Permission.objects.get(codename="mint_apikey"))
             assert scopes_of(issued, ask) == ["auth:read"]
+
+    @pytest.mark.parametrize("asked", ["sandbox:read auth:mint auth:read", "sandbox:read auth:*"])
+    def test_that_were_not_granted_on_the_page_are_not_later_either(
+        self, asked: str, make_user: MakeUser
+    ) -> None:
+        """Nobody was warned of them, and no recent sign-in stood for them."""
+        user = self.user_with(make_user, "view_apikey")
+        mint = Permission.objects.get(codename="mint_apikey")
+        with pikku_settings(LOGIN_SCOPES=["sandbox:read", "auth:*"]):
+            started = approved(user, scope=asked)
+            user.user_permissions.add(mint)
+            issued = exchange(started.device_code.digest, CLIENT)
+            assert issued.scope == "auth:read sandbox:read"
+            assert scopes_of(issued) == ["auth:read", "sandbox:read"]
+            again = get_user_model()._default_manager.get(pk=user.pk)
+            assert "auth:mint" in logged_in(again, scope=asked).scope.split()
+
+    def test_that_nobody_knows_are_no_reason_to_grant_everything(self, make_user: MakeUser) -> None:
+        with pikku_settings(LOGIN_SCOPES=["*", "auth:*"]):
+            assert logged_in(make_user(is_superuser=True), scope="auth:fly").scope == ""
+
+    def test_are_as_many_as_there_is_room_for(self, make_user: MakeUser) -> None:
+        user = make_user(is_superuser=True)
+        scope = f"auth:* {'x' * 1_974} sandbox:read"
+        with pikku_settings(LOGIN_SCOPES=["*", "auth:*"]):
+            assert logged_in(user, scope=scope).scope == "auth:mint sandbox:read"
 
     def test_are_nobodys_where_users_have_no_permissions(self) -> None:
         """As of a model without ``PermissionsMixin``."""

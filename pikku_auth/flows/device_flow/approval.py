@@ -9,13 +9,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from pikku_auth import signals
+from pikku_auth.core.permissions import AUTH
 from pikku_auth.core.user_codes import normalise_user_code
 from pikku_auth.exceptions import DeviceFlowError
 from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.device_flow.authorize import user_code_digest
-from pikku_auth.flows.login_scopes import offer_to, require_something
+from pikku_auth.flows.login_scopes import Offer, offer_to, require_something
 from pikku_auth.flows.sign_in import require_fresh
 from pikku_auth.flows.throttling import (
     CLAIMS,
@@ -107,7 +108,11 @@ def approve(
     offer = offer_to(user, device_code.requested)
     require_fresh(signed_in_at, now, offer.permissions)
     require_something(offer)
-    changes = {"status": DeviceCode.Status.APPROVED, "auth_hash": auth_hashes(user)[0]}
+    changes = {
+        "status": DeviceCode.Status.APPROVED,
+        "auth_hash": auth_hashes(user)[0],
+        "scope": _scope_as_shown(device_code, offer),
+    }
     _decide(device_code, user, changes, context, now)
 
 
@@ -135,6 +140,22 @@ def withdraw(user: User, *, context: AuditContext = CODE, now: datetime | None =
             rows = DeviceCode.objects.using(using).filter(pk=device_code.pk, status__in=undone)
             if rows.update(status=status.DENIED):
                 _tell_decided(device_code, user, status.DENIED, context, now, using)
+
+
+def _scope_as_shown(device_code: DeviceCode, offer: Offer) -> str:
+    """What was asked for, but of the resource ``auth`` only what is granted now.
+
+    A right to manage keys that its user gets later was in no warning, and no recent sign-in
+    stood for it: for that they log in again.
+    """
+    if AUTH not in (device_code.requested or {}):
+        return device_code.scope
+    others = [word for word in device_code.scope.split(" ") if not word.startswith(f"{AUTH}:")]
+    shown = [f"{AUTH}:{action}" for action in offer.permissions.get(AUTH, ())]
+    longest = DeviceCode._meta.get_field("scope").max_length or 0
+    while len(scope := " ".join([*others, *shown])) > longest:
+        shown.pop()
+    return scope
 
 
 def _digest_of(typed: str) -> str | None:
