@@ -72,7 +72,13 @@ def _revoked(details: Details) -> str:
 
 
 def _children(details: Details) -> str:
-    """How many of the keys that it had minted went with it."""
+    """How many of the keys that it had minted went with it, or to its successor."""
+    kept = details.get("children_kept", 0)
+    if kept:
+        told = ngettext(
+            "%(n)d key that it had minted goes on", "%(n)d keys that it had minted go on", kept
+        )
+        return told % {"n": kept}
     count = details.get("children", 0)
     told = ngettext(
         "with %(n)d key that it had minted", "with %(n)d keys that it had minted", count

@@ -397,4 +397,4 @@ class TestTheHistory:
         child_of(parent)
         rotate(keeper, parent.key)
         html = html_of(keeper.get(f"{KEYS}{parent.key.pk}/history/"))
-        assert "it lives on for 1 day; with 1 key that it had minted" in html
+        assert "it lives on for 1 day; 1 key that it had minted goes on" in html

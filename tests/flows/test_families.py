@@ -443,6 +443,27 @@ class TestWhatFollows:
         child.refresh_from_db()
         assert child.revoke_reason == f"with its parent {parent.preview}…"
 
+    @pytest.mark.parametrize(
+        ("how", "told"),
+        [
+            ({}, {"children_kept": 1}),
+            ({"overlap": None}, {"children": 1}),
+            ({"overlap": None, "keep_children": True}, {"children_kept": 1}),
+        ],
+    )
+    def test_the_record_of_a_rotation_says_what_has_become_of_them(
+        self,
+        orchestrator: ServiceUser,
+        sandboxes: ServiceUser,
+        how: dict[str, Any],
+        told: dict[str, int],
+    ) -> None:
+        parent = parent_of(orchestrator, sandboxes)
+        make(parent, sandboxes)
+        rotate_key(parent, **how)
+        details = AuditEvent.objects.get(action="key_rotated").details
+        assert {name: details[name] for name in details if "children" in name} == told
+
     def test_a_child_that_was_disabled_itself_stays_so(
         self, orchestrator: ServiceUser, sandboxes: ServiceUser
     ) -> None:

@@ -108,10 +108,10 @@ def rotate_key(
         end = _end_of_successor(lifetime, parent, now)
         successor = _create_successor(old, secret, end, context, now, using)
         if overlap is None and not keep_children:
-            children = family.revoke_children(old, now, using)
+            followed = {"children": family.revoke_children(old, now, using)}
         else:
-            children = family.hand_over_children(old, successor, using)
-        _tell_rotated(old, successor, overlap, children, context, now, using)
+            followed = {"children_kept": family.hand_over_children(old, successor, using)}
+        _tell_rotated(old, successor, overlap, followed, context, now, using)
         # Inside, so that a kill can't fall between the commit and the caller's having the secret.
         key.refresh_from_db(using=using)
     return IssuedKey(successor, secret)
@@ -232,12 +232,12 @@ def _tell_rotated(
     old: APIKey,
     successor: APIKey,
     overlap: timedelta | None,
-    children: int,
+    followed: dict[str, int],
     context: AuditContext,
     now: datetime,
     using: str,
 ) -> None:
-    details: dict[str, Any] = {"children": children} if children else {}
+    details: Any = {name: count for name, count in followed.items() if count}
     record(
         AuditEvent.Action.KEY_ROTATED,
         context=context,
