@@ -6,14 +6,19 @@ That the endpoints answer so is checked wherever they are asked, by ``must_be_de
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from drf_spectacular.validation import validate_schema
 
 from pikku_auth import urls
+from pikku_auth.http.openapi import DOCUMENT
 from pikku_auth.models.keys import KeyState
 from tests.docs import test_http_api, test_keys_over_http
+from tests.docs.pages import examples
 from tests.docs.test_http_api import GETS_OR_POSTS, SESSION, USER, codes_in, endpoints
 from tests.openapi import document, operations, resolved
 from tests.over_the_wire import RECORD
@@ -26,6 +31,13 @@ COMPONENTS = document()["components"]["schemas"]
 
 def test_the_document_is_valid() -> None:
     validate_schema(document())
+
+
+def test_the_command_prints_where_it_is() -> None:
+    (command,) = examples("openapi.md", "bash")
+    here = command.replace("python", sys.executable, 1)
+    told = subprocess.run(["bash", "-c", here], capture_output=True, text=True, check=True).stdout
+    assert Path(told.strip()) == DOCUMENT
 
 
 def test_it_has_each_path_and_method_and_no_other() -> None:

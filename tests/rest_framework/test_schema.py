@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.urls import path
+from django.urls import NoReverseMatch, include, path
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.settings import patched_settings
 from drf_spectacular.validation import validate_schema
 from rest_framework.authentication import (
     BasicAuthentication,
@@ -20,6 +25,9 @@ from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
 from pikku_auth.rest_framework import HasScope, PikkuAuthentication
+from pikku_auth.rest_framework.schema import add_endpoints
+from tests import openapi
+from tests.docs.pages import names_of
 
 
 @pytest.fixture
@@ -198,8 +206,7 @@ def described(**options: Any) -> dict[str, Any]:
 
 @contextmanager
 def hooked(**others: str) -> Iterator[None]:
-    """The setting that docs/rest-framework.md gives."""
-    (example,) = (text for text in examples("rest-framework.md") if "POSTPROCESSING" in text)
-    given = run(example, {})["SPECTACULAR_SETTINGS"]
-    with spectacular_settings_as({**settings.SPECTACULAR_SETTINGS, **given, **others}):
+    """As docs/openapi.md says to set it."""
+    given: dict[str, Any] = names_of("openapi.md")["SPECTACULAR_SETTINGS"]
+    with patched_settings(given | others):
         yield
