@@ -344,6 +344,7 @@ CASES: dict[tuple[str, int, str], Case] = {
     ),
     (TOKEN, 400, "unsupported_grant_type"): lambda w: w.poll(approved(w.ada), grant_type="x"),
     (TOKEN, 400, "invalid_request"): lambda w: w.poll(approved(w.ada), device_code=7),
+    (TOKEN, 400, "VALIDATION_ERROR"): lambda w: post(w.anybody, "device/token", [1]),
     (TOKEN, 400, "authorization_pending"): lambda w: polled(w, started_and_claimed(w.ada)),
     (TOKEN, 400, "slow_down"): lambda w: polled(w, started_and_claimed(w.ada), 2),
     (TOKEN, 400, "access_denied"): after_denial,
