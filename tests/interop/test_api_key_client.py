@@ -55,9 +55,8 @@ class Client(Calls):
 
 @pytest.fixture(scope="module")
 def machine(manage: Callable[..., str], our_server: Server) -> Options:
-    manage("create_service_user", SERVICE)
     scopes = [word for scope in SCOPES.split() for word in ("--scope", scope)]
-    key = manage("mint_key", "--service", SERVICE, *scopes).strip()
+    key = manage("mint_key", "--create", "--service", SERVICE, *scopes).strip()
     return {"headers": {"x-api-key": key}}
 
 
