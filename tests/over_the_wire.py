@@ -7,6 +7,7 @@ from typing import Any
 from django.test import Client
 
 from pikku_auth.flows import IssuedKey
+from tests.openapi import must_be_described
 
 RECORD = [
     "configId",
@@ -43,21 +44,25 @@ CREATE = {"organizationId": "sandbox-runtime"}
 
 
 class Caller:
-    """Somebody who calls these endpoints."""
+    """Somebody who calls these endpoints. Each answer is one that the OpenAPI document has."""
 
     def __init__(self, client: Client | None = None, **headers: str) -> None:
         self.client, self.headers = client or Client(), headers
 
     def post(self, path: str, headers: dict[str, str] | None = None, /, **members: Any) -> Any:
-        return self.client.post(
+        answer = self.client.post(
             f"/auth/api-key/{path}",
             members,
             content_type="application/json",
             headers={**self.headers, **(headers or {})},
         )
+        must_be_described(f"POST api-key/{path}", answer)
+        return answer
 
     def get(self, path: str, **query: Any) -> Any:
-        return self.client.get(f"/auth/api-key/{path}", query, headers=self.headers)
+        answer = self.client.get(f"/auth/api-key/{path}", query, headers=self.headers)
+        must_be_described(f"GET api-key/{path}", answer)
+        return answer
 
 
 def machine(issued: IssuedKey) -> Caller:

@@ -15,6 +15,7 @@ from drf_spectacular.openapi import AutoSchema
 from rest_framework import permissions
 
 from pikku_auth.conf import conf
+from pikku_auth.http.openapi import described
 from pikku_auth.rest_framework.permissions import HasScope, declares_scopes
 from pikku_auth.rest_framework.unscoped import demands_scopes, is_declared_any_key
 
@@ -59,6 +60,35 @@ class PikkuAuthenticationExtension(OpenApiAuthenticationExtension):  # type: ign
         return [
             {name: scopes} for name in self.name if name != "apiKey" or _takes_keys(auto_schema)
         ]
+
+
+def add_endpoints(result: Any, generator: Any, request: Any, public: bool) -> Any:
+    """Add the endpoints of ``pikku_auth.urls`` to a document, for ``POSTPROCESSING_HOOKS``.
+
+    What the project describes under the same name stays.
+
+    :raises NoReverseMatch: when the endpoints are not mounted.
+    """
+    ours = described()
+    if result["openapi"].startswith("3.0"):
+        ours = _in_openapi_3_0(ours)
+    result["paths"] = ours["paths"] | result["paths"]
+    for kind, found in ours["components"].items():
+        components = result.setdefault("components", {})
+        components[kind] = found | components.get(kind, {})
+    return result
+
+
+def _in_openapi_3_0(found: Any) -> Any:
+    """What 3.1 says by a list of types, as 3.0 has it: with ``nullable``."""
+    if isinstance(found, list):
+        return [_in_openapi_3_0(entry) for entry in found]
+    if not isinstance(found, dict):
+        return found
+    told = {name: _in_openapi_3_0(entry) for name, entry in found.items()}
+    if isinstance(told.get("type"), list):
+        told |= {"type": told["type"][0], "nullable": True}
+    return told
 
 
 def _takes_keys(auto_schema: AutoSchema) -> bool:

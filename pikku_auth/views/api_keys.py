@@ -32,6 +32,7 @@ from pikku_auth.views.http import (
     endpoint,
     plain_error,
     read_json,
+    type_of,
 )
 from pikku_auth.views.key_records import (
     SERVER_ONLY,
@@ -204,6 +205,9 @@ def _members(request: HttpRequest, required: str = "") -> dict[str, Any]:
     :raises ImmediateResponse: 400 otherwise.
     """
     members = read_json(request)
+    if type_of(members, "metadata") not in {"object", "null", "undefined"}:
+        told = "metadata must be an object or undefined"
+        raise ImmediateResponse(plain_error(400, "INVALID_METADATA_TYPE", told))
     if wrong := wrong_types(members, required):
         raise _wrong(wrong)
     if isinstance(seconds := members.get("expiresIn"), int | float) and seconds < 1:

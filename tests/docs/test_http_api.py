@@ -39,6 +39,7 @@ from tests.logins import (
     row_of,
     started_and_claimed,
 )
+from tests.openapi import must_be_described
 
 pytestmark = pytest.mark.django_db
 
@@ -203,15 +204,20 @@ def test_a_good_request_is_answered_with_the_members_of_its_row(
     world: World, row: tuple[str, str]
 ) -> None:
     answer = GOOD[row](world)
+    must_be_described(row[0], answer)
     assert answer.status_code == 200, answer.content
     assert list(answer.json()) == codes_in(endpoints()[row][1])
     assert answer["Cache-Control"] == "no-store"
 
 
 def test_what_is_a_list_or_nothing_is_as_written(world: World) -> None:
-    assert world.anybody.get("/auth/get-session").json() is None
+    nobody = world.anybody.get("/auth/get-session")
+    must_be_described("GET get-session", nobody)
+    assert nobody.json() is None
     login = world.login
-    (listed,) = login.get("/auth/list-sessions").json()
+    listing = login.get("/auth/list-sessions")
+    must_be_described("GET list-sessions", listing)
+    (listed,) = listing.json()
     told = login.get("/auth/get-session").json()
     for session in (listed, told["session"]):
         assert {*session} == {*SESSION.split()}
@@ -338,6 +344,7 @@ CASES: dict[tuple[str, int, str], Case] = {
     ),
     (TOKEN, 400, "unsupported_grant_type"): lambda w: w.poll(approved(w.ada), grant_type="x"),
     (TOKEN, 400, "invalid_request"): lambda w: w.poll(approved(w.ada), device_code=7),
+    (TOKEN, 400, "VALIDATION_ERROR"): lambda w: post(w.anybody, "device/token", [1]),
     (TOKEN, 400, "authorization_pending"): lambda w: polled(w, started_and_claimed(w.ada)),
     (TOKEN, 400, "slow_down"): lambda w: polled(w, started_and_claimed(w.ada), 2),
     (TOKEN, 400, "access_denied"): after_denial,
@@ -415,8 +422,9 @@ def name_of(row: tuple[str, int, str]) -> str:
 def test_a_refusal_has_the_status_and_the_code_of_its_row(
     world: World, row: tuple[str, int, str]
 ) -> None:
-    _, status, code = row
+    endpoint, status, code = row
     answer = CASES[row](world)
+    must_be_described(endpoint, answer)
     assert (answer.status_code, code_in(answer)) == (status, code), answer.content
     assert ("Retry-After" in answer) == (status == 429)
 
@@ -434,7 +442,9 @@ def every(method: str | None = None) -> list[tuple[str, str]]:
 
 def sent(client: Client, method: str, path: str, **options: Any) -> Any:
     send = getattr(client, method.lower())
-    return send(f"/auth/{path}", **{"content_type": "application/json", **options})
+    answer = send(f"/auth/{path}", **{"content_type": "application/json", **options})
+    must_be_described(f"{method} {path}", answer)
+    return answer
 
 
 @contextmanager

@@ -1,17 +1,23 @@
-// One call of better-auth's own client: node better_auth_client.mjs URL TOKEN METHOD ARGUMENTS
-// TOKEN may be empty. ARGUMENTS is a JSON array. Prints {"data", "error"} as the client gave them.
+// Calls of better-auth's own client: node better_auth_client.mjs URL OPTIONS CALLS
+// OPTIONS are fetchOptions, {} for nobody. CALLS are [[method, arguments], ...], both in JSON.
+// Prints an array of {"data", "error"} as the client gave them.
+import { apiKeyClient } from "@better-auth/api-key/client";
 import { createAuthClient } from "better-auth/client";
-import { deviceAuthorizationClient } from "better-auth/client/plugins";
+import { deviceAuthorizationClient, organizationClient } from "better-auth/client/plugins";
 
-const [url, token, method, given] = process.argv.slice(2);
+const [url, options, calls] = process.argv.slice(2);
 const client = createAuthClient({
   baseURL: url,
   basePath: "/auth",
-  plugins: [deviceAuthorizationClient()],
-  fetchOptions: token ? { auth: { type: "Bearer", token } } : {},
+  plugins: [deviceAuthorizationClient(), apiKeyClient(), organizationClient()],
+  fetchOptions: JSON.parse(options),
 });
 
-const call = method.split(".").reduce((found, name) => found[name], client);
-const { data, error } = await call(...JSON.parse(given));
-process.stdout.write(JSON.stringify({ data, error }));
+const answers = [];
+for (const [method, given] of JSON.parse(calls)) {
+  const call = method.split(".").reduce((found, name) => found[name], client);
+  const { data, error } = await call(...given);
+  answers.push({ data, error });
+}
+process.stdout.write(JSON.stringify(answers));
 process.exit();

@@ -195,6 +195,17 @@ class BetterAuthHuman:
             answer = self._browser.post(f"{self._url}/sign-in/email", json=form, timeout=PATIENCE)
         assert answer.ok, answer.text
 
+    @property
+    def cookies(self) -> str:
+        """The header that the browser sends."""
+        return "; ".join(f"{name}={value}" for name, value in self._browser.cookies.items())
+
+    def found(self, organization: str) -> str:
+        """The id of a new organization."""
+        form = {"name": organization, "slug": organization}
+        answer = self._browser.post(f"{self._url}/organization/create", json=form, timeout=PATIENCE)
+        return str(answer.json()["id"])
+
     def approve(self, user_code: str) -> None:
         self._decide("approve", user_code)
 
@@ -217,41 +228,77 @@ def better_auth_client(node_modules: None, our_server: Server) -> Callable[..., 
     """Call a method of better-auth's JavaScript client against our server."""
 
     def call(method: str, argument: Any = None, *, token: str = "") -> Any:
-        arguments = json.dumps([] if argument is None else [argument])
-        script = str(HERE / "better_auth_client.mjs")
-        done = subprocess.run(
-            ["node", script, our_server.url, token, method, arguments],
-            capture_output=True,
-            env=environment(),
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert done.returncode == 0, f"{done.stderr}\n{our_server.log.read_text()[-2_000:]}"
-        return json.loads(done.stdout)
+        options = {"auth": {"type": "Bearer", "token": token}} if token else {}
+        return in_javascript(our_server, options, method, argument)
 
     return call
+
+
+def in_javascript(server: Server, options: Any, method: str, argument: Any = None) -> Any:
+    """What a method of the client gives. ``options`` are its ``fetchOptions``."""
+    (answer,) = all_in_javascript(server, options, [(method, argument)])
+    return answer
+
+
+def all_in_javascript(server: Server, options: Any, calls: list[tuple[str, Any]]) -> list[Any]:
+    """What methods of the client give, one after another."""
+    given = [(method, [] if argument is None else [argument]) for method, argument in calls]
+    script = str(HERE / "better_auth_client.mjs")
+    done = subprocess.run(
+        ["node", script, server.url, json.dumps(options), json.dumps(given)],
+        capture_output=True,
+        env=environment(),
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stderr}\n{server.log.read_text()[-2_000:]}"
+    answers: list[Any] = json.loads(done.stdout)
+    return answers
 
 
 # --- Our side ---------------------------------------------------------------------------
 
 
+MANAGE = [sys.executable, str(ROOT / "manage.py")]
+
+
 @pytest.fixture(scope="session")
-def our_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("our_server")
-    manage = [sys.executable, str(ROOT / "manage.py")]
-    variables = {
+def manage(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Run a command of our server, for what it prints."""
+    folder = tmp_path_factory.mktemp("our_database")
+
+    def run(*command: str) -> str:
+        return subprocess.run(
+            [*MANAGE, *command],
+            env=environment(**variables_of(folder)),
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        ).stdout
+
+    run.folder = folder  # type: ignore[attr-defined]
+    run("migrate", "--verbosity", "0")
+    run("createsuperuser", "--no-input", "--username", "ada", "--email", "ada@example.com")
+    return run
+
+
+def variables_of(folder: Path) -> dict[str, str]:
+    return {
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
         "DJANGO_SETTINGS_MODULE": "tests.interop.settings",
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
     }
-    ada = ["createsuperuser", "--no-input", "--username", "ada", "--email", "ada@example.com"]
-    for command in (["migrate", "--verbosity", "0"], ada):
-        subprocess.run(
-            [*manage, *command], env=environment(**variables), timeout=PATIENCE, check=True
-        )
-    run = ["runserver", "--noreload"]
-    with serving(folder, lambda port: [*manage, *run, f"127.0.0.1:{port}"], **variables) as server:
+
+
+@pytest.fixture(scope="session")
+def our_server(manage: Any) -> Iterator[Server]:
+    folder: Path = manage.folder
+    run = [*MANAGE, "runserver", "--noreload"]
+    with serving(
+        folder, lambda port: [*run, f"127.0.0.1:{port}"], **variables_of(folder)
+    ) as server:
         yield server
 
 
@@ -264,6 +311,12 @@ class DjangoHuman:
         self._browser.open(f"{url}/admin/login/")
         self._browser.submit(username="ada", password=PASSWORD)
         assert "sessionid" in self._browser.session.cookies
+
+    @property
+    def cookies(self) -> str:
+        """The header that the browser sends."""
+        cookies = self._browser.session.cookies
+        return "; ".join(f"{name}={value}" for name, value in cookies.items())
 
     def approve_on_the_page(self, page: str) -> None:
         assert "Approved" in self._decide(page, "approve")

@@ -8,5 +8,5 @@ from example_project.settings import PIKKU_AUTH
 PIKKU_AUTH = {
     **PIKKU_AUTH,
     "DEVICE_CLIENT_IDS": ["pikku-cli", "better-auth-js"],
-    "LOGIN_SCOPES": ["*"],
+    "LOGIN_SCOPES": ["*", "auth:mint", "auth:read", "auth:revoke"],
 }

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.urls import path
+from django.urls import NoReverseMatch, include, path
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.settings import patched_settings
 from drf_spectacular.validation import validate_schema
 from rest_framework.authentication import (
     BasicAuthentication,
@@ -20,6 +25,9 @@ from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
 from pikku_auth.rest_framework import HasScope, PikkuAuthentication
+from pikku_auth.rest_framework.schema import add_endpoints
+from tests import openapi
+from tests.docs.pages import names_of
 
 
 @pytest.fixture
@@ -127,3 +135,78 @@ def test_subclass_of_ours_is_described_as_ours() -> None:
         www_authenticate_realm = "ours"
 
     assert {"apiKey": ["a:b"]} in security_of(READ, Renamed)
+
+
+class TestTheEndpoints:
+    """``add_endpoints`` among ``POSTPROCESSING_HOOKS``."""
+
+    @pytest.fixture(params=["3.0.3", "3.1.0"])
+    def document(self, request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+        with hooked(OAS_VERSION=request.param):
+            yield described()
+
+    def test_they_are_where_they_are_mounted(self, document: dict[str, Any]) -> None:
+        ours = {f"/auth{path}" for path in openapi.document()["paths"]}
+        assert ours < {*document["paths"]}
+        assert "/api/sandboxes/" in document["paths"]
+
+    def test_the_document_is_valid(self, document: dict[str, Any]) -> None:
+        validate_schema(document)
+
+    def test_each_reference_leads_somewhere(self, document: dict[str, Any]) -> None:
+        for name in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)):
+            assert name in document["components"]["schemas"]
+
+    def test_what_may_be_null_says_so(self, document: dict[str, Any]) -> None:
+        name = document["components"]["schemas"]["PikkuAuthKey"]["properties"]["name"]
+        if document["openapi"] == "3.1.0":
+            assert name == {"type": ["string", "null"]}
+        else:
+            assert name == {"type": "string", "nullable": True}
+
+    def test_an_operation_of_ours_and_one_of_the_project_ask_alike(
+        self, document: dict[str, Any]
+    ) -> None:
+        assert {"apiKey", "bearer", "cookieAuth"} <= {*document["components"]["securitySchemes"]}
+        assert {"apiKey": ["auth:mint"]} in document["paths"]["/auth/api-key/create"]["post"][
+            "security"
+        ]
+
+    def test_names_are_those_of_the_settings(self, settings: Any) -> None:
+        settings.PIKKU_AUTH = {"KEY_HEADER": "x-machine-key"}
+        settings.SESSION_COOKIE_NAME = "humans"
+        with hooked():
+            schemes = described(patterns=[])["components"]["securitySchemes"]
+        assert schemes["apiKey"]["name"] == "x-machine-key"
+        assert schemes["cookieAuth"]["name"] == "humans"
+
+    def test_what_the_project_describes_itself_stays(self) -> None:
+        own = {"openapi": "3.1.0", "paths": {"/auth/ok": {}}, "components": {}}
+        assert add_endpoints(own, None, None, public=True)["paths"]["/auth/ok"] == {}
+
+    @pytest.mark.urls(__name__)
+    def test_they_may_be_mounted_at_the_root(self) -> None:
+        with hooked():
+            assert "/api-key/create" in described(patterns=[])["paths"]
+
+    def test_a_project_that_has_not_mounted_them_hears_so(self, settings: Any) -> None:
+        settings.ROOT_URLCONF = "pikku_auth.well_known"
+        with hooked(), pytest.raises(NoReverseMatch):
+            described(patterns=[])
+
+
+urlpatterns = [path("", include("pikku_auth.urls"))]
+
+
+def described(**options: Any) -> dict[str, Any]:
+    """The document of the example project, or of other routes."""
+    document: dict[str, Any] = SchemaGenerator(**options).get_schema(request=None, public=True)
+    return document
+
+
+@contextmanager
+def hooked(**others: str) -> Iterator[None]:
+    """As docs/openapi.md says to set it."""
+    given: dict[str, Any] = names_of("openapi.md")["SPECTACULAR_SETTINGS"]
+    with patched_settings(given | others):
+        yield
