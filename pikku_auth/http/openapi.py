@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 
 from pikku_auth.conf import conf
 
@@ -15,11 +15,12 @@ DOCUMENT = Path(__file__).parent.parent / "openapi.json"
 
 
 def mounted_at() -> str:
-    """The path of ``include("pikku_auth.urls")``, without a slash at its end.
+    """The path of ``include("pikku_auth.urls")`` in the URLconf, without a slash at its end.
 
     :raises NoReverseMatch: when there is none.
     """
-    return reverse("pikku_auth:ok").removesuffix("/ok")
+    path = reverse("pikku_auth:ok").removeprefix(get_script_prefix())
+    return f"/{path}".removesuffix("/ok")
 
 
 def described() -> dict[str, Any]:

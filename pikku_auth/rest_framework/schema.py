@@ -12,6 +12,7 @@ from typing import Any
 from drf_spectacular import authentication
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.settings import spectacular_settings
 from rest_framework import permissions
 
 from pikku_auth.conf import conf
@@ -72,7 +73,9 @@ def add_endpoints(result: Any, generator: Any, request: Any, public: bool) -> An
     ours = described()
     if result["openapi"].startswith("3.0"):
         ours = _in_openapi_3_0(ours)
-    result["paths"] = ours["paths"] | result["paths"]
+    before = spectacular_settings.SCHEMA_PATH_PREFIX_INSERT
+    paths = {f"{before}{path}": found for path, found in ours["paths"].items()}
+    result["paths"] = paths | result["paths"]
     for kind, found in ours["components"].items():
         components = result.setdefault("components", {})
         components[kind] = found | components.get(kind, {})

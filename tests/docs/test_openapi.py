@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.http import JsonResponse
 from drf_spectacular.validation import validate_schema
 
 from pikku_auth import urls
@@ -20,7 +21,7 @@ from pikku_auth.models.keys import KeyState
 from tests.docs import test_http_api, test_keys_over_http
 from tests.docs.pages import examples
 from tests.docs.test_http_api import GETS_OR_POSTS, SESSION, USER, codes_in, endpoints
-from tests.openapi import document, operations, resolved
+from tests.openapi import document, must_be_described, operations, resolved
 from tests.over_the_wire import RECORD
 
 SCHEMES = {"key": "apiKey", "login": "bearer", "session": "cookieAuth"}
@@ -194,3 +195,30 @@ def test_each_act_on_keys_names_its_scope() -> None:
         verb = endpoint.rpartition("/")[2]
         expected = {"auth:mint", "auth:revoke"} if verb == "update" else {"auth:read"}
         assert told == by_path.get(verb, expected)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (200, {"ok": True, "more": 1}),
+        (200, {"ok": "yes"}),
+        (200, {}),
+        (418, {"ok": True}),
+        (403, {"error": "nonsense"}),
+    ],
+)
+def test_an_answer_that_is_not_written_would_be_noticed(status: int, told: Any) -> None:
+    must_be_described("GET ok", Answer({"ok": True}, 200))
+    with pytest.raises(AssertionError, match="GET ok answered"):
+        must_be_described("GET ok", Answer(told, status))
+
+
+class Answer(JsonResponse):
+    """An answer as the test client has it."""
+
+    def __init__(self, told: Any, status: int) -> None:
+        super().__init__(told, status=status)
+        self.told = told
+
+    def json(self) -> Any:
+        return self.told

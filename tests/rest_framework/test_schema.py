@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.urls import NoReverseMatch, include, path
+from django.urls import NoReverseMatch, get_script_prefix, include, path, set_script_prefix
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.settings import patched_settings
 from drf_spectacular.validation import validate_schema
@@ -189,6 +189,14 @@ class TestTheEndpoints:
         with hooked():
             assert "/api-key/create" in described(patterns=[])["paths"]
 
+    def test_a_path_of_the_server_is_not_in_theirs_as_in_no_other(self) -> None:
+        with hooked(), script_prefix("/site/"):
+            assert {"/auth/ok", "/api/sandboxes/"} < {*described()["paths"]}
+
+    def test_a_path_of_a_proxy_is_before_all(self) -> None:
+        with hooked(SCHEMA_PATH_PREFIX_INSERT="/proxied"):
+            assert {"/proxied/auth/ok", "/proxied/api/sandboxes/"} < {*described()["paths"]}
+
     def test_a_project_that_has_not_mounted_them_hears_so(self, settings: Any) -> None:
         settings.ROOT_URLCONF = "pikku_auth.well_known"
         with hooked(), pytest.raises(NoReverseMatch):
@@ -202,6 +210,17 @@ def described(**options: Any) -> dict[str, Any]:
     """The document of the example project, or of other routes."""
     document: dict[str, Any] = SchemaGenerator(**options).get_schema(request=None, public=True)
     return document
+
+
+@contextmanager
+def script_prefix(prefix: str) -> Iterator[None]:
+    """As a request to ``SCRIPT_NAME`` sets it."""
+    before = get_script_prefix()
+    set_script_prefix(prefix)
+    try:
+        yield
+    finally:
+        set_script_prefix(before)
 
 
 @contextmanager
