@@ -171,9 +171,10 @@ def test_an_ordinary_search_looks_within_no_text(superuser: Client, base: str) -
 
 FILL = """
 INSERT INTO pikku_auth_apikey (service_user_id, name, preview, digest, permissions, metadata,
-        networks, created_at, enabled, revoke_reason, window_calls)
-    SELECT {owner}, md5(i::text), 'pka_' || left(md5(i::text), 8), i, '{{}}', '{{}}', '[]', now(),
-        true, '', 0
+        networks, delegation, is_suspended, parent_networks, created_at, enabled, revoke_reason,
+        window_calls)
+    SELECT {owner}, md5(i::text), 'pka_' || left(md5(i::text), 8), i, '{{}}', '{{}}', '[]', '{{}}',
+        false, '[]', now(), true, '', 0
     FROM generate_series(1, 5000) AS i;
 INSERT INTO pikku_auth_loginsession (user_id, preview, digest, auth_hash, client_id, user_agent,
         created_at, renewed_at, expires_at, revoke_reason)

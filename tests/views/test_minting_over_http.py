@@ -203,14 +203,16 @@ class TestItGivesNoMoreThanItHas:
         self, orchestrate: Callable[..., IssuedKey], service_user: ServiceUser
     ) -> None:
         owner: Any = service_user.user
-        owner.user_permissions.add(Permission.objects.get(codename="view_user"))
+        owner.user_permissions.add(Permission.objects.get(codename="view_session"))
         caller = machine(orchestrate([*EVERY_ACT, "perm:*"]))
         answer = caller.post(
-            "create", organizationId="sandbox-runtime", permissions={"perm": ["auth.view_user"]}
+            "create",
+            organizationId="sandbox-runtime",
+            permissions={"perm": ["sessions.view_session"]},
         )
         assert answer.status_code == 403
-        assert "auth.view_user" in answer.json()["message"]
-        assert minted(caller, permissions={"perm": ["auth.add_user"]})
+        assert "sessions.view_session" in answer.json()["message"]
+        assert minted(caller, permissions={"perm": ["sessions.add_session"]})
 
 
 class TestChildrenFollow:
