@@ -41,13 +41,14 @@ INSERT INTO pikku_auth_serviceuser (name, description, user_id, is_active, creat
     SELECT username, 'It builds and tests.', id, id %% 100 <> 9, now()
     FROM auth_user WHERE username LIKE 'machine-%%' ORDER BY id;
 INSERT INTO pikku_auth_apikey (service_user_id, name, preview, digest, permissions, metadata,
-        networks, created_at, expires_at, enabled, revoked_at, revoke_reason, last_used_at,
-        window_calls, remaining)
+        networks, delegation, is_suspended, parent_networks, created_at, expires_at, enabled,
+        revoked_at, revoke_reason, last_used_at, window_calls, remaining)
     SELECT (SELECT min(id) FROM pikku_auth_serviceuser)
             + CASE WHEN i %% 10 = 0 THEN 0 ELSE 1 + i %% 1000 END,
         CASE WHEN i %% 2 = 0 THEN 'build-' || i ELSE '' END,
         'pka_' || left(md5(i::text), 8), md5(i::text) || md5((-i)::text),
-        '{"sandbox": ["read"]}', jsonb_build_object('sandbox', 'sb-' || i), '[]',
+        '{"sandbox": ["read"]}', jsonb_build_object('sandbox', 'sb-' || i), '[]', '{}',
+        false, '[]',
         now() - interval '1 year' + i * interval '1 year' / %(keys)s,
         CASE WHEN i %% 100 < 20 THEN NULL
             ELSE now() - interval '60 days' + i * interval '1 year' / %(keys)s END,
