@@ -37,7 +37,8 @@ _KEYS = """
         networks, delegation, is_suspended, parent_networks, created_at, expires_at, enabled,
         revoke_reason, window_calls, last_used_at)
     SELECT first + i %% %s, 'key-' || i, 'pka_' || left(md5(i::text), 8),
-        md5(i::text) || md5((-i)::text), '{"sandbox": ["read"]}', '{}', '[]', '{}', false, '[]', now(),
+        md5(i::text) || md5((-i)::text), '{"sandbox": ["read"]}', '{}', '[]', '{}', false, '[]',
+        now(),
         now() + (i %% 100 - 50) * interval '1 day', true, '', 0, now() + interval '1 day'
     FROM generate_series(1, %s) AS i, (SELECT min(id) AS first FROM pikku_auth_serviceuser) AS f"""
 
