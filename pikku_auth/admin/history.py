@@ -132,6 +132,11 @@ def _ceiling(details: Details) -> str:
     return _("from %(before)s to %(after)s") % {"before": texts[0], "after": texts[1]}
 
 
+def _contacts(details: Details) -> str:
+    texts = [", ".join(details.get(name) or []) or _("nobody") for name in ("before", "contacts")]
+    return _("from %(before)s to %(after)s") % {"before": texts[0], "after": texts[1]}
+
+
 def _scope(details: Details) -> str:
     return str(details.get("scope", ""))
 
@@ -154,5 +159,6 @@ _TOLD: dict[AuditEvent.Action, Callable[[Details], str]] = {
     AuditEvent.Action.LOGIN_REVOKED: _reason,
     AuditEvent.Action.SERVICE_USER_CREATED: _adopted,
     AuditEvent.Action.SERVICE_USER_SCOPES_SET: _ceiling,
+    AuditEvent.Action.SERVICE_USER_CONTACTS_SET: _contacts,
     AuditEvent.Action.PRUNED: _pruned,
 }

@@ -13,6 +13,7 @@ from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.audit import AuditContext
 from pikku_auth.flows.authentication import aauthenticate, arevalidate, authenticate, revalidate
 from pikku_auth.flows.ceilings import set_service_user_scopes
+from pikku_auth.flows.contacts import set_service_user_contacts
 from pikku_auth.flows.device_flow.revoke import revoke_logins
 from pikku_auth.flows.keys.bounds import Bounds, set_key_bounds, shorten_key
 from pikku_auth.flows.keys.delegate import mint_child
@@ -29,6 +30,7 @@ from pikku_auth.flows.keys.revoke import (
 from pikku_auth.flows.keys.rotate import mint_or_rotate, rotate_key
 from pikku_auth.flows.keys.verify import averify_key, verify_key
 from pikku_auth.flows.logins import live_logins, revoke_login
+from pikku_auth.flows.notices import Warned, notify_expiring
 from pikku_auth.flows.privileges import manageable, may_manage
 from pikku_auth.flows.pruning import prune
 from pikku_auth.flows.service_users import (
@@ -47,6 +49,7 @@ __all__ = [
     "Delegation",
     "IssuedKey",
     "Rate",
+    "Warned",
     "aauthenticate",
     "activate_service_user",
     "arevalidate",
@@ -72,6 +75,7 @@ __all__ = [
     "mint_child",
     "mint_key",
     "mint_or_rotate",
+    "notify_expiring",
     "prune",
     "rename_key",
     "revalidate",
@@ -80,6 +84,7 @@ __all__ = [
     "revoke_logins",
     "rotate_key",
     "set_key_bounds",
+    "set_service_user_contacts",
     "set_service_user_scopes",
     "shorten_key",
     "verify_key",
