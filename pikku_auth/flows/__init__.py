@@ -33,6 +33,7 @@ from pikku_auth.flows.logins import live_logins, revoke_login
 from pikku_auth.flows.notices import Warned, notify_expiring
 from pikku_auth.flows.privileges import manageable, may_manage
 from pikku_auth.flows.pruning import prune
+from pikku_auth.flows.reapply import ExportedEvent, reapply_revocations
 from pikku_auth.flows.service_users import (
     activate_service_user,
     create_service_user,
@@ -47,6 +48,7 @@ __all__ = [
     "AuditContext",
     "Bounds",
     "Delegation",
+    "ExportedEvent",
     "IssuedKey",
     "Rate",
     "Warned",
@@ -77,6 +79,7 @@ __all__ = [
     "mint_or_rotate",
     "notify_expiring",
     "prune",
+    "reapply_revocations",
     "rename_key",
     "revalidate",
     "revoke_key",
