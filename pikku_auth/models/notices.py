@@ -31,7 +31,7 @@ class Notice(NaturalKeyModel):
         verbose_name = _("notice")
         verbose_name_plural = _("notices")
         constraints = [
-            models.UniqueConstraint(fields=["key", "about"], name="pikku_auth_notice"),
+            models.UniqueConstraint(fields=["key", "about"], name="pikku_auth_notice_once"),
         ]
 
     def __str__(self) -> str:
