@@ -15,6 +15,7 @@ from pikku_auth.flows.authentication import aauthenticate, arevalidate, authenti
 from pikku_auth.flows.ceilings import set_service_user_scopes
 from pikku_auth.flows.contacts import set_service_user_contacts
 from pikku_auth.flows.device_flow.revoke import revoke_logins
+from pikku_auth.flows.forgetting import forget_human
 from pikku_auth.flows.keys.bounds import Bounds, set_key_bounds, shorten_key
 from pikku_auth.flows.keys.delegate import mint_child
 from pikku_auth.flows.keys.family import children_of
@@ -66,6 +67,7 @@ __all__ = [
     "disable_key",
     "enable_key",
     "find_key",
+    "forget_human",
     "get_service_user",
     "import_key",
     "is_service_user",
