@@ -40,7 +40,7 @@ key_disabled = Signal()
 """``key``, ``children``, ``context``. ``children`` is how many stop with it."""
 
 key_expiring = Signal()
-"""``key``, ``within``, ``context``. ``notify_expiring`` has warned that it ends in that time."""
+"""``key``, ``within``, ``context``. It was warned that this key ends within that time."""
 
 key_unused = Signal()
 """``key``, ``unused``, ``context``. The same of one that nobody has used for so long."""
