@@ -7,9 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import reduce
-from itertools import groupby
-from operator import attrgetter, or_
 
 from django.core.mail import EmailMessage
 from django.db.models import Q
@@ -24,10 +21,12 @@ from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys.validation import named
 from pikku_auth.flows.mail import message
 from pikku_auth.models import APIKey, KeyState, Notice, ServiceUser
-from pikku_auth.models.keys import APIKeyQuerySet, unused_since
-from pikku_auth.models.natural_keys import NaturalKeyQuerySet
+from pikku_auth.models.keys import unused_since
 
 logger = logging.getLogger("pikku_auth")
+
+MOST_NAMED = 100
+"""Keys that one mail names."""
 
 _HELD = timedelta(minutes=10)
 """For so long nobody else sends a mail that is being sent. Afterwards its sender was killed."""
@@ -105,9 +104,8 @@ def notify_expiring(
     for matter, thresholds in ((Matter.EXPIRING, within), (Matter.UNUSED, unused)):
         with named(matter):
             lengths = [require_positive(threshold) for threshold in thresholds]
-        due = _due(matter, lengths, now, using) if lengths else []
-        for service_user, group in groupby(due, key=attrgetter("key.service_user")):
-            new = _not_told(list(group), using)
+        for service_user, keys in _watched(matter, lengths, now, using) if lengths else ():
+            new = _not_told(_due(keys, matter, lengths, now), using)
             to = service_user.contacts or others
             if new and not to and not _signal_of(matter).has_listeners(APIKey):
                 yield _warned(new, to, Outcome.NOBODY)
@@ -117,24 +115,30 @@ def notify_expiring(
                 yield from _warn(new, to, context, now, using)
 
 
-def _due(matter: Matter, thresholds: list[timedelta], now: datetime, using: str) -> list[Due]:
-    """Keys that have passed a threshold, those of one service user after another."""
-    keys = _watched(now, using)
-    if matter is Matter.EXPIRING:
-        ending = keys.filter(expires_at__lte=now + max(thresholds))
-        passed = [(key, _passed_before_end(key, thresholds, now)) for key in ending]
-    else:
-        idle = keys.filter(unused_since(now - min(thresholds)))
-        passed = [(key, _passed_since_use(key, thresholds, now)) for key in idle]
-    return [Due(key, matter, threshold) for key, threshold in passed if threshold]
-
-
-def _watched(now: datetime, using: str) -> APIKeyQuerySet:
-    """Live keys of which somebody wants to hear."""
+def _watched(
+    matter: Matter, thresholds: list[timedelta], now: datetime, using: str
+) -> Iterator[tuple[ServiceUser, list[APIKey]]]:
+    """Each service user with its live keys of which somebody may want to hear."""
     keys = APIKey.objects.using(using).in_state(KeyState.ACTIVE, now)
+    if matter is Matter.EXPIRING:
+        keys = keys.filter(expires_at__lte=now + max(thresholds))
+    else:
+        keys = keys.filter(unused_since(now - min(thresholds)))
     without_heir = Q(successor__last_used_at=None) | Q(successor__revoked_at__isnull=False)
-    found = keys.filter(without_heir, parent=None).select_related("service_user__user")
-    return found.order_by("service_user__name", "pk")
+    keys = keys.filter(without_heir, parent=None)
+    everyone = ServiceUser.objects.using(using).select_related("user").order_by("name")
+    for service_user in everyone.filter(pk__in=keys.order_by().values("service_user")):
+        own = keys.filter(service_user=service_user).select_related("service_user__user")
+        yield service_user, list(own.order_by("pk"))
+
+
+def _due(
+    keys: list[APIKey], matter: Matter, thresholds: list[timedelta], now: datetime
+) -> list[Due]:
+    """Those of ``keys`` that have passed a threshold."""
+    passed = _passed_before_end if matter is Matter.EXPIRING else _passed_since_use
+    found = ((key, passed(key, thresholds, now)) for key in keys)
+    return [Due(key, matter, threshold) for key, threshold in found if threshold]
 
 
 def _passed_before_end(key: APIKey, thresholds: list[timedelta], now: datetime) -> timedelta | None:
@@ -169,18 +173,20 @@ def _warn(
     due: list[Due], to: list[str], context: AuditContext, now: datetime, using: str
 ) -> Iterator[Warned]:
     matter = due[0].matter
-    held = [one for one in due if _hold(one, now, using)]
-    if not held:  # another run is at it
+    holding = [(one, notice) for one in due if (notice := _hold(one, now, using))]
+    if not holding:  # another run is at it
         return
+    held = [one for one, _ in holding]
+    notices = Notice.objects.using(using).filter(pk__in=[notice.pk for _, notice in holding])
     try:
         if to:
             _message(held, to).send()
     except Exception as error:  # whatever the host's mail backend raises
         logger.exception("A mail about keys of %s was not sent", held[0].key.service_user)
-        _notices(held, using).delete()
+        notices.delete()
         yield _warned(held, to, Outcome.FAILED, type(error).__name__)
         return
-    _notices(held, using).update(held_until=None)
+    notices.update(held_until=None)
     for one in held:
         threshold = {"within" if matter is Matter.EXPIRING else "unused": one.threshold}
         announce(_signal_of(matter), APIKey, using, key=one.key, context=context, **threshold)
@@ -191,22 +197,22 @@ def _signal_of(matter: Matter) -> Signal:
     return signals.key_expiring if matter is Matter.EXPIRING else signals.key_unused
 
 
-def _hold(one: Due, now: datetime, using: str) -> bool:
-    """Whether this run is the one to send it."""
+def _hold(one: Due, now: datetime, using: str) -> Notice | None:
+    """The notice of it, if this run is the one to send it."""
     rows, held = Notice.objects.using(using), {"held_until": now + _HELD}
-    _, is_new = rows.get_or_create(key=one.key, about=one.about, defaults=held)
-    abandoned = rows.filter(key=one.key, about=one.about, held_until__lte=now)
-    return is_new or bool(abandoned.update(**held))
-
-
-def _notices(due: list[Due], using: str) -> NaturalKeyQuerySet[Notice]:
-    each = (Q(key=one.key, about=one.about) for one in due)
-    return Notice.objects.using(using).filter(reduce(or_, each))
+    notice, is_new = rows.get_or_create(key=one.key, about=one.about, defaults=held)
+    abandoned = rows.filter(pk=notice.pk, held_until__lte=now)
+    return notice if is_new or abandoned.update(**held) else None
 
 
 def _message(due: list[Due], to: list[str]) -> EmailMessage:
     keys = [one.key for one in due]
-    given = {"service_user": keys[0].service_user, "keys": keys}
+    given = {
+        "service_user": keys[0].service_user,
+        "keys": keys[:MOST_NAMED],
+        "count": len(keys),
+        "more": len(keys) - MOST_NAMED,
+    }
     return message(f"keys_{due[0].matter}", to, given)
 
 

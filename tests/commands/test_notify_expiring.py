@@ -27,7 +27,7 @@ from pikku_auth.flows import (
 )
 from pikku_auth.flows.last_used import flush
 from pikku_auth.models import APIKey, Notice, ServiceUser
-from tests.families import child_of, parent_of
+from tests.families import child_of, many_children, parent_of
 
 pytestmark = pytest.mark.django_db
 
@@ -250,6 +250,18 @@ def test_a_host_can_replace_the_template_and_no_text_in_it_adds_a_header(
     ending_in(9, name="a <b> & c")
     assert notify("--within", "14d") == ["Look: Bcc: eve@example.com"]
     assert mail.outbox[0].recipients() == [OPS]
+
+
+def test_a_mail_names_a_hundred_keys_and_counts_the_others(service_user: ServiceUser) -> None:
+    many_children(ending_in(400), 1_001)
+    APIKey.objects.filter(name__startswith="child-").update(
+        parent=None, created_at=NOW - 100 * DAY, expires_at=NOW + 9 * DAY
+    )
+    assert notify("--within", "14d") == ["1001 API keys of sandbox-runtime end soon"]
+    body = mail.outbox[0].body
+    assert body.count("Ends: ") == 100
+    assert "\n  And 901 more.\n" in body
+    assert notify("--within", "14d") == []
 
 
 def test_no_name_is_escaped_as_in_html() -> None:
