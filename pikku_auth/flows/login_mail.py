@@ -7,6 +7,7 @@ from threading import BoundedSemaphore, Thread
 from typing import Any
 
 from django.core.mail import EmailMessage
+from django.db import connections
 
 from pikku_auth.conf import conf
 from pikku_auth.flows.mail import message
@@ -48,4 +49,5 @@ def _send(mail: EmailMessage, login: str) -> None:
     except Exception:  # whatever the host's mail backend raises
         logger.exception("A mail about %s was not sent", login)
     finally:
+        connections.close_all()  # of this thread: some backends keep mails in the database
         _places.release()
