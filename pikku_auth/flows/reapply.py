@@ -91,25 +91,40 @@ def reapply_revocations(
     now = now or timezone.now()
     run = _Run(dry_run, context, now)
     ordered = sorted(events, key=lambda event: event.at)
-    last = {(_subject_of_switch(event), event.action): event for event in ordered}
+    last = {(_identity(event), event.action): event for event in ordered}
     for event in ordered:
-        if event.action not in _SWITCHES or _is_last(event, last):
+        if not (_is_undone(event, last) or _is_over(event, last, now)):
             outcome = run.outcome_of(event)
             if outcome is not None:
                 yield Reapplied(event, outcome)
 
 
-def _subject_of_switch(event: ExportedEvent) -> str:
+def _identity(event: ExportedEvent) -> str:
     """What stays of a subject when the key is renamed: its preview and its owner."""
     match = _CREDENTIAL.fullmatch(event.subject)
     return f"{match['preview']} {match['owner']}" if match else event.subject
 
 
-def _is_last(event: ExportedEvent, last: dict[tuple[str, str], ExportedEvent]) -> bool:
-    subject = _subject_of_switch(event)
-    undone = last.get((subject, _SWITCHES[_Action(event.action)]))
-    is_undone = undone is not None and undone.at >= event.at
-    return last[subject, event.action] is event and not is_undone
+_Last = Mapping[tuple[str, str], ExportedEvent]
+"""The last event of each kind about each row."""
+
+
+def _is_undone(event: ExportedEvent, last: _Last) -> bool:
+    """Whether it has stopped something that went on, or that was stopped once more, later."""
+    if event.action not in _SWITCHES:
+        return False
+    row = _identity(event)
+    undoing = last.get((row, _SWITCHES[_Action(event.action)]))
+    return last[row, event.action] is not event or (undoing is not None and undoing.at >= event.at)
+
+
+def _is_over(event: ExportedEvent, last: _Last, now: datetime) -> bool:
+    """Whether it has made a key that nobody misses: it was revoked, or has expired."""
+    if event.action not in _MADE:
+        return False
+    end = event.details.get("expires_at")
+    is_revoked = (_identity(event), _Action.KEY_REVOKED) in last
+    return is_revoked or (end is not None and datetime.fromisoformat(str(end)) <= now)
 
 
 class _Run:
