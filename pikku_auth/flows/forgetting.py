@@ -20,6 +20,7 @@ FORGOTTEN = "a forgotten human"
 """What stands in the audit trail in the place of a name."""
 
 _BATCH = 1_000
+_LONGEST_SUBJECT = 300
 _NOWHERE: dict[str, Any] = {"ip": None, "user_agent": ""}
 
 
@@ -75,15 +76,25 @@ def _erase(keys: Sequence[int], user: User, using: str) -> int:
     found = _plain(AuditEvent, using).filter(pk__in=keys).select_related("login")
     events = [event for event in found if _is_of(event, user)]
     for event in events:
-        credential = event.subject.removesuffix(_end_of(user))
-        if credential != event.subject:
-            event.subject = f"{credential} of {FORGOTTEN}"[:300]
+        event.subject = _without_name(event, user)
         if event.actor_id in (None, user.pk):
             event.ip, event.user_agent = None, ""
         if event.actor_id == user.pk:
             event.actor, event.actor_name = None, FORGOTTEN
     fields = ["subject", "actor", "actor_name", "ip", "user_agent"]
     return _plain(AuditEvent, using).bulk_update(events, fields)
+
+
+def _without_name(event: AuditEvent, user: User) -> str:
+    """The subject, without the name of ``user`` or as much of it as the column could hold."""
+    subject, end = event.subject, _end_of(user)
+    credential = subject.removesuffix(end)
+    is_cut = len(subject) == _LONGEST_SUBJECT and event.action.startswith("login_")
+    if credential == subject and is_cut:
+        credential, _, cut = subject.rpartition(" of ")
+        if not username_of(user).startswith(cut):
+            return subject
+    return subject if credential == subject else f"{credential} of {FORGOTTEN}"[:_LONGEST_SUBJECT]
 
 
 def _is_of(event: AuditEvent, user: User) -> bool:

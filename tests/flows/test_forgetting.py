@@ -82,6 +82,16 @@ class TestForgettingAHuman:
         forget_human(ada)
         assert ada.get_username() not in texts()
 
+    def test_a_name_that_did_not_fit_is_forgotten_as_far_as_it_did(
+        self, make_user: MakeUser
+    ) -> None:
+        ada, bob = make_user(f"ada{'a' * 100}"), make_user(f"bob{'b' * 100}")
+        revoke_login(logged_in(bob, client_id="x" * 191).login, context=by(ada))
+        logged_in(ada, client_id="x" * 191)
+        forget_human(ada)
+        assert "adaaa" not in texts()
+        assert "bobbb" in AuditEvent.objects.get(action="login_revoked").subject
+
     def test_a_name_that_ends_alike_is_another(self, make_user: MakeUser) -> None:
         ada, other = make_user("ada"), make_user("x of ada")
         logged_in(other, context=FROM_THERE)
