@@ -22,12 +22,12 @@ class PikkuAuthConfig(AppConfig):
         from django.core.signals import request_finished
         from django.db.models.signals import post_save, pre_delete, pre_save
 
-        from pikku_auth import checks
+        from pikku_auth import checks, signals
         from pikku_auth.backends import refuse_session
         from pikku_auth.checks.databases import check_prepared
         from pikku_auth.checks.privileges import check_privileges
         from pikku_auth.checks.transport import check_transport
-        from pikku_auth.flows import accounts, last_used, sign_in, tickets
+        from pikku_auth.flows import accounts, last_used, login_mail, sign_in, tickets
         from pikku_auth.flows.cache import stamps
         from pikku_auth.flows.keys import family
         from pikku_auth.models import APIKey, LoginSession, ServiceUser
@@ -53,6 +53,7 @@ class PikkuAuthConfig(AppConfig):
             uid = "pikku_auth.follow_user"
             post_save.connect(family.follow_saved_user, sender=model, dispatch_uid=uid)
             pre_delete.connect(family.follow_deleted_user, sender=model, dispatch_uid=uid)
+        signals.login_started.connect(login_mail.tell_human, dispatch_uid="pikku_auth.login_mail")
         stamps.connect([APIKey, LoginSession, ServiceUser, *accounts.tables_of_users()])
         request_finished.connect(last_used.flush, dispatch_uid="pikku_auth.flush_usage")
         if find_spec("drf_spectacular") is not None:

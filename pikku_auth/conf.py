@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "ISSUER": None,
     "KEY_HEADER": "x-api-key",
     "LOGIN_LIFETIME": timedelta(days=7),
+    "LOGIN_MAIL": False,
     "LOGIN_MAX_LIFETIME": timedelta(days=90),
     "LOGIN_SCOPES": "pikku_auth.flows.login_scopes.default_login_scopes",
     "MAP_KEY": None,
@@ -123,6 +124,11 @@ class Settings:
     def login_lifetime(self) -> timedelta:
         lifetime: timedelta = self._get("LOGIN_LIFETIME")
         return lifetime
+
+    @cached_property
+    def login_mail(self) -> bool:
+        """Whether a human is mailed when a terminal has logged in as them."""
+        return bool(self._get("LOGIN_MAIL"))
 
     @cached_property
     def login_max_lifetime(self) -> timedelta | None:

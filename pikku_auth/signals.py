@@ -39,6 +39,12 @@ key_enabled = Signal()
 key_disabled = Signal()
 """``key``, ``children``, ``context``. ``children`` is how many stop with it."""
 
+key_expiring = Signal()
+"""``key``, ``within``, ``context``. It was warned that this key ends within that time."""
+
+key_unused = Signal()
+"""``key``, ``unused``, ``context``. The same of one that nobody has used for so long."""
+
 login_approved = Signal()
 """``device_code``, ``user``, ``context``. A human has approved a login in the browser."""
 

@@ -35,6 +35,7 @@ TABLE: list[tuple[str, Any, Any, Any]] = [
     ("SIGN_IN_MAX_AGE", None, timedelta(minutes=15), timedelta(minutes=15)),
     ("KEY_HEADER", "x-api-key", "x-machine-token", "x-machine-token"),
     ("LOGIN_LIFETIME", timedelta(days=7), timedelta(hours=8), timedelta(hours=8)),
+    ("LOGIN_MAIL", False, True, True),
     ("LOGIN_MAX_LIFETIME", timedelta(days=90), None, None),
     ("LOGIN_SCOPES", default_login_scopes, ["sandbox:read"], ["sandbox:read"]),
     ("MAP_KEY", None, "tests.mappings.note", mappings.note),
@@ -56,8 +57,8 @@ def test_each_setting_is_in_the_table() -> None:
 
 
 def test_there_are_few_settings() -> None:
-    """Twenty, and the issuer: nothing that a request says may stand in for that one."""
-    assert len(DEFAULTS) <= 21
+    """Twenty, the issuer, for which nothing that a request says may stand in, and who is mailed."""
+    assert len(DEFAULTS) <= 22
 
 
 def test_each_setting_is_documented() -> None:

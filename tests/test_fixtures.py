@@ -19,7 +19,7 @@ from pikku_auth.flows.keys.verify import verify_digest
 from pikku_auth.flows.request_ids import once
 from pikku_auth.flows.throttling import CLAIMS, spend_attempt
 from pikku_auth.flows.tickets import issue_ticket
-from pikku_auth.models import Attempts, ServiceUser
+from pikku_auth.models import Attempts, Notice, ServiceUser
 from tests.logins import logged_in
 
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True)
@@ -33,6 +33,7 @@ def fill(name: str, make_user: Callable[..., Any]) -> None:
     owner = create_service_user(f"{name}-worker")
     key = mint_key(owner, name=f"{name}-key")
     issue_ticket(verify_digest(key.secret.digest))
+    Notice.objects.create(key=key.key, about="expiring 14d 2026-12-01T00:00:00Z")
     rotate_key(key.key, overlap=None)
     logged_in(make_user(name))
     Attempts.objects.all().delete()  # the same address's on both sides, and so the same row

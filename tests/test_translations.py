@@ -48,7 +48,7 @@ def in_code() -> Iterator[str]:
 
 def in_templates() -> Iterator[str]:
     """The same of the templates; a plural's singular stands for both."""
-    for path in (ROOT / "templates").rglob("*.html"):
+    for path in (ROOT / "templates").rglob("*.*"):
         text = path.read_text()
         for quoted in re.findall(r"""{% translate ("[^"]*"|'[^']*') %}""", text):
             yield quoted[1:-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.http import HttpRequest
@@ -17,10 +17,13 @@ from pikku_auth.admin.display import in_words
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows.ceilings import checked_ceiling, require_narrower
+from pikku_auth.flows.contacts import checked_contacts
 from pikku_auth.flows.keys.family import may_have_children
 from pikku_auth.flows.keys.validation import check_name
 from pikku_auth.flows.service_users import check_description, check_new_name
 from pikku_auth.models import APIKey, ServiceUser
+
+T = TypeVar("T")
 
 _AT_ONCE = "now"
 _OVERLAPS = ["1h", "24h", "7d"]
@@ -65,7 +68,7 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class take
         fields = ("name",)
 
     def clean_name(self) -> str:
-        return _held(check_name, self.cleaned_data["name"])
+        return _held(check_name, str(self.cleaned_data["name"]))
 
 
 CEILING_FIELDS = {"has_ceiling", "ceiling"}
@@ -80,9 +83,15 @@ def ceiling_fields(request: HttpRequest, row: ServiceUser | None) -> list[str]:
 
 
 class ServiceUserForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A service user's name, for good, what it is for, and the ceiling of its keys."""
+    """A service user's name, for good, what it is for, its contacts, and its keys' ceiling."""
 
     narrow_only = False
+    contact_lines = forms.CharField(
+        label=_("Contacts"),
+        required=False,
+        help_text=_("E-mail addresses of those who hear of its keys before they end, one a line."),
+        widget=forms.Textarea({"class": "vLargeTextField", "rows": 2}),
+    )
     has_ceiling = forms.BooleanField(
         label=_("Limit what its keys may do"),
         required=False,
@@ -100,6 +109,12 @@ class ServiceUserForm(forms.ModelForm):  # type: ignore[type-arg]
         scopes = self.instance.scopes
         self.initial.setdefault("has_ceiling", scopes is not None)
         self.initial.setdefault("ceiling", "\n".join(scopes or []))
+        self.initial.setdefault("contact_lines", "\n".join(self.instance.contacts))
+
+    def clean_contact_lines(self) -> list[str]:
+        """The addresses."""
+        lines = map(str.strip, self.cleaned_data["contact_lines"].splitlines())
+        return _held(checked_contacts, list(filter(None, lines)))
 
     def wanted_ceiling(self) -> list[str] | None:
         """The ceiling as it was filled in; ``None`` for none."""
@@ -125,16 +140,16 @@ class ServiceUserForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("name", "description")
 
     def clean_name(self) -> str:
-        return _held(check_new_name, self.cleaned_data["name"])
+        return _held(check_new_name, str(self.cleaned_data["name"]))
 
     def clean_description(self) -> str:
-        return _held(check_description, self.cleaned_data["description"])
+        return _held(check_description, str(self.cleaned_data["description"]))
 
 
-def _held(check: Callable[[str], object], text: str) -> str:
-    """``text``, validated by a rule of ``flows``."""
+def _held(check: Callable[[T], object], value: T) -> T:
+    """``value``, validated by a rule of ``flows``."""
     try:
-        check(text)
+        check(value)
     except InvalidInput as error:
         raise forms.ValidationError(str(error)) from None
-    return text
+    return value

@@ -132,14 +132,27 @@ def _ceiling(details: Details) -> str:
     return _("from %(before)s to %(after)s") % {"before": texts[0], "after": texts[1]}
 
 
+def _contacts(details: Details) -> str:
+    texts = [", ".join(details.get(name) or []) or _("nobody") for name in ("before", "contacts")]
+    return _("from %(before)s to %(after)s") % {"before": texts[0], "after": texts[1]}
+
+
 def _scope(details: Details) -> str:
     return str(details.get("scope", ""))
 
 
 def _pruned(details: Details) -> str:
-    return _("%(keys)s keys, %(logins)s logins, %(events)s events") % {
+    told = _("%(keys)s keys, %(logins)s logins, %(events)s events") % {
         name: details.get(name, 0) for name in ("keys", "logins", "events")
     }
+    count = details.get("addresses", 0)
+    erased = ngettext("%(n)d address erased", "%(n)d addresses erased", count) % {"n": count}
+    return "; ".join([told, erased] if count else [told])
+
+
+def _forgotten(details: Details) -> str:
+    count = details.get("events", 0)
+    return ngettext("%(n)d event changed", "%(n)d events changed", count) % {"n": count}
 
 
 _TOLD: dict[AuditEvent.Action, Callable[[Details], str]] = {
@@ -154,5 +167,7 @@ _TOLD: dict[AuditEvent.Action, Callable[[Details], str]] = {
     AuditEvent.Action.LOGIN_REVOKED: _reason,
     AuditEvent.Action.SERVICE_USER_CREATED: _adopted,
     AuditEvent.Action.SERVICE_USER_SCOPES_SET: _ceiling,
+    AuditEvent.Action.SERVICE_USER_CONTACTS_SET: _contacts,
     AuditEvent.Action.PRUNED: _pruned,
+    AuditEvent.Action.HUMAN_FORGOTTEN: _forgotten,
 }

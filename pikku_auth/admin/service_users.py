@@ -28,6 +28,7 @@ from pikku_auth.flows import (
     deactivate_service_user,
     delete_service_user,
     describe_service_user,
+    set_service_user_contacts,
     set_service_user_scopes,
 )
 from pikku_auth.models import APIKey, ServiceUser
@@ -112,13 +113,14 @@ class ServiceUserAdmin(DeletingAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         ceiling = ceiling_fields(request, obj)
         if obj is None:
-            return ["name", "description", *ceiling]
+            return ["name", "description", "contact_lines", *ceiling]
+        contacts = "contact_lines" if may(request, "change_serviceuser") else "contacts_text"
         more = ["condition", "account", "created", "last_use"]
-        return ["name", "description", *(ceiling or ["ceiling_text"]), *more]
+        return ["name", "description", contacts, *(ceiling or ["ceiling_text"]), *more]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         fields = self.permitted(request, self.get_fields(request, obj))
-        edited = {"description", *ceiling_fields(request, obj)}
+        edited = {"description", "contact_lines", *ceiling_fields(request, obj)}
         return [name for name in fields if name not in edited] if obj else []
 
     def get_form(
@@ -159,13 +161,15 @@ class ServiceUserAdmin(DeletingAdmin):
             return super().add_view(request, form_url, extra_context)
         except InvalidInput as error:
             self.message_user(request, str(error), messages.ERROR)
-            typed = {name: request.POST.get(name, "") for name in ("name", "description")}
+            names = ("name", "description", "contact_lines")
+            typed = {name: request.POST[name] for name in names if name in request.POST}
             return HttpResponseRedirect(f"{request.path}?{urlencode(typed)}")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         context = context_of(request)
         if change:
             describe_service_user(obj, form.cleaned_data["description"], context=context)
+            set_service_user_contacts(obj, form.cleaned_data["contact_lines"], context=context)
             if "ceiling" in form.fields:
                 narrow = form.narrow_only
                 scopes = form.wanted_ceiling()
@@ -175,6 +179,7 @@ class ServiceUserAdmin(DeletingAdmin):
             obj.name,
             description=obj.description,
             scopes=form.wanted_ceiling(),
+            contacts=form.cleaned_data["contact_lines"],
             context=context,
         )
         vars(obj).update(vars(made))
@@ -210,6 +215,10 @@ class ServiceUserAdmin(DeletingAdmin):
         if row.scopes is None:
             return gettext("none is set")
         return ", ".join(row.scopes) or gettext("nothing")
+
+    @admin.display(description=_("contacts"))
+    def contacts_text(self, row: ServiceUser) -> str:
+        return ", ".join(row.contacts) or "-"
 
     @admin.display(description=_("service user"))
     def title(self, row: ServiceUser) -> str:

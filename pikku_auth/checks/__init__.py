@@ -265,6 +265,7 @@ _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "ISSUER": is_issuer,
     "KEY_HEADER": _is_header,
     "LOGIN_LIFETIME": _is_positive,
+    "LOGIN_MAIL": _is_bool,
     "LOGIN_MAX_LIFETIME": _is_lifetime,
     "LOGIN_SCOPES": _is_login_grant,
     "MAP_KEY": _is_hook,

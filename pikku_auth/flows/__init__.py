@@ -13,7 +13,9 @@ from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.audit import AuditContext
 from pikku_auth.flows.authentication import aauthenticate, arevalidate, authenticate, revalidate
 from pikku_auth.flows.ceilings import set_service_user_scopes
+from pikku_auth.flows.contacts import set_service_user_contacts
 from pikku_auth.flows.device_flow.revoke import revoke_logins
+from pikku_auth.flows.forgetting import forget_human
 from pikku_auth.flows.keys.bounds import Bounds, set_key_bounds, shorten_key
 from pikku_auth.flows.keys.delegate import mint_child
 from pikku_auth.flows.keys.family import children_of
@@ -29,8 +31,10 @@ from pikku_auth.flows.keys.revoke import (
 from pikku_auth.flows.keys.rotate import mint_or_rotate, rotate_key
 from pikku_auth.flows.keys.verify import averify_key, verify_key
 from pikku_auth.flows.logins import live_logins, revoke_login
+from pikku_auth.flows.notices import Warned, notify_expiring
 from pikku_auth.flows.privileges import manageable, may_manage
 from pikku_auth.flows.pruning import prune
+from pikku_auth.flows.reapply import ExportedEvent, reapply_revocations
 from pikku_auth.flows.service_users import (
     activate_service_user,
     create_service_user,
@@ -45,8 +49,10 @@ __all__ = [
     "AuditContext",
     "Bounds",
     "Delegation",
+    "ExportedEvent",
     "IssuedKey",
     "Rate",
+    "Warned",
     "aauthenticate",
     "activate_service_user",
     "arevalidate",
@@ -61,6 +67,7 @@ __all__ = [
     "disable_key",
     "enable_key",
     "find_key",
+    "forget_human",
     "get_service_user",
     "import_key",
     "is_service_user",
@@ -72,7 +79,9 @@ __all__ = [
     "mint_child",
     "mint_key",
     "mint_or_rotate",
+    "notify_expiring",
     "prune",
+    "reapply_revocations",
     "rename_key",
     "revalidate",
     "revoke_key",
@@ -80,6 +89,7 @@ __all__ = [
     "revoke_logins",
     "rotate_key",
     "set_key_bounds",
+    "set_service_user_contacts",
     "set_service_user_scopes",
     "shorten_key",
     "verify_key",

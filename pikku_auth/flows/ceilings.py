@@ -40,7 +40,7 @@ def set_service_user_scopes(
     """
     using, now, wanted = primary(), now or timezone.now(), checked_ceiling(scopes)
     with transaction.atomic(using=using):
-        row = _held(service_user, using)
+        row = held(service_user, using)
         if narrow_only:
             require_narrower(row, wanted)
         changed, before = row.scopes != wanted, row.scopes
@@ -122,7 +122,7 @@ def require_within_ceiling(service_user: ServiceUser, permissions: Permissions) 
         )
 
 
-def _held(service_user: ServiceUser, using: str) -> ServiceUser:
+def held(service_user: ServiceUser, using: str) -> ServiceUser:
     """Its row as it is now, which nobody changes before this commits."""
     rows = ServiceUser.objects.using(using).filter(pk=service_user.pk)
     rows.update(is_active=F("is_active"))  # a write, which SQLite wants a transaction to begin with

@@ -14,6 +14,11 @@ from django.utils import timezone
 
 from pikku_auth.flows.audit import CODE, AuditContext, record
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.forgetting import (
+    erase_addresses,
+    events_with_address,
+    logins_with_address,
+)
 from pikku_auth.flows.sweeping import (
     delete,
     past_attempts,
@@ -42,6 +47,8 @@ class Pruned:
     codes: int
     tickets: int
     events: int
+    addresses: int = 0
+    """In how many events and logins it was erased where from they came."""
     is_done: bool = True
     """Whether nothing is left that is old enough."""
 
@@ -50,6 +57,7 @@ def prune(
     *,
     keys_older_than: timedelta,
     events_older_than: timedelta,
+    addresses_older_than: timedelta | None = None,
     limit: int | None = None,
     duration: timedelta | None = None,
     progress: Progress | None = None,
@@ -59,8 +67,9 @@ def prune(
     """Delete keys and logins that ended, and audit events that happened, so long ago.
 
     Device codes and WebSocket tickets are deleted once they are useless; a few of them already
-    whenever new ones are made. At most ``limit`` rows are deleted, and no new batch begins
-    after ``duration``; the next call goes on.
+    whenever new ones are made. With ``addresses_older_than`` the addresses and user agents of
+    events that happened so long ago, and of logins that ended, are erased. At most ``limit`` rows
+    are deleted or erased, and no new batch begins after ``duration``; the next call goes on.
 
     Safe to run twice at once, and to kill: each batch is a transaction of its own.
     """
@@ -78,7 +87,13 @@ def prune(
     tickets = run.delete("tickets", past_tickets(now, using))
     old = AuditEvent.objects.using(using).filter(at__lt=now - events_older_than)
     events = run.delete("audit events", old)
-    if keys or logins or events:
+    addresses = 0
+    if addresses_older_than is not None:
+        before = now - addresses_older_than
+        for rows in (events_with_address(before, using), logins_with_address(before, using)):
+            addresses += run.each("addresses", rows, erase_addresses)
+    more: dict[str, Any] = {"addresses": addresses} if addresses else {}
+    if keys or logins or events or addresses:
         with transaction.atomic(using=using):
             record(
                 AuditEvent.Action.PRUNED,
@@ -88,8 +103,9 @@ def prune(
                 keys=keys,
                 logins=logins,
                 events=events,
+                **more,
             )
-    return Pruned(keys, logins, codes, tickets, events, run.is_done)
+    return Pruned(keys, logins, codes, tickets, events, addresses, run.is_done)
 
 
 class _Run:
@@ -105,24 +121,30 @@ class _Run:
         self._size = BATCH
 
     def delete(self, what: str, rows: QuerySet[Any]) -> int:
-        """Delete ``rows`` in batches, each beginning after the last one, and say how many.
+        """Delete ``rows``, as :meth:`each`."""
+        return self.each(what, rows, delete)
+
+    def each(
+        self, what: str, rows: QuerySet[Any], act: Callable[[QuerySet[Any], list[Any]], int]
+    ) -> int:
+        """Do it to ``rows`` in batches, each beginning after the last one, and say to how many.
 
         The rows that stay are passed once, and not once a batch.
         """
-        deleted, every = 0, rows.order_by("pk").values_list("pk", flat=True)
+        done, every = 0, rows.order_by("pk").values_list("pk", flat=True)
         rest = every
         while keys := list(rest[: self._next_size()]):
             if self._is_over():
                 self.is_done = False
                 break
             began = time.monotonic()
-            deleted += delete(rows, keys)
+            done += act(rows, keys)
             self._size = _adapted(self._size, time.monotonic() - began)
             self._left = None if self._left is None else self._left - len(keys)
             if self._progress is not None:
-                self._progress(what, deleted)
+                self._progress(what, done)
             rest = every.filter(pk__gt=keys[-1])
-        return deleted
+        return done
 
     def _next_size(self) -> int:
         return self._size if self._left is None else min(self._size, self._left) or 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from difflib import get_close_matches
@@ -26,6 +27,7 @@ from pikku_auth.flows.accounts import (
 )
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.ceilings import checked_ceiling
+from pikku_auth.flows.contacts import checked_contacts
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys.family import follow_service_user
 from pikku_auth.flows.keys.validation import check_text
@@ -41,22 +43,25 @@ def create_service_user(
     *,
     description: str = "",
     scopes: Grant | None = None,
+    contacts: Sequence[str] = (),
     user: User | None = None,
     context: AuditContext = CODE,
     now: datetime | None = None,
 ) -> ServiceUser:
     """Make a service user and its Django user, or adopt ``user`` as the latter.
 
-    ``scopes`` is the ceiling of its keys; ``None`` sets none. An adopted user loses its
+    ``scopes`` is the ceiling of its keys; ``None`` sets none. ``contacts`` are the e-mail addresses
+    of those who hear of its keys before they end. An adopted user loses its
     password, and with it every session.
 
-    :raises InvalidInput: when the name is malformed or taken, the description malformed,
-        the host's user model wants more than a name, or ``user`` has too many rights.
+    :raises InvalidInput: when the name is malformed or taken, the description or a contact
+        malformed, the host's user model wants more than a name, or ``user`` has too many rights.
     """
     using, now = primary(), now or timezone.now()
     _check_name(name)
     check_description(description)
-    ceiling = checked_ceiling(scopes)
+    ceiling, addresses = checked_ceiling(scopes), checked_contacts(contacts)
+    details: dict[str, Any] = {"contacts": addresses} if addresses else {}
     try:
         with transaction.atomic(using=using):
             account: Any = _account(name, user)
@@ -64,6 +69,7 @@ def create_service_user(
                 name=name,
                 description=description,
                 scopes=ceiling,
+                contacts=addresses,
                 user=account,
                 created_at=now,
             )
@@ -75,6 +81,7 @@ def create_service_user(
                 service_user=service_user,
                 adopted=user is not None,
                 scopes=ceiling,
+                **details,
             )
             announce(
                 signals.service_user_created,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pikku_auth.models.audit import AuditEvent
 from pikku_auth.models.keys import APIKey, KeyState, ServiceUser
 from pikku_auth.models.logins import Attempts, DeviceCode, LoginSession
+from pikku_auth.models.notices import Notice
 from pikku_auth.models.requests import UsedRequest
 from pikku_auth.models.tickets import SocketTicket
 
@@ -19,6 +20,7 @@ __all__ = [
     "DeviceCode",
     "KeyState",
     "LoginSession",
+    "Notice",
     "ServiceUser",
     "SocketTicket",
     "UsedRequest",

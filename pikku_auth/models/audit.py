@@ -48,6 +48,7 @@ class AuditEvent(NaturalKeyModel):
         SERVICE_USER_ACTIVATED = "service_user_activated", _("service user activated")
         SERVICE_USER_DESCRIBED = "service_user_described", _("service user described")
         SERVICE_USER_SCOPES_SET = "service_user_scopes_set", _("service user's ceiling set")
+        SERVICE_USER_CONTACTS_SET = "service_user_contacts_set", _("service user's contacts set")
         SERVICE_USER_DELETED = "service_user_deleted", _("service user deleted")
         KEY_MINTED = "key_minted", _("key minted")
         KEY_IMPORTED = "key_imported", _("key imported")
@@ -62,6 +63,7 @@ class AuditEvent(NaturalKeyModel):
         LOGIN_DENIED = "login_denied", _("login denied")
         LOGIN_STARTED = "login_started", _("login started")
         LOGIN_REVOKED = "login_revoked", _("login ended")
+        HUMAN_FORGOTTEN = "human_forgotten", _("human forgotten")
         PRUNED = "pruned", _("pruned")
 
     natural_key_fields = ("action", "subject", "actor_name", "source", "ip", "user_agent")

@@ -51,6 +51,12 @@ class ServiceUser(NaturalKeyModel):
         blank=True,
         help_text=_("The most that its keys may do, as scopes. Without a ceiling: no limit."),
     )
+    contacts = models.JSONField(
+        _("contacts"),
+        default=list,
+        blank=True,
+        help_text=_("E-mail addresses of those who hear of its keys before they end."),
+    )
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("Switch off to stop every key at once.")
     )
@@ -122,6 +128,11 @@ class APIKeyQuerySet(NaturalKeyQuerySet["APIKey"]):
         """Those that are neither revoked nor expired at ``now``."""
         (_, _, unrevoked), (_, _, unexpired), *_others = _conditions(now)
         return self.filter(unrevoked & unexpired)
+
+
+def unused_since(moment: datetime) -> Q:
+    """Keys that nobody has used since ``moment``, for a query; those made since then are none."""
+    return Q(last_used_at__lte=moment) | Q(last_used_at=None, created_at__lte=moment)
 
 
 def is_live(now: datetime) -> Q:

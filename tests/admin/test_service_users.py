@@ -19,6 +19,7 @@ from pikku_auth.flows import (
     deactivate_service_user,
     mint_key,
     revoke_key,
+    set_service_user_contacts,
 )
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
 from tests.admin.conftest import Staff
@@ -296,3 +297,41 @@ class TestDeleting:
 
     def test_what_there_is_not_is_said(self, keeper: Client) -> None:
         assert keeper.get(f"{SERVICE_USERS}999/delete/").status_code == 302
+
+
+class TestContacts:
+    """Who hears of its keys before they end."""
+
+    def test_are_given_when_it_is_made(self, keeper: Client) -> None:
+        typed = {"name": "builder", "description": "", "contact_lines": "ops@example.com\r\n"}
+        keeper.post(f"{SERVICE_USERS}add/", typed)
+        assert ServiceUser.objects.get().contacts == ["ops@example.com"]
+
+    def test_are_changed_and_shown_one_a_line(
+        self, keeper: Client, service_user: ServiceUser
+    ) -> None:
+        lines = "ops@example.com\r\n\r\n ada@example.com "
+        keeper.post(page_of(service_user), {"description": "", "contact_lines": lines})
+        service_user.refresh_from_db()
+        assert service_user.contacts == ["ops@example.com", "ada@example.com"]
+        assert "ops@example.com\nada@example.com</textarea>" in html_of(
+            keeper.get(page_of(service_user))
+        )
+        event = AuditEvent.objects.latest("pk")
+        assert (event.action, event.source) == ("service_user_contacts_set", "admin")
+
+    def test_that_are_none_are_said_to_be_none(
+        self, keeper: Client, service_user: ServiceUser
+    ) -> None:
+        response = keeper.post(page_of(service_user), {"contact_lines": "ops"})
+        assert "is no e-mail address" in html_of(response)
+        service_user.refresh_from_db()
+        assert service_user.contacts == []
+
+    def test_are_shown_to_who_may_not_change_them(
+        self, staff: Staff, service_user: ServiceUser
+    ) -> None:
+        set_service_user_contacts(service_user, ["ops@example.com"])
+        html = html_of(staff("view_serviceuser").get(page_of(service_user)))
+        assert "ops@example.com" in html
+        assert "contact_lines" not in html

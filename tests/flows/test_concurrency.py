@@ -11,9 +11,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.db import close_old_connections, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from pikku_auth.core.limits import Rate
 from pikku_auth.exceptions import (
@@ -26,12 +28,14 @@ from pikku_auth.exceptions import (
 from pikku_auth.flows import (
     IssuedKey,
     create_service_user,
+    notify_expiring,
     revoke_key,
     rotate_key,
+    set_service_user_contacts,
     verify_key,
 )
 from pikku_auth.flows.database import outside_transaction
-from pikku_auth.models import APIKey, AuditEvent, ServiceUser
+from pikku_auth.models import APIKey, AuditEvent, Notice, ServiceUser
 from tests.processes import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -267,3 +271,13 @@ class TestInsideTheCallersTransaction:
         with transaction.atomic(), ThreadPoolExecutor(1) as elsewhere:
             assert elsewhere.submit(act).result() is second_connection()
         shared.dec_thread_sharing()
+
+
+def test_of_eight_runs_one_warns_of_a_key(service_user: ServiceUser, mint: Mint) -> None:
+    set_service_user_contacts(service_user, ["ops@example.com"])
+    day = timedelta(days=1)
+    mint(lifetime=30 * day, now=timezone.now() - 29 * day)
+    runs = outcomes(lambda: list(notify_expiring(within=[14 * day])), times=8)
+    assert runs == {"list": 8}
+    assert len(mail.outbox) == 1
+    assert Notice.objects.get().held_until is None

@@ -28,6 +28,12 @@ class Command(PikkuCommand):
             help="The most that its keys may do; repeatable. Without it, no ceiling is set.",
         )
         parser.add_argument(
+            "--contact",
+            action="append",
+            metavar="ADDRESS",
+            help="Who hears of its keys before they end, an e-mail address; repeatable.",
+        )
+        parser.add_argument(
             "--user",
             metavar="USERNAME",
             help="Adopt this user instead of making one. It loses its password and sessions.",
@@ -40,6 +46,7 @@ class Command(PikkuCommand):
             options["name"],
             description=options["description"],
             scopes=options["max_scope"],
+            contacts=options["contact"] or [],
             user=user,
             context=self.context,
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db.models import Q
 from django.utils import timezone
 
 from pikku_auth.core.durations import parse_duration
@@ -16,9 +16,12 @@ from pikku_auth.flows.database import primary
 from pikku_auth.management.base import argument, as_json
 from pikku_auth.management.listing import ListingCommand, Style, ago, ahead, in_pages
 from pikku_auth.models import APIKey, KeyState
-from pikku_auth.models.keys import APIKeyQuerySet
+from pikku_auth.models.keys import APIKeyQuerySet, unused_since
 
 _STATE = 4
+
+FOUND = 1
+"""Exit code of ``--exit-code`` when there is such a key."""
 
 
 class Command(ListingCommand):
@@ -51,17 +54,28 @@ class Command(ListingCommand):
             metavar="90d",
             help="Live ones that nobody has used for this long.",
         )
+        parser.add_argument(
+            "--exit-code", action="store_true", help="Exit with 1 if there is such a key."
+        )
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """List them."""
+        """List them.
+
+        :raises SystemExit: with ``--exit-code``, if there is one.
+        """
         now = timezone.now()
         order = ["expires_at", "pk"] if options["expiring"] else ["pk"]
-        keys = in_pages(_chosen(options, now), *order, limit=options["limit"])
+        listed = count(1)
+        found = in_pages(_chosen(options, now), *order, limit=options["limit"])
+        keys = (key for key, _ in zip(found, listed, strict=False))
         if options["format"] == "text":
             self.write_table((_row(key, now) for key in keys), options, self._styled)
         else:
             self.write_json((as_json(key, key.state(now).value) for key in keys), options)
+        if options["exit_code"] and next(listed) > 1:
+            self.stdout.flush()
+            raise SystemExit(FOUND)
 
     def _styled(self, row: Sequence[str]) -> tuple[int, Style]:
         is_alive = row[_STATE] == str(KeyState.ACTIVE.label)
@@ -77,10 +91,7 @@ def _chosen(options: dict[str, Any], now: datetime) -> APIKeyQuerySet:
     if options["expiring"]:
         keys = keys.filter(expires_at__lte=now + options["expiring"])
     if options["unused"]:
-        keys = keys.filter(
-            Q(last_used_at__lte=now - options["unused"])
-            | Q(last_used_at=None, created_at__lte=now - options["unused"])
-        )
+        keys = keys.filter(unused_since(now - options["unused"]))
     live = KeyState.ACTIVE.value if options["expiring"] or options["unused"] else None
     wanted = options["state"] or live
     return keys.in_state(wanted, now) if wanted else keys

@@ -68,6 +68,7 @@ def _as_json(one: ServiceUser, live: int) -> dict[str, Any]:
         "user": user and user.get_username(),
         "ceiling": one.scopes,
         "description": one.description,
+        "contacts": one.contacts,
         "live_keys": live,
         "created_at": iso(one.created_at),
     }

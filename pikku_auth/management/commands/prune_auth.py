@@ -36,6 +36,13 @@ class Command(PikkuCommand):
             help="Audit events older than this. Default: 400d.",
         )
         parser.add_argument(
+            "--addresses-older-than",
+            type=argument(parse_duration),
+            metavar="90d",
+            help="Erase the addresses and user agents of audit events that are older than this, "
+            "and of logins that ended before. Default: keep them as long as the row.",
+        )
+        parser.add_argument(
             "--limit", type=argument(positive), metavar="N", help="Delete N rows at most."
         )
         parser.add_argument(
@@ -51,6 +58,7 @@ class Command(PikkuCommand):
         pruned = prune(
             keys_older_than=options["keys_older_than"],
             events_older_than=options["events_older_than"],
+            addresses_older_than=options["addresses_older_than"],
             limit=options["limit"],
             duration=options["duration"],
             progress=self._show if self.stderr.isatty() and options["verbosity"] else None,
@@ -61,9 +69,12 @@ class Command(PikkuCommand):
             f"{pruned.tickets} tickets and {pruned.events} audit events.",
             options,
         )
+        if pruned.addresses:
+            self.note(f"Erased where from in {pruned.addresses} events and logins.", options)
         if not pruned.is_done:
             self.note("More is left: run it again.", options)
 
     def _show(self, what: str, deleted: int) -> None:
-        self.stderr.write(f"\rDeleted {deleted} {what}\x1b[K\r", str, ending="")
+        verb = "Erased" if what == "addresses" else "Deleted"
+        self.stderr.write(f"\r{verb} {deleted} {what}\x1b[K\r", str, ending="")
         self.stderr.flush()
