@@ -15,7 +15,11 @@ FOR_THE_EYE: dict[Kind, str] = {
     ("architecture.md", ""): "a map of the rooms; tests/test_layers.py enforces it",
     ("scale.md", "nginx"): "for nginx, which the tests don't install; tried with 1.22",
 }
-PAGES = sorted(path.name for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md"))
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    [path.name for path in ROOT.glob("*.md")]
+    + [str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")]
+)
 WRITTEN = {(page, language) for page in PAGES for language, _ in blocks(page)}
 
 
