@@ -89,9 +89,26 @@ def steps_of(page: str) -> Iterator[tuple[str, str]]:
                 yield f"$ {command}", said.strip()
 
 
+PREVIEWS = ["Ab12Cd34", "Ef56Gh78", "Ij90Kl12"]
+"""What the pages show of the first secret, of the second one, and so on."""
+
+
+class Memory:
+    """What differs from run to run is made as the pages show it: secrets, times, codes."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, str] = {}
+
+    def said(self, text: str) -> str:
+        """What a command has said, with the secrets of the pages."""
+        return alike(re.sub(r"(?<=\bpk[as]_)\w{8}", self._preview, text))
+
+    def _preview(self, found: re.Match[str]) -> str:
+        return self._shown.setdefault(found[0], PREVIEWS[len(self._shown) % len(PREVIEWS)])
+
+
 def alike(text: str) -> str:
-    """What differs from run to run is made the same: secrets, times, codes, the port."""
-    text = re.sub(r"\b(pk[as])_\w{8}", r"\1_Ab12Cd34", text)
+    """The text with one time, one code and one port."""
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "2027-02-25 10:00 UTC", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "2026-11-27 10:00:00", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8000", text)
