@@ -13,7 +13,11 @@ Kind = tuple[str, str]
 
 FOR_THE_EYE: dict[Kind, str] = {
     ("architecture.md", ""): "a map of the rooms; tests/test_layers.py enforces it",
+    ("ci.md", "yaml"): "for GitHub; test_operating.py reads it",
+    ("containers.md", "dockerfile"): "for Docker; test_operating.py reads it",
+    ("containers.md", "yaml"): "for Kubernetes; test_operating.py reads it",
     ("nginx.md", "nginx"): "for nginx, which the tests don't install; tried with 1.22",
+    ("pgbouncer.md", "ini"): "for PgBouncer, which the tests don't install; tried with 1.18",
     ("scale.md", "nginx"): "for nginx, which the tests don't install; tried with 1.22",
 }
 DOCS = ROOT / "docs"
