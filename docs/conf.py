@@ -29,13 +29,16 @@ html_copy_source = False
 html_show_sphinx = False
 
 
+LISTED = re.compile(r"^- \[([^\]]+)\]\(([\w/-]+)\.md\)", re.MULTILINE)
+
+
 def navigation_of(index: str) -> str:
     """A toctree for each part of ``index.md``, of the pages that its list links to."""
     parts = re.findall(r"^## (.+)\n((?:(?!^## ).*\n?)*)", index, re.MULTILINE)
     return "".join(
         f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n{pages}\n```\n"
-        for title, text in parts
-        if (pages := "\n".join(re.findall(r"^- \[[^\]]+\]\(([\w/-]+)\.md\)", text, re.MULTILINE)))
+        for title, listing in parts
+        if (pages := "\n".join(f"{text} <{page}>" for text, page in LISTED.findall(listing)))
     )
 
 
