@@ -33,10 +33,10 @@ class Fact(NamedTuple):
 
 
 FACTS = [
-    Fact("Whom", "knox", "a user", "models.py", r"user = models\.ForeignKey\(User, null=False"),
-    Fact("Whom", "simplejwt", "a user", "authentication.py", r"return self\.get_user\(validated"),
+    Fact("A credential", "knox", "a user", "models.py", r"user = models\.ForeignKey\(User, null=False"),
+    Fact("A credential", "simplejwt", "a user", "authentication.py", r"return self\.get_user\(validated"),
     Fact(
-        "Whom",
+        "A credential",
         "oauth-toolkit",
         "a user, or an application",
         "models.py",
