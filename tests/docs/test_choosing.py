@@ -33,8 +33,14 @@ class Fact(NamedTuple):
 
 
 FACTS = [
-    Fact("A credential", "knox", "a user", "models.py", r"user = models\.ForeignKey\(User, null=False"),
-    Fact("A credential", "simplejwt", "a user", "authentication.py", r"return self\.get_user\(validated"),
+    Fact(
+        "A credential", "knox", "a user", "models.py",
+        r"user = models\.ForeignKey\(User, null=False",
+    ),
+    Fact(
+        "A credential", "simplejwt", "a user", "authentication.py",
+        r"return self\.get_user\(validated",
+    ),
     Fact(
         "A credential",
         "oauth-toolkit",

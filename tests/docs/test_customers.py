@@ -2,52 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.db import connection
 from django.urls import path
 
 from pikku_auth.core.permissions import scope_strings
 from pikku_auth.flows import verify_key
 from pikku_auth.models import AuditEvent, ServiceUser
 from pikku_auth.testing import key_headers
-from tests.conftest import pikku_settings
-from tests.docs.pages import examples, run
-
-
-@pytest.fixture(autouse=True)
-def _any_scope_may_be_minted() -> Iterator[None]:
-    with pikku_settings(SCOPES=None):
-        yield
-
-
-@pytest.fixture
-def shop(transactional_db: None) -> Iterator[dict[str, Any]]:
-    """The names of the page, and the table of its model."""
-    models, keys, views = examples("customers.md")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(apps.all_models, "shop", {})
-        names = run(models, {})
-        customer = names["Customer"]
-        apps.clear_cache()
-        with connection.schema_editor() as editor:
-            editor.create_model(customer)
-        try:
-            yield run(views, run(keys, names))
-        finally:
-            with connection.schema_editor() as editor:
-                editor.delete_model(customer)
-            forget(customer)
-
-
-def forget(model: Any) -> None:
-    """Take the model's relation off the models of others."""
-    delattr(ServiceUser, "customer")
-    apps.all_models.pop("shop", None)
-    apps.clear_cache()
 
 
 def test_customers_make_keys_see_their_own_and_revoke_only_those(

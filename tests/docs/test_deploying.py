@@ -37,6 +37,7 @@ urlpatterns += [path("auth/", include("pikku_auth.urls"))]
 def behind_nginx(settings: Any) -> dict[str, Any]:
     (block,) = examples("nginx.md")
     names = {name: value for name, value in run(block, {}).items() if name.isupper()}
+    names["PIKKU_AUTH"] = {**settings.PIKKU_AUTH, **names["PIKKU_AUTH"]}
     for name, value in names.items():
         setattr(settings, name, value)
     return names
