@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.staticfiles import finders
+from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.db import connection
@@ -88,6 +89,24 @@ def test_static_files_are_collected_where_it_says(settings: Any, tmp_path: Path)
     told = re.findall(r"`([\w.-]+\.(?:css|js|svg))`", text_of("static-files.md"))
     assert ours == set(told)
     assert all(finders.find(f"pikku_auth/{name}") for name in ours)
+
+
+def test_static_files_may_have_hashed_names(settings: Any, tmp_path: Path) -> None:
+    manifest = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": manifest}}
+    settings.STATIC_ROOT = str(tmp_path)
+    call_command("collectstatic", "--no-input", "--verbosity", "0")
+    hashed = staticfiles_storage.url("pikku_auth/pages.css")
+    assert re.search(r"pages\.[0-9a-f]{12}\.css$", hashed)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("scheme", "status"), [("http", 403), ("https", 200)])
+def test_probe_has_to_say_https_where_that_is_required(
+    behind_nginx: dict[str, Any], scheme: str, status: int
+) -> None:
+    probe = Client(headers={**THROUGH_NGINX, "X-Forwarded-Proto": scheme}, REMOTE_ADDR="10.0.0.1")
+    assert probe.get("/auth/ok").status_code == status
 
 
 @pytest.fixture

@@ -5,12 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import get_commands, load_command_class
 from django.db import connection
+from django.urls import path
+from rest_framework.decorators import api_view, permission_classes
+from rest_framework.permissions import IsAdminUser, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from pikku_auth import flows
+from pikku_auth.rest_framework import HasScope
+from pikku_auth.testing import client_with_key
 from tests.docs.newcomer import Memory, Shell, alike, steps_of
 from tests.docs.pages import examples, text_of
 from tests.docs.test_tutorial_key import INSTALLING
@@ -63,3 +71,17 @@ def test_each_verb_and_command_that_it_names_exists() -> None:
     assert [verb for verb in verbs if not hasattr(flows, verb)] == []
     for command in set(commands) - {"test"}:
         assert load_command_class(get_commands()[command], command)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("permission", "status"), [(IsAdminUser, 403), (IsAuthenticated, 200)])
+def test_gotcha_about_a_composed_permission_is_so(
+    settings: Any, permission: Any, status: int
+) -> None:
+    @api_view()
+    @permission_classes([HasScope("sandbox:read") | permission])
+    def view(request: Request) -> Response:
+        return Response({})
+
+    settings.ROOT_URLCONF = (path("it/", view),)
+    assert client_with_key().get("/it/").status_code == status
