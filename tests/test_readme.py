@@ -128,3 +128,13 @@ def test_every_page_that_it_names_exists() -> None:
     pages = re.findall(r"\]\(([\w./-]+\.md)\)", text_of("README.md"))
     assert pages
     assert [page for page in pages if not (ROOT / page).is_file()] == []
+
+
+def test_it_has_one_picture_and_the_comparison_agrees_with_the_page() -> None:
+    readme = text_of("README.md")
+    (picture,) = re.findall(r'<img src="([^"]+)"', readme)
+    assert (ROOT / picture).is_file()
+    rows = re.findall(r"^\| .* \|$", readme.partition("## Beside other")[2], re.MULTILINE)
+    assert len(rows) == 8
+    page = text_of("choosing.md")
+    assert [row for row in rows if row.removesuffix("|") not in page] == []

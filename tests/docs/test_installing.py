@@ -35,7 +35,7 @@ def test_every_block_that_installs_names_an_extra_of_ours() -> None:
 
 
 def test_the_readme_tells_of_each_extra_that_is_for_hosts() -> None:
-    for_us = {"bench", "dev", "mariadb", "test"}
+    for_us = {"bench", "dev", "docs", "mariadb", "test"}
     install = text_of("README.md").partition("## Install\n")[2].partition("\n## ")[0]
     told = set(re.findall(r"`(\w+)`", install))
     assert extras() - for_us <= told
