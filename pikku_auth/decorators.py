@@ -165,7 +165,7 @@ def _wrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         request = args[place]
         try:
-            admit(request, require(authenticate(request), scopes))
+            admit(request, require(authenticate(request, source="django"), scopes))
         except Refused as refusal:
             return response_to(refusal, request)
         return vary_by_credential(view(*args, **kwargs))
@@ -178,7 +178,7 @@ def _awrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
     async def wrapped(*args: Any, **kwargs: Any) -> Any:
         request = args[place]
         try:
-            admit(request, require(await aauthenticate(request), scopes))
+            admit(request, require(await aauthenticate(request, source="django"), scopes))
         except Refused as refusal:
             return response_to(refusal, request)
         return vary_by_credential(await view(*args, **kwargs))

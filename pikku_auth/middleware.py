@@ -53,7 +53,9 @@ class PikkuAuthMiddleware:
         if self._is_async:
             return self._acall(request)
         try:
-            principal = None if self._leaves_alone(request) else authenticate(request)
+            principal = (
+                None if self._leaves_alone(request) else authenticate(request, source="django")
+            )
         except Refused as refusal:
             if not _is_judged_by_its_view(request):
                 return response_to(refusal, request)
@@ -62,7 +64,11 @@ class PikkuAuthMiddleware:
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         try:
-            principal = None if self._leaves_alone(request) else await aauthenticate(request)
+            principal = (
+                None
+                if self._leaves_alone(request)
+                else await aauthenticate(request, source="django")
+            )
         except Refused as refusal:
             if not _is_judged_by_its_view(request):
                 return response_to(refusal, request)

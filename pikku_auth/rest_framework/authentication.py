@@ -51,7 +51,7 @@ class PikkuAuthentication(BaseAuthentication):
         """
         vary_by_credential(request)
         try:
-            principal = authenticate(request._request)
+            principal = authenticate(request._request, source="rest_framework")
             return None if principal is None else admitted(request, principal)
         except Refused as refusal:
             tell_why(request, refusal, self.www_authenticate_realm)

@@ -277,7 +277,7 @@ def _acts_by_session(request: HttpRequest) -> bool:
 def _check_transport(request: HttpRequest) -> None:
     """What these endpoints give and take is a credential, also where none is in the headers."""
     if is_exposed(request):
-        authenticate(request)  # logs whose credential was exposed
+        authenticate(request, source="endpoint")  # logs whose credential was exposed
         raise HTTPSRequired
 
 
