@@ -15,7 +15,7 @@ from pikku_auth.flows import aauthenticate, authenticate
 from pikku_auth.flows.credentials import has_credential
 from pikku_auth.http.admin_pages import is_admin
 from pikku_auth.http.caller import admit, withheld_principal, withhold
-from pikku_auth.http.error_response import response_to, vary_by_credential
+from pikku_auth.http.error_response import response_to, told
 from pikku_auth.http.unscoped_views import is_closed_to, is_view_marked
 from pikku_auth.principal import Principal
 
@@ -60,7 +60,7 @@ class PikkuAuthMiddleware:
             if not _is_judged_by_its_view(request):
                 return response_to(refusal, request)
             principal = None
-        return vary_by_credential(self.get_response(_with(request, principal)))
+        return told(self.get_response(_with(request, principal)), request)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         try:
@@ -73,7 +73,7 @@ class PikkuAuthMiddleware:
             if not _is_judged_by_its_view(request):
                 return response_to(refusal, request)
             principal = None
-        return vary_by_credential(await self.get_response(_with(request, principal)))
+        return told(await self.get_response(_with(request, principal)), request)
 
     def _leaves_alone(self, request: HttpRequest) -> bool:
         return has_credential(request) and self.is_exempt(request)

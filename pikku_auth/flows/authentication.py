@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
@@ -10,10 +11,18 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.utils import timezone
 
-from pikku_auth.exceptions import HTTPSRequired, KeyInAuthorization, LoginInKeyHeader, Refused
+from pikku_auth.core.limits import Standing
+from pikku_auth.exceptions import (
+    HTTPSRequired,
+    KeyInAuthorization,
+    LimitExceeded,
+    LoginInKeyHeader,
+    Refused,
+)
 from pikku_auth.flows import judgements
 from pikku_auth.flows.credentials import Credential, address_of, find_credential
 from pikku_auth.flows.database import outage_is_not_a_refusal
+from pikku_auth.flows.keys.limits import standings
 from pikku_auth.flows.keys.verify import refuse_key, reverify_key, verify_digest
 from pikku_auth.flows.leak_lookup import find_leaked
 from pikku_auth.flows.logins import refuse_login, reverify_login, verify_login
@@ -83,6 +92,17 @@ async def aauthenticate(
             raise
         await judgements.atell(presented.kind, source, decision.principal)
     return decision.principal
+
+
+def limits_of(request: HttpRequest, now: datetime) -> Sequence[Standing]:
+    """What is left of the limits of the key that ``request`` came with; nothing is asked for it."""
+    decision: _Decision | None = getattr(request, _DECISION, None)
+    if decision is None:
+        return ()
+    if isinstance(decision.refusal, LimitExceeded):
+        return decision.refusal.limits
+    key = decision.principal.key if decision.principal else None
+    return standings(key, now) if key else ()
 
 
 def _verify(presented: Credential, now: datetime | None) -> Principal:
