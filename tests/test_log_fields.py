@@ -110,3 +110,18 @@ def test_a_ticket_is_its_holder(
 def test_a_code_is_of_who_approved_it(make_user: Callable[..., Any]) -> None:
     ada = make_user("ada")
     assert fields("x", row_of(approved(ada)))["user_id"] == ada.pk
+
+
+@pytest.mark.parametrize("credential", ["key", "login"])
+def test_what_nobody_reads_is_not_written(
+    mint: Callable[..., IssuedKey],
+    make_user: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+    credential: str,
+) -> None:
+    caplog.set_level("ERROR", "pikku_auth")
+    key, login = mint(), logged_in(make_user("ada"))
+    revoke_key(key.key)
+    revoke_login(login.login)
+    ask(key_headers(key) if credential == "key" else bearer(login))
+    assert [record for record in caplog.records if record.name == "pikku_auth"] == []

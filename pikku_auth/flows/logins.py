@@ -166,7 +166,8 @@ def refuse_login(
     :raises Refused: ``refusal``, or else ``InvalidToken``.
     """
     level = logging.INFO if login is None else logging.WARNING
-    named, said = login or "no such login", log.fields(reason, login, ip)
-    logger.log(level, "Login refused: %s (%s, from %s)", reason, named, ip, extra=said)
+    if logger.isEnabledFor(level):
+        named, said = login or "no such login", log.fields(reason, login, ip)
+        logger.log(level, "Login refused: %s (%s, from %s)", reason, named, ip, extra=said)
     signals.login_refused.send_robust(sender=LoginSession, login=login, reason=reason, ip=ip)
     raise refusal or InvalidToken(reason)

@@ -210,7 +210,9 @@ def refuse_key(refusal: Refused, key: APIKey | None, ip: str | None) -> NoReturn
     :raises Refused: ``refusal``.
     """
     level = logging.INFO if key is None else logging.WARNING
-    named, said = key or "no such key", log.fields(refusal.reason, key, ip)
-    logger.log(level, "API key refused: %s (%s, from %s)", refusal.reason, named, ip, extra=said)
+    if logger.isEnabledFor(level):  # or strangers could have fields made that nobody reads
+        named, said = key or "no such key", log.fields(refusal.reason, key, ip)
+        text = "API key refused: %s (%s, from %s)"
+        logger.log(level, text, refusal.reason, named, ip, extra=said)
     signals.key_refused.send_robust(sender=APIKey, key=key, reason=refusal.reason, ip=ip)
     raise refusal from None
