@@ -141,7 +141,7 @@ def test_the_formatter_writes_the_line_that_is_shown(
     assert told["reason"] == example["reason"]
     assert told["ip"] == example["ip"]
     assert told["key_id"] == issued.key.pk
-    assert told["user_id"] == issued.key.service_user.user_id
+    assert str(told["user_id"]) == str(issued.key.service_user.user_id)
     assert told["message"].startswith("API key refused: revoked (ci (pka_")
 
 
