@@ -109,6 +109,7 @@ def pages() -> Iterator[tuple[str, str]]:
         for column in range(1, 8):
             for order in ("", "-"):
                 yield f"{name}: o={order}{column}", f"{path}?o={order}{column}"
+    yield "the page of this app", f"{ADMIN}/"
     yield from key_pages(LISTS["keys"])
     yield from other_pages()
 
@@ -119,7 +120,7 @@ def key_pages(keys: str) -> Iterator[tuple[str, str]]:
     for state in KeyState.values:
         yield f"keys: {state}", f"{keys}?state={state}"
         yield f"keys: {state}, the last page", f"{keys}?state={state}&p=last"
-    for expires in ("7", "30", "90", "never"):
+    for expires in ("7", "14", "30", "90", "never"):
         yield f"keys: expiry {expires}", f"{keys}?expires={expires}"
     for used in ("day", "not30", "not90", "never"):
         yield f"keys: used {used}", f"{keys}?used={used}"

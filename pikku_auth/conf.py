@@ -39,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "MAY_MANAGE": None,
     "NUM_PROXIES": 0,
     "PREFIXES": {"key": "pka", "login": "pks"},
+    "RATE_LIMIT_HEADERS": False,
     "REQUIRE_HTTPS": False,
     "SCOPES": None,
     "SERVICE_USER_FACTORY": "pikku_auth.flows.accounts.create_user",
@@ -180,6 +181,11 @@ class Settings:
     def prefixes(self) -> Prefixes:
         """Each that is not given has its default."""
         return Prefixes(**{**DEFAULTS["PREFIXES"], **self._get("PREFIXES")})
+
+    @cached_property
+    def rate_limit_headers(self) -> bool:
+        """Whether answers say what is left of a key's limits."""
+        return bool(self._get("RATE_LIMIT_HEADERS"))
 
     @cached_property
     def require_https(self) -> bool:

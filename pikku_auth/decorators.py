@@ -16,7 +16,12 @@ from pikku_auth.exceptions import Refused
 from pikku_auth.flows import aauthenticate, authenticate
 from pikku_auth.http.access import HUMAN, USER, declare
 from pikku_auth.http.caller import admit, require
-from pikku_auth.http.error_response import refusal_of_credentials, response_to, vary_by_credential
+from pikku_auth.http.error_response import (
+    refusal_of_credentials,
+    response_to,
+    told,
+    vary_by_credential,
+)
 from pikku_auth.http.unscoped_views import any_key
 from pikku_auth.principal import Principal
 
@@ -165,10 +170,10 @@ def _wrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         request = args[place]
         try:
-            admit(request, require(authenticate(request), scopes))
+            admit(request, require(authenticate(request, source="django"), scopes))
         except Refused as refusal:
             return response_to(refusal, request)
-        return vary_by_credential(view(*args, **kwargs))
+        return told(view(*args, **kwargs), request)
 
     return wrapped
 
@@ -178,10 +183,10 @@ def _awrapped(view: Any, scopes: Sequence[str], place: int) -> Any:
     async def wrapped(*args: Any, **kwargs: Any) -> Any:
         request = args[place]
         try:
-            admit(request, require(await aauthenticate(request), scopes))
+            admit(request, require(await aauthenticate(request, source="django"), scopes))
         except Refused as refusal:
             return response_to(refusal, request)
-        return vary_by_credential(await view(*args, **kwargs))
+        return told(await view(*args, **kwargs), request)
 
     return wrapped
 

@@ -14,6 +14,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from pikku_auth.conf import conf
+from pikku_auth.core.limits import Standing
 
 
 class PikkuAuthError(Exception):
@@ -216,15 +217,18 @@ class UnscopedView(Refused):
 
 
 class LimitExceeded(Refused):
-    """The key's rate limit or quota is used up (RFC 6585, 4)."""
+    """The key's rate limit or quota is used up (RFC 6585, 4). ``limits`` says what is left."""
 
     code = "limit_exceeded"
     status = 429
     detail = _("This API key's limit is used up.")
 
-    def __init__(self, reason: str, retry_after: int | None) -> None:
+    def __init__(
+        self, reason: str, retry_after: int | None, limits: Sequence[Standing] = ()
+    ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+        self.limits = tuple(limits)
 
 
 class Unavailable(Refused):

@@ -15,7 +15,7 @@ from pikku_auth.flows import aauthenticate, authenticate
 from pikku_auth.flows.credentials import has_credential
 from pikku_auth.http.admin_pages import is_admin
 from pikku_auth.http.caller import admit, withheld_principal, withhold
-from pikku_auth.http.error_response import response_to, vary_by_credential
+from pikku_auth.http.error_response import response_to, told
 from pikku_auth.http.unscoped_views import is_closed_to, is_view_marked
 from pikku_auth.principal import Principal
 
@@ -53,21 +53,27 @@ class PikkuAuthMiddleware:
         if self._is_async:
             return self._acall(request)
         try:
-            principal = None if self._leaves_alone(request) else authenticate(request)
+            principal = (
+                None if self._leaves_alone(request) else authenticate(request, source="django")
+            )
         except Refused as refusal:
             if not _is_judged_by_its_view(request):
                 return response_to(refusal, request)
             principal = None
-        return vary_by_credential(self.get_response(_with(request, principal)))
+        return told(self.get_response(_with(request, principal)), request)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         try:
-            principal = None if self._leaves_alone(request) else await aauthenticate(request)
+            principal = (
+                None
+                if self._leaves_alone(request)
+                else await aauthenticate(request, source="django")
+            )
         except Refused as refusal:
             if not _is_judged_by_its_view(request):
                 return response_to(refusal, request)
             principal = None
-        return vary_by_credential(await self.get_response(_with(request, principal)))
+        return told(await self.get_response(_with(request, principal)), request)
 
     def _leaves_alone(self, request: HttpRequest) -> bool:
         return has_credential(request) and self.is_exempt(request)

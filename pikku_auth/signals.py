@@ -57,6 +57,16 @@ login_started = Signal()
 login_revoked = Signal()
 """``login``, ``reason``, ``context``. Also when the human logged out."""
 
+credential_judged = Signal(use_caching=True)
+"""``outcome``, ``reason``, ``credential``, ``source``, ``principal``: for metrics.
+
+Once for each credential that is presented, before the view runs. ``outcome`` is ``accepted``,
+``refused`` or ``unavailable``; ``reason`` is the precise one, empty if it was accepted;
+``credential`` is ``key``, ``login`` or ``ticket``; ``source`` is ``rest_framework``, ``django``,
+``ninja``, ``channels``, ``endpoint``, ``introspection`` or ``code``. These have few values each.
+``principal`` is ``None`` unless it was accepted. It may be sent inside the request's transaction.
+"""
+
 audit_event_recorded = Signal()
 """``event``: the :class:`~pikku_auth.models.AuditEvent` of every act, for a log elsewhere."""
 

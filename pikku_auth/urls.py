@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from django.urls import path
 
-from pikku_auth.views import api_keys, better_auth, device, oauth, page, tickets, whoami
+from pikku_auth.views import (
+    api_keys,
+    better_auth,
+    device,
+    logins,
+    oauth,
+    page,
+    tickets,
+    whoami,
+)
 
 app_name = "pikku_auth"
 
 urlpatterns = [
     path("activate", page.activate, name="activate"),
+    path("logins", logins.logins, name="logins"),
     path("device/code", device.device_code, name="device_code"),
     path("device/token", device.device_token, name="device_token"),
     path("device", device.device, name="device"),

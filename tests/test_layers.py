@@ -25,6 +25,7 @@ ROOMS = {
         "decorators",
         "middleware",
         "rest_framework",
+        "templatetags",
         "urls",
         "views",
         "well_known",

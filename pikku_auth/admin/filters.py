@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -28,6 +28,17 @@ _DIGITS = 19
 """Those of an id are fewer."""
 
 
+def expiring(days: int, now: datetime) -> Q:
+    """Keys that end within ``days``."""
+    return Q(revoked_at=None, expires_at__gt=now, expires_at__lte=now + timedelta(days=days))
+
+
+def unused(days: int, now: datetime) -> Q:
+    """Keys that were not used for ``days``, and had as long to be."""
+    since = now - timedelta(days=days)
+    return Q(last_used_at=None, created_at__lte=since) | Q(last_used_at__lte=since)
+
+
 class StateFilter(admin.SimpleListFilter):
     """By what a key is now."""
 
@@ -46,11 +57,12 @@ class ExpiryFilter(admin.SimpleListFilter):
 
     title = _("expiry")
     parameter_name = "expires"
-    days = ("7", "30", "90")
+    days = ("7", "14", "30", "90")
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [
             ("7", _("within 7 days")),
+            ("14", _("within 14 days")),
             ("30", _("within 30 days")),
             ("90", _("within 90 days")),
             ("never", _("never")),
@@ -61,9 +73,7 @@ class ExpiryFilter(admin.SimpleListFilter):
             case "never":
                 return queryset.filter(expires_at=None)
             case days if days in self.days:
-                now = timezone.now()
-                end = now + timedelta(days=int(days))
-                return queryset.filter(revoked_at=None, expires_at__gt=now, expires_at__lte=end)
+                return queryset.filter(expiring(int(days), timezone.now()))
         return queryset
 
 
@@ -87,10 +97,9 @@ class UseFilter(admin.SimpleListFilter):
                 return queryset.filter(last_used_at=None)
             case "day":
                 return queryset.filter(last_used_at__gte=timezone.now() - timedelta(days=1))
-            case "not30" | "not90" as unused:
-                since = timezone.now() - timedelta(days=int(unused.removeprefix("not")))
-                never = Q(last_used_at=None, created_at__lte=since)
-                return queryset.filter(never | Q(last_used_at__lte=since))
+            case "not30" | "not90" as choice:
+                days = int(choice.removeprefix("not"))
+                return queryset.filter(unused(days, timezone.now()))
         return queryset
 
 

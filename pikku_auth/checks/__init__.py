@@ -274,6 +274,7 @@ _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "MAY_MANAGE": _is_hook,
     "NUM_PROXIES": _is_number_of_proxies,
     "PREFIXES": _are_prefixes,
+    "RATE_LIMIT_HEADERS": _is_bool,
     "REQUIRE_HTTPS": _is_bool,
     "SCOPES": _is_vocabulary,
     "UNSCOPED_VIEWS": _is_closed_or_open,

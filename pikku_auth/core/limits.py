@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from pikku_auth.core.durations import format_duration, parse_duration, require_positive
 from pikku_auth.core.errors import BrokenRule
@@ -66,6 +67,26 @@ def parse_rate(text: str) -> Rate:
         )
     count, period = match.groups()
     return Rate(int(count), parse_duration(period if period[0].isdigit() else f"1{period}"))
+
+
+class Standing(NamedTuple):
+    """What is left of one limit of a key, ``"rate"`` or ``"quota"``, at a moment.
+
+    ``most`` calls are allowed in each ``window``, in seconds; both are ``None`` for a quota that
+    nothing refills, of which only what is left is known. ``resets_in`` is in seconds, too.
+    """
+
+    name: str
+    left: int
+    most: int | None = None
+    window: int | None = None
+    resets_in: int | None = None
+
+    @classmethod
+    def of(cls, name: str, rate: Rate, left: int, end: datetime, now: datetime) -> Standing:
+        """``left`` calls of ``rate`` in a window that lasts until ``end``."""
+        window = -(-rate.period // timedelta(seconds=1))
+        return cls(name, max(left, 0), rate.count, window, seconds_until(end, now))
 
 
 def window_start(now: datetime, window: timedelta) -> datetime:

@@ -16,6 +16,7 @@ from django.db import models
 from django.utils.translation import gettext as _
 
 from pikku_auth.exceptions import InvalidInput
+from pikku_auth.flows import log
 from pikku_auth.flows.database import primary, unless_missing
 from pikku_auth.models import ServiceUser
 from pikku_auth.models.keys import privileges_of
@@ -212,7 +213,11 @@ def refuse_password(*, instance: Any, update_fields: Any = None, **_kwargs: obje
         return
     if _is_account(instance.pk):
         instance.set_unusable_password()
-        logger.warning("A service user has no password: that of user %s is not kept", instance.pk)
+        logger.warning(
+            "A service user has no password: that of user %s is not kept",
+            instance.pk,
+            extra={**log.fields("password_not_kept"), "user_id": instance.pk},
+        )
 
 
 def user_models() -> list[type[models.Model]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
@@ -10,9 +11,18 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.utils import timezone
 
-from pikku_auth.exceptions import HTTPSRequired, KeyInAuthorization, LoginInKeyHeader, Refused
+from pikku_auth.core.limits import Standing
+from pikku_auth.exceptions import (
+    HTTPSRequired,
+    KeyInAuthorization,
+    LimitExceeded,
+    LoginInKeyHeader,
+    Refused,
+)
+from pikku_auth.flows import judgements
 from pikku_auth.flows.credentials import Credential, address_of, find_credential
 from pikku_auth.flows.database import outage_is_not_a_refusal
+from pikku_auth.flows.keys.limits import standings
 from pikku_auth.flows.keys.verify import refuse_key, reverify_key, verify_digest
 from pikku_auth.flows.leak_lookup import find_leaked
 from pikku_auth.flows.logins import refuse_login, reverify_login, verify_login
@@ -33,13 +43,16 @@ class _Decision:
     refusal: Refused | None = None
 
 
-def authenticate(request: HttpRequest, *, now: datetime | None = None) -> Principal | None:
+def authenticate(
+    request: HttpRequest, *, source: str = "code", now: datetime | None = None
+) -> Principal | None:
     """The principal of ``request``, or ``None`` if it carries no credential of ours.
 
     A present key header decides alone, even an empty one: exactly one live key, or the
     caller is refused and nothing else is tried. A bearer of our format goes the same
     way; any other bearer is somebody else's to judge. ``MAP_KEY`` and ``MAP_LOGIN``
-    have the last word. A request is judged once, however many integrations it passes.
+    have the last word. A request is judged once, however many integrations it passes, and
+    :data:`~pikku_auth.signals.credential_judged` names the first of them, the ``source``.
 
     :raises Refused: when a credential is there and not good.
     """
@@ -52,11 +65,15 @@ def authenticate(request: HttpRequest, *, now: datetime | None = None) -> Princi
             decision.principal = mapped(_verify(presented, now), request)
         except Refused as refusal:
             decision.refusal = refusal
+            judgements.tell(presented.kind, source, refusal)
             raise
+        judgements.tell(presented.kind, source, decision.principal)
     return decision.principal
 
 
-async def aauthenticate(request: HttpRequest, *, now: datetime | None = None) -> Principal | None:
+async def aauthenticate(
+    request: HttpRequest, *, source: str = "code", now: datetime | None = None
+) -> Principal | None:
     """As :func:`authenticate`. Only the database's part, and a sync mapping, run in a thread.
 
     :raises Refused: when a credential is there and not good.
@@ -71,8 +88,21 @@ async def aauthenticate(request: HttpRequest, *, now: datetime | None = None) ->
             decision.principal = await amapped(principal, request)
         except Refused as refusal:
             decision.refusal = refusal
+            await judgements.atell(presented.kind, source, refusal)
             raise
+        await judgements.atell(presented.kind, source, decision.principal)
     return decision.principal
+
+
+def limits_of(request: HttpRequest, now: datetime) -> Sequence[Standing]:
+    """What is left of the limits of the key that ``request`` came with; nothing is asked for it."""
+    decision: _Decision | None = getattr(request, _DECISION, None)
+    if decision is None:
+        return ()
+    if isinstance(decision.refusal, LimitExceeded):
+        return decision.refusal.limits
+    key = decision.principal.key if decision.principal else None
+    return standings(key, now) if key else ()
 
 
 def _verify(presented: Credential, now: datetime | None) -> Principal:

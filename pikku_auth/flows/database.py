@@ -21,6 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from pikku_auth.exceptions import Unavailable
+from pikku_auth.flows import log
 from pikku_auth.models import APIKey
 
 logger = logging.getLogger("pikku_auth")
@@ -160,7 +161,11 @@ class _OutageIsNotARefusal:
         self, kind: object, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, (OperationalError, InterfaceError)):
-            logger.error("The database could not be asked about a credential", exc_info=error)
+            logger.error(
+                "The database could not be asked about a credential",
+                exc_info=error,
+                extra=log.fields(Unavailable.code),
+            )
             raise Unavailable from None
 
 

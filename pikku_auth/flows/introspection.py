@@ -10,6 +10,7 @@ from django.utils import timezone
 from pikku_auth.core.limits import Rate
 from pikku_auth.core.permissions import AUTH
 from pikku_auth.exceptions import InsufficientScope, NotAuthenticated, Refused, Unavailable
+from pikku_auth.flows import judgements
 from pikku_auth.flows.credentials import Credential
 from pikku_auth.flows.keys.verify import count_call, examine_digest, principal_of_key
 from pikku_auth.flows.logins import examine_login, note_use, principal_of_login
@@ -62,9 +63,11 @@ def introspect(
             found = mapped(found, request)
             if count:
                 _use(found, presented.ip, now)
-    except Unavailable:
-        raise
-    except Refused:
+            judgements.tell(presented.kind, "introspection", found)
+    except Refused as refusal:
+        judgements.tell(presented.kind, "introspection", refusal)
+        if isinstance(refusal, Unavailable):
+            raise
         found = None
     if found is None and presented.digest is not None:
         spend_attempt(f"introspect:{caller}", INACTIVE_ONES, now)

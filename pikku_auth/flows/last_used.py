@@ -20,6 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q, QuerySet
 
 from pikku_auth.conf import conf
+from pikku_auth.flows import log
 from pikku_auth.flows.cache import rows as cached
 from pikku_auth.flows.database import Place, in_place, in_transaction, place_of
 from pikku_auth.models import APIKey, LoginSession
@@ -108,7 +109,12 @@ def _write(place: Place) -> None:
                 )
                 _update_unless_locked(rows, renewed_at=now, expires_at=expires_at)
     except (DatabaseError, InterfaceError) as error:
-        logger.warning("last_used_at of %d rows was not written: %s", len(noted), error)
+        logger.warning(
+            "last_used_at of %d rows was not written: %s",
+            len(noted),
+            error,
+            extra=log.fields("use_not_written"),
+        )
     for used in [*noted, *renewed]:
         cached.read_anew(used.model, used.digest, used.place)
     if was_closed and not connections[using].in_atomic_block:

@@ -15,7 +15,7 @@ from pikku_auth import signals
 from pikku_auth.conf import conf
 from pikku_auth.core.secrets import digest_of
 from pikku_auth.exceptions import InvalidToken, Refused
-from pikku_auth.flows import last_used
+from pikku_auth.flows import last_used, log
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.cache.rows import find_by_digest
 from pikku_auth.flows.database import Place, in_place, outage_is_not_a_refusal, place_of, primary
@@ -166,6 +166,8 @@ def refuse_login(
     :raises Refused: ``refusal``, or else ``InvalidToken``.
     """
     level = logging.INFO if login is None else logging.WARNING
-    logger.log(level, "Login refused: %s (%s, from %s)", reason, login or "no such login", ip)
+    if logger.isEnabledFor(level):
+        named, said = login or "no such login", log.fields(reason, login, ip)
+        logger.log(level, "Login refused: %s (%s, from %s)", reason, named, ip, extra=said)
     signals.login_refused.send_robust(sender=LoginSession, login=login, reason=reason, ip=ip)
     raise refusal or InvalidToken(reason)

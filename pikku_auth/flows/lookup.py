@@ -30,6 +30,7 @@ from django.db.models.base import ModelState
 from django.db.models.signals import post_init, pre_init
 
 from pikku_auth.exceptions import Unavailable
+from pikku_auth.flows import log
 from pikku_auth.flows.database import (
     SEARCH_PATH,
     has_search_path,
@@ -151,7 +152,11 @@ def _fetch(sql: str, digest: str, connection: BaseDatabaseWrapper) -> Any:
         setattr(connection.connection, _UNPREPARED, True)
         if in_transaction(connection):
             raise Unavailable("the prepared statement failed") from error
-        logger.info("Looking a credential up anew without a prepared statement: %s", error)
+        logger.info(
+            "Looking a credential up anew without a prepared statement: %s",
+            error,
+            extra=log.fields("not_prepared"),
+        )
     return _fetch_directly(sql, digest, connection)
 
 
@@ -280,7 +285,9 @@ def _prepare(model: type[Model], relations: tuple[str, ...], using: str) -> _Pre
         raise
     except Exception:
         logger.exception(
-            "Looking %s up could not be prepared, and will be slower", model._meta.label
+            "Looking %s up could not be prepared, and will be slower",
+            model._meta.label,
+            extra=log.fields("not_prepared"),
         )
         return None
     return sql, parts, columns

@@ -21,6 +21,7 @@ from pikku_auth.core.limits import Rate
 from pikku_auth.core.permissions import without_auth
 from pikku_auth.core.secrets import Secret, digest_of, generate
 from pikku_auth.exceptions import InvalidTicket, Refused
+from pikku_auth.flows import log
 from pikku_auth.flows.audit import announce
 from pikku_auth.flows.database import (
     in_place,
@@ -229,6 +230,8 @@ def refuse_ticket(refusal: Refused, ticket: SocketTicket | None, ip: str | None)
 
     :raises Refused: ``refusal``.
     """
-    holder = ticket or "no such ticket"
-    logger.warning("WebSocket ticket refused: %s (%s, from %s)", refusal.reason, holder, ip)
+    named, said = ticket or "no such ticket", log.fields(refusal.reason, ticket, ip)
+    logger.warning(
+        "WebSocket ticket refused: %s (%s, from %s)", refusal.reason, named, ip, extra=said
+    )
     raise refusal from None

@@ -13,6 +13,7 @@ from pikku_auth.conf import conf
 from pikku_auth.exceptions import BrowserSessionRequired, InsufficientScope, Refused
 from pikku_auth.flows.credentials import has_credential, has_key, has_token
 from pikku_auth.http.issuer import resource_metadata
+from pikku_auth.http.rate_limit import rate_limit_headers, tell_limits
 
 REALM = "api"
 
@@ -41,7 +42,10 @@ def challenge(scheme: str, realm: str = REALM, **parameters: str) -> str:
 
 
 def headers_of(refusal: Refused, request: HttpRequest, realm: str = REALM) -> dict[str, str]:
-    """What a refusal says in headers: the challenge, the missing scope, when to come back."""
+    """What a refusal says in headers: the challenge, the missing scope, when to come back.
+
+    And what is left of the key's limits, if ``RATE_LIMIT_HEADERS`` says so.
+    """
     headers = {"Cache-Control": "no-store"}
     if refusal.status == 401:
         headers["WWW-Authenticate"] = challenge_of(request, realm)
@@ -53,7 +57,7 @@ def headers_of(refusal: Refused, request: HttpRequest, realm: str = REALM) -> di
         )
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
-    return headers
+    return headers | rate_limit_headers(request)
 
 
 def body_of(refusal: Refused) -> dict[str, Any]:
@@ -99,3 +103,8 @@ def vary_by_credential(response: HttpResponseBase) -> HttpResponseBase:
     """``response``, which no cache serves to another caller."""
     patch_vary_headers(response, [conf.key_header, "Authorization"])
     return response
+
+
+def told(response: HttpResponseBase, request: HttpRequest) -> HttpResponseBase:
+    """``response`` of a view that knew its caller, with what every integration adds to one."""
+    return tell_limits(vary_by_credential(response), request)

@@ -18,6 +18,7 @@ from pikku_auth.exceptions import (
 )
 from pikku_auth.flows import authenticate
 from pikku_auth.http.error_response import REALM, body_of, challenge_of
+from pikku_auth.http.rate_limit import rate_limit_headers
 from pikku_auth.principal import Principal
 from pikku_auth.rest_framework.headers import tell, tell_why, vary_by_credential
 from pikku_auth.rest_framework.unscoped import admitted
@@ -51,7 +52,8 @@ class PikkuAuthentication(BaseAuthentication):
         """
         vary_by_credential(request)
         try:
-            principal = authenticate(request._request)
+            principal = authenticate(request._request, source="rest_framework")
+            tell(request, rate_limit_headers(request._request))
             return None if principal is None else admitted(request, principal)
         except Refused as refusal:
             tell_why(request, refusal, self.www_authenticate_realm)

@@ -185,7 +185,7 @@ def delete(request: HttpRequest, manager: Manager) -> HttpResponse:
 
 
 def _manager(request: HttpRequest) -> Manager:
-    principal = authenticate(request)
+    principal = authenticate(request, source="endpoint")
     user = signed_in_user(request) if principal is None else principal.user
     if user is None:
         raise NotAuthenticated

@@ -27,7 +27,7 @@ from pikku_auth.views.http import (
     require_fields,
 )
 
-_BY_OWNER = "revoked by its owner"
+BY_OWNER = "revoked by its owner"
 
 
 @endpoint("GET", "HEAD", "POST", access=ANYBODY)
@@ -95,7 +95,7 @@ def revoke_session(request: HttpRequest) -> HttpResponse:
     named = _named_by(members)
     for login in live_logins(user):
         if named & {login.digest, str(login.pk)}:
-            revoke_login(login, reason=_BY_OWNER, context=context_of(request, user))
+            revoke_login(login, reason=BY_OWNER, context=context_of(request, user))
     return JsonResponse({"status": True})
 
 
@@ -103,7 +103,7 @@ def revoke_session(request: HttpRequest) -> HttpResponse:
 def revoke_sessions(request: HttpRequest) -> HttpResponse:
     """``POST revoke-sessions``: end all of the caller's logins."""
     user, _ = caller(request)
-    revoke_logins(user, reason=_BY_OWNER, context=context_of(request, user))
+    revoke_logins(user, reason=BY_OWNER, context=context_of(request, user))
     return JsonResponse({"status": True})
 
 
@@ -112,7 +112,7 @@ def revoke_other_sessions(request: HttpRequest) -> HttpResponse:
     """``POST revoke-other-sessions``: end all but the one that calls."""
     user, principal = caller(request)
     login = principal.login if principal else None
-    revoke_logins(user, besides=login, reason=_BY_OWNER, context=context_of(request, user))
+    revoke_logins(user, besides=login, reason=BY_OWNER, context=context_of(request, user))
     return JsonResponse({"status": True})
 
 

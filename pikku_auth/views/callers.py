@@ -63,7 +63,7 @@ def caller(request: HttpRequest) -> tuple[Any, Principal | None]:
     :raises InvalidToken: when the caller is anonymous.
     """
     refuse_keys(request)
-    principal = authenticate(request)
+    principal = authenticate(request, source="endpoint")
     if principal is not None:
         return principal.user, principal
     user = signed_in_user(request)

@@ -28,6 +28,7 @@ from pikku_auth.flows.database import outage_is_not_a_refusal
 from pikku_auth.http.access import HUMAN, Way, declare
 from pikku_auth.http.error_response import challenge
 from pikku_auth.http.origins import is_trusted, scheme_and_host
+from pikku_auth.http.rate_limit import tell_limits
 
 HUMANS: Way = frozenset({HUMAN})
 View = Callable[..., HttpResponse]
@@ -81,6 +82,7 @@ def endpoint(*methods: str, access: Way | tuple[Way, ...] = HUMANS) -> Callable[
                 response = oauth_error(error)
             except Refused as refusal:
                 response = _refusal(refusal)
+            tell_limits(response, request)
             return unstored(response)
 
         wrapped.handles_own_auth_errors = True  # type: ignore[attr-defined]  # what the middleware asks for
@@ -277,7 +279,7 @@ def _acts_by_session(request: HttpRequest) -> bool:
 def _check_transport(request: HttpRequest) -> None:
     """What these endpoints give and take is a credential, also where none is in the headers."""
     if is_exposed(request):
-        authenticate(request)  # logs whose credential was exposed
+        authenticate(request, source="endpoint")  # logs whose credential was exposed
         raise HTTPSRequired
 
 

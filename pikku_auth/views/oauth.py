@@ -33,7 +33,9 @@ def introspection(request: HttpRequest) -> HttpResponse:
     presented = _presented(form, ip=_source_ip(form))
     count, wants_metadata, wants_claims = (_flag(form, n) for n in ("count", "metadata", "claims"))
     try:
-        found = introspect(authenticate(request), presented, request, count=count)
+        found = introspect(
+            authenticate(request, source="endpoint"), presented, request, count=count
+        )
     except Refused as refusal:
         return _refusal(refusal, request)
     if found is None:

@@ -8,23 +8,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from django.conf import settings
 from django.contrib.auth import logout
-from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import redirect_to_login
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render, resolve_url
-from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.clickjacking import xframe_options_deny
-from django.views.decorators.csrf import csrf_protect
-from django.views.decorators.http import require_http_methods
 
 from pikku_auth.core.permissions import AUTH, Permissions
 from pikku_auth.core.text import readable
@@ -35,35 +27,19 @@ from pikku_auth.flows.database import primary
 from pikku_auth.flows.device_flow import approve, claim, deny, look_up, release
 from pikku_auth.flows.login_scopes import Offer, offer_to
 from pikku_auth.flows.sign_in import is_fresh, signed_in_at
-from pikku_auth.http.access import HUMAN, declare
-from pikku_auth.http.error_response import refusal_of_credentials
 from pikku_auth.models import DeviceCode
-from pikku_auth.models.users import User, username_of
 from pikku_auth.views.callers import signed_in_user
-from pikku_auth.views.http import context_of, outside_atomic_requests, unstored
+from pikku_auth.views.http import context_of
+from pikku_auth.views.pages import for_people, render_page, to_login, user_of
 
 _TICKET_SALT = "pikku_auth.ticket"
 _TICKET_AGE = timedelta(minutes=5)
 
 
-@login_not_required
-@outside_atomic_requests
-@require_http_methods(["GET", "HEAD", "POST"])
-@xframe_options_deny
-@csrf_protect
+@for_people
 def activate(request: HttpRequest) -> HttpResponse:
     """Enter the code, see what is asking, approve or deny."""
-    return unstored(_secured(_answer(request)))
-
-
-declare(activate, frozenset({HUMAN}), methods=["GET", "POST"])
-activate.handles_own_auth_errors = True  # type: ignore[attr-defined]  # what the middleware asks for
-
-
-def _answer(request: HttpRequest) -> HttpResponse:
-    if (refusal := refusal_of_credentials(request)) is not None:
-        return refusal
-    step, user = request.POST.get("step"), _user_of(request)
+    step, user = request.POST.get("step"), user_of(request)
     if step == "sign-in-again":
         if (found := _device_of_ticket(request)) is not None:
             release(found, user)
@@ -82,21 +58,7 @@ def _to_login(request: HttpRequest) -> HttpResponse:
     """To the host's login page, and from there back to the code."""
     code = _code(_typed(request))
     here = reverse("pikku_auth:activate") + (f"?{urlencode({'user_code': code})}" if code else "")
-    redirect = redirect_to_login(_from_login_page(here, request))
-    if request.method != "POST":
-        return redirect
-    # Chromium holds `form-action` against redirects, too, and people may sign in elsewhere.
-    response = _page(request, "signed_out", {"login_url": redirect.url})
-    response["Refresh"] = f"0; url={redirect.url}"
-    return response
-
-
-def _from_login_page(here: str, request: HttpRequest) -> str:
-    """``here`` as Django's ``login_required`` names it: in full where people sign in elsewhere."""
-    login_page = urlsplit(resolve_url(settings.LOGIN_URL))
-    own = {"", f"{request.scheme}://{request.get_host()}", f"://{request.get_host()}"}
-    is_own = f"{login_page.scheme}://{login_page.netloc}".removesuffix("://") in own
-    return here if is_own else request.build_absolute_uri(here)
+    return to_login(request, here, _("Sign in to go on with your code."))
 
 
 def _ask_for_code(request: HttpRequest, problem: str = "", status: int = 200) -> HttpResponse:
@@ -111,7 +73,7 @@ def _look_up(request: HttpRequest) -> HttpResponse:
 
 
 def _looked_up(request: HttpRequest) -> HttpResponse:
-    user = _user_of(request)
+    user = user_of(request)
     try:
         found = look_up(request.POST.get("user_code", ""), user=user, ip=address_of(request))
     except DeviceFlowError as error:
@@ -131,12 +93,6 @@ def _looked_up(request: HttpRequest) -> HttpResponse:
 
 def _is_fresh(request: HttpRequest, permissions: Permissions) -> bool:
     return is_fresh(signed_in_at(request.session), timezone.now(), permissions)
-
-
-def _user_of(request: HttpRequest) -> User:
-    """The signed-in user; on pages that need no sign-in, perhaps the anonymous one."""
-    user: Any = request.user
-    return user  # type: ignore[no-any-return]  # Django's anonymous user has a name, too
 
 
 def _what_is_asking(request: HttpRequest, found: DeviceCode, offer: Offer) -> dict[str, Any]:
@@ -159,7 +115,7 @@ def _decide(request: HttpRequest, step: str) -> HttpResponse:
     found = _device_of_ticket(request)
     if found is None:
         return _problem(request, DeviceFlowError("bad_ticket", "Too late, or somebody else's"))
-    context, user = context_of(request), _user_of(request)
+    context, user = context_of(request), user_of(request)
     try:
         if step == "approve":
             approve(found, user, signed_in_at=signed_in_at(request.session), context=context)
@@ -248,25 +204,9 @@ def _code(typed: str) -> str:
 def _page(
     request: HttpRequest, name: str, context: dict[str, Any] | None = None, status: int = 200
 ) -> HttpResponse:
-    """Render a template, without counting on any context processor of the host."""
-    user, typed = _user_of(request), _typed(request)
+    typed = _typed(request)
     every = {
-        "username": username_of(user),
-        "host": request.get_host(),
         "code": _code(typed),
         "typed": _code(typed) or readable(request.POST.get("user_code", ""))[:20],
     }
-    return render(request, f"pikku_auth/{name}.html", every | (context or {}), status=status)
-
-
-def _secured(response: HttpResponse) -> HttpResponse:
-    """No script, no frame, nothing from elsewhere but the host's own style sheet."""
-    style = urlsplit(static("pikku_auth/pages.css"))
-    source = f"{style.scheme}://{style.netloc}" if style.netloc else "'self'"
-    response.headers.setdefault(
-        "Content-Security-Policy",
-        f"default-src 'none'; style-src {source}; img-src {source}; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'",
-    )
-    response["Referrer-Policy"] = "same-origin"
-    return response
+    return render_page(request, name, every | (context or {}), status)

@@ -31,7 +31,7 @@ def ws_ticket(request: HttpRequest) -> HttpResponse:
 
 
 def _issued(request: HttpRequest) -> Secret:
-    principal = authenticate(request)
+    principal = authenticate(request, source="endpoint")
     if principal is not None:
         return issue_ticket(principal)
     user = signed_in_user(request)

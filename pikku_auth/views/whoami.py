@@ -18,7 +18,7 @@ from pikku_auth.views.http import endpoint
 def whoami(request: HttpRequest) -> HttpResponse:
     """``GET whoami``: who the caller is by its key or its login, and what that allows."""
     try:
-        principal = authenticate(request)
+        principal = authenticate(request, source="endpoint")
         if principal is None:
             raise NotAuthenticated
     except Refused as refusal:

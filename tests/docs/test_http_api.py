@@ -47,6 +47,7 @@ Row = list[str]
 FORM = "application/x-www-form-urlencoded"
 GETS_OR_POSTS = ("GET", "POST")
 WITH_MEMBERS = ["device/code", "device/token", "device/approve", "device/deny", "revoke-session"]
+PAGES = {"activate", "logins"}
 SESSION = (
     "id token userId clientId scopes ipAddress userAgent createdAt updatedAt expiresAt maxExpiresAt"
 )
@@ -435,9 +436,11 @@ def code_in(answer: Any) -> str:
 
 
 def every(method: str | None = None) -> list[tuple[str, str]]:
-    """Each method and path but those of the page."""
+    """Each method and path but those of the pages."""
     found = sorted({tuple(endpoint.split(" ")) for endpoint, _ in endpoints()})
-    return [(m, path) for m, path in found if path != "activate" and method in (None, m)]
+    return [
+        (m, path) for m, path in found if path not in {"activate", "logins"} and method in (None, m)
+    ]
 
 
 def sent(client: Client, method: str, path: str, **options: Any) -> Any:

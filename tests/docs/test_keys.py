@@ -234,7 +234,7 @@ class TestSignals:
         self, rows: dict[str, list[str]]
     ) -> None:
         source = inspect.getsource(signals)
-        told = dict(re.findall(r'^(\w+) = Signal\(\)\n"""(.*)', source, re.MULTILINE))
+        told = dict(re.findall(r'^(\w+) = Signal\(.*\)\n"""(.*)', source, re.MULTILINE))
         for name, arguments in rows.items():
             named = set(re.findall(r"``(\w+)``", told[name])) - {"context", "None"}
             assert set(arguments) == named, name

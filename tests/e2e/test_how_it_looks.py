@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -13,6 +14,7 @@ from selenium.webdriver.common.by import By
 from tests.e2e.album import Album
 from tests.e2e.conftest import Site
 from tests.e2e.steps import press, sign_in, wait_for_title
+from tests.logins import GRANT_TYPE
 
 WRONG = "BBBB-BBBB"
 
@@ -24,19 +26,35 @@ class FromElsewhere(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs, source_address=("127.0.0.2", 0))
 
 
-def ask(site: Site, **fields: str) -> str:
-    """The address that a program on another machine would print."""
+def send(site: Site, path: str, **fields: str) -> dict[str, Any]:
+    """What a program on another machine is answered."""
     session = requests.Session()
     session.mount("http://", FromElsewhere())
     agent = {"User-Agent": "pikku-auth/0.1 (Linux)"}
     answer = session.post(
-        f"{site.url}/auth/device/code",
+        f"{site.url}/auth/{path}",
         json={"client_id": "pikku-cli", **fields},
         headers=agent,
         timeout=30,
     )
-    address: str = answer.json()["verification_uri_complete"]
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def ask(site: Site, **fields: str) -> str:
+    """The address that a program on another machine would print."""
+    address: str = send(site, "device/code", **fields)["verification_uri_complete"]
     return address
+
+
+def log_in(browser: Chrome, site: Site, client_id: str) -> None:
+    """Approve a login of that program, and have it fetch its token."""
+    told = send(site, "device/code", client_id=client_id)
+    browser.get(told["verification_uri_complete"])
+    press(browser, "Continue")
+    press(browser, "Approve")
+    code = {"device_code": told["device_code"], "grant_type": GRANT_TYPE}
+    assert "access_token" in send(site, "device/token", client_id=client_id, **code)
 
 
 def make_all_codes_old(site: Site) -> None:
@@ -86,6 +104,15 @@ def test_every_state_fits_every_screen(album: Album, browser: Chrome, site: Site
     browser.get(address)
     press(browser, "Continue")
     album.take("used", "This code has been used already")
+
+    browser.get(f"{site.url}/auth/logins")
+    album.take("logins-none", "Your logins")
+    for client in ("pikku-cli", "W" * 191):
+        log_in(browser, site, client)
+    browser.get(f"{site.url}/auth/logins")
+    album.take("logins", "Your logins")
+    press(browser, "End all others")
+    album.take("logins-ended", "Your logins")
 
     longest = ask(site, client_id="W" * 191, scope="sandbox:read")
     browser.get(longest)

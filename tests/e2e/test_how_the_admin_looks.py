@@ -125,6 +125,7 @@ def test_pages_of_a_new_install_fit_every_screen(album: Album, browser: Chrome, 
 def test_every_page_fits_every_screen(wide: Album, browser: Chrome, site: Site) -> None:
     enter(browser, site, LIMITED)
     for name, path, title in (
+        ("admin-app", "", "Machine authentication administration"),
         ("admin-keys", "apikey/", "Select API key"),
         ("admin-key", "apikey/2/change/", "production"),
         ("admin-history", "apikey/6/history/", "Change history"),

@@ -14,13 +14,15 @@ from django.http import HttpRequest
 from pikku_auth.contrib.channels.database import as_in_a_request
 from pikku_auth.contrib.channels.scope import Scope
 from pikku_auth.core.websocket_protocol import tickets_in
-from pikku_auth.exceptions import HTTPSRequired, InvalidTicket, OriginNotAllowed
-from pikku_auth.flows import aauthenticate
+from pikku_auth.exceptions import HTTPSRequired, InvalidTicket, OriginNotAllowed, Refused
+from pikku_auth.flows import aauthenticate, judgements
 from pikku_auth.flows.credentials import address_of, is_exposed
 from pikku_auth.flows.mapping import amapped
 from pikku_auth.flows.tickets import redeem_ticket, refuse_ticket, ticket_digest
 from pikku_auth.http.origins import is_trusted
 from pikku_auth.principal import Principal
+
+SOURCE = "channels"
 
 _SCHEMES = {"ws": "http", "wss": "https"}
 
@@ -49,7 +51,9 @@ async def decide(
     presented = tickets_in(subprotocols)
     digests = [ticket_digest(ticket) for ticket in presented]
     async with as_in_a_request():
-        principal = await aauthenticate(request) or await _holder_of(digests, request)
+        principal = await aauthenticate(request, source=SOURCE) or await _holder_of(
+            digests, request
+        )
     has_session = settings.SESSION_COOKIE_NAME in request.COOKIES
     if principal is None and has_session and "HTTP_ORIGIN" not in request.META:
         # Browsers always send Origin: refuse the site's session cookie without one.
@@ -60,6 +64,16 @@ async def decide(
 async def _holder_of(tickets: Sequence[str | None], request: HttpRequest) -> Principal | None:
     if not tickets:
         return None
+    try:
+        principal = await _redeemed(tickets, request)
+    except Refused as refusal:
+        await judgements.atell("ticket", SOURCE, refusal)
+        raise
+    await judgements.atell("ticket", SOURCE, principal)
+    return principal
+
+
+async def _redeemed(tickets: Sequence[str | None], request: HttpRequest) -> Principal:
     if is_exposed(request):
         refuse_ticket(HTTPSRequired("plain_http"), None, address_of(request))
     if len(tickets) > 1:

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from channels.layers import get_channel_layer
 
 from pikku_auth.contrib.channels.topics import GROUP
+from pikku_auth.flows import log
 
 logger = logging.getLogger("pikku_auth")
 
@@ -74,7 +75,11 @@ class Listener:
                     self._wake(self._sockets)
                     await self._pass_on(layer, channel)
                 except Exception as error:  # noqa: BLE001  # of whatever layer it is
-                    logger.warning("Open sockets can't be told of a change now: %r", error)
+                    logger.warning(
+                        "Open sockets can't be told of a change now: %r",
+                        error,
+                        extra=log.fields("sockets_not_told"),
+                    )
                 self._is_joined = False
                 if time.monotonic() - began > _SECONDS_THAT_WENT_WELL:
                     pause = _SECONDS_OF_FIRST_PAUSE

@@ -18,6 +18,7 @@ from django.db import connections, transaction
 from django.db.models.signals import post_delete, post_save
 
 from pikku_auth.contrib.channels.topics import GROUP, subject
+from pikku_auth.flows import log
 from pikku_auth.flows.accounts import user_models
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys.family import children_changed
@@ -141,5 +142,8 @@ async def _tell(layer: Any, about: list[str]) -> None:
     except Exception as error:  # noqa: BLE001  # of whatever layer it is
         _Silence.until = time.monotonic() + _SECONDS_OF_SILENCE
         logger.warning(
-            "Open sockets are told of no change for %d s: %r", _SECONDS_OF_SILENCE, error
+            "Open sockets are told of no change for %d s: %r",
+            _SECONDS_OF_SILENCE,
+            error,
+            extra=log.fields("sockets_not_told"),
         )

@@ -79,13 +79,13 @@ class PikkuNinjaAuth(AuthBase):
         if _is_in_event_loop():
             return self._aadmitted(request)
         try:
-            return self._admitted(request, authenticate(request))
+            return self._admitted(request, authenticate(request, source="ninja"))
         except Refused as refusal:
             raise RefusedByPikkuAuth(refusal) from None
 
     async def _aadmitted(self, request: HttpRequest) -> Principal | None:
         try:
-            return self._admitted(request, await aauthenticate(request))
+            return self._admitted(request, await aauthenticate(request, source="ninja"))
         except Refused as refusal:
             raise RefusedByPikkuAuth(refusal) from None
 

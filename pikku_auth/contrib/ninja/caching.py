@@ -9,7 +9,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 
-from pikku_auth.http.error_response import vary_by_credential
+from pikku_auth.http.error_response import told
 
 _ASKED = "_pikku_auth_asked"
 
@@ -47,4 +47,4 @@ def varying(run: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _told(request: HttpRequest, response: Any) -> Any:
-    return vary_by_credential(response) if was_asked(request) else response
+    return told(response, request) if was_asked(request) else response

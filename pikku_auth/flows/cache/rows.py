@@ -18,7 +18,7 @@ from django.db import connections
 from django.db.models import Model
 
 from pikku_auth.conf import conf
-from pikku_auth.flows import lookup
+from pikku_auth.flows import log, lookup
 from pikku_auth.flows.cache import stamps
 from pikku_auth.flows.database import Place, has_search_path, in_transaction, place_of
 from pikku_auth.models import APIKey
@@ -97,7 +97,10 @@ def _is_of_the_one_schema(place: Place) -> bool:
     if len(known) == 1 and place.schema not in known:
         known.add(place.schema)
         _kept.clear()
-        logger.error("PIKKU_AUTH['CACHE'] is not used: something changes PostgreSQL's search_path.")
+        logger.error(
+            "PIKKU_AUTH['CACHE'] is not used: something changes PostgreSQL's search_path.",
+            extra=log.fields("cache_unused"),
+        )
     return len(known) == 1
 
 

@@ -25,6 +25,7 @@ from django.db.models.signals import post_delete, post_save
 from django.utils import timezone
 
 from pikku_auth.conf import conf
+from pikku_auth.flows import log
 
 logger = logging.getLogger("pikku_auth")
 
@@ -102,6 +103,7 @@ def _change_committed(names: list[str]) -> None:
             "other one from %s on.",
             conf.cache,
             (timezone.now() + LIFETIME).isoformat(timespec="seconds"),
+            extra=log.fields("cache_not_told"),
         )
 
 
@@ -119,7 +121,12 @@ def _ask(purpose: str, command: Callable[[], Any]) -> Any:
         return command()
     except Exception as error:  # noqa: BLE001  # no failure of a cache may refuse anybody
         _is_paused_until[purpose] = time.monotonic() + _PAUSE[purpose]
-        logger.warning("The cache %r fails, so the database is asked: %s", conf.cache, error)
+        logger.warning(
+            "The cache %r fails, so the database is asked: %s",
+            conf.cache,
+            error,
+            extra=log.fields("cache_failed"),
+        )
         return None
 
 

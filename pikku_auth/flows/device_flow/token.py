@@ -18,6 +18,7 @@ from pikku_auth.core.permissions import Permissions
 from pikku_auth.core.secrets import Secret, digest_of, generate
 from pikku_auth.core.text import visible_ascii
 from pikku_auth.exceptions import DeviceFlowError, NothingGranted
+from pikku_auth.flows import log
 from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
@@ -122,7 +123,8 @@ def _granted(code: DeviceCode, ip: str | None) -> Permissions:
     offer = None if reason or user is None else offer_to(user, code.requested)
     if offer is None or not offer.is_approvable:
         reason = reason or NothingGranted.code
-        logger.warning("Approved login refused: %s (%s, from %s)", reason, code, ip)
+        said = log.fields(reason, code, ip)
+        logger.warning("Approved login refused: %s (%s, from %s)", reason, code, ip, extra=said)
         raise DeviceFlowError("access_denied", "Access denied")
     return offer.permissions
 

@@ -7,13 +7,14 @@ compile it anew for each call, which takes longer than the database needs for it
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from pikku_auth.core.limits import last_refill, seconds_until, window_start
+from pikku_auth.core.limits import Standing, last_refill, seconds_until, window_start
 from pikku_auth.exceptions import LimitExceeded
 from pikku_auth.models import APIKey
 
@@ -56,12 +57,48 @@ def spend_call(key: APIKey, now: datetime, using: str) -> bool:
         _Guard("is_suspended", "=", False),
     ]
     connection = connections[using]
-    sql, params = _update(
-        [*rate_changes, *quota_changes], [*alive, *rate_guards, *quota_guards], connection
-    )
+    changes = [*rate_changes, *quota_changes]
+    sql, params = _update(changes, [*alive, *rate_guards, *quota_guards], connection)
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
-        return bool(cursor.rowcount == 1)
+        is_counted = bool(cursor.rowcount == 1)
+    if is_counted:
+        _note(changes, key)
+    return is_counted
+
+
+def standings(key: APIKey, now: datetime) -> list[Standing]:
+    """What is left of the limits of ``key`` at ``now``, by its row. Others may use it meanwhile."""
+    return [*_standing_of_rate(key, now), *_standing_of_quota(key, now)]
+
+
+def _standing_of_rate(key: APIKey, now: datetime) -> Iterator[Standing]:
+    rate = key.rate
+    if rate is None:
+        return
+    start, calls = window_start(now, rate.period), 0
+    if key.window_started_at is not None and key.window_started_at >= start:
+        start, calls = key.window_started_at, key.window_calls
+    yield Standing.of("rate", rate, rate.count - calls, start + rate.period, now)
+
+
+def _standing_of_quota(key: APIKey, now: datetime) -> Iterator[Standing]:
+    if key.remaining is None:
+        return
+    refill, since = key.refill, key.refilled_at or key.created_at
+    if refill is None:
+        yield Standing("quota", key.remaining)
+        return
+    due = last_refill(now, since, refill.period)
+    left = refill.count if due > since else key.remaining
+    yield Standing.of("quota", refill, left, max(due, since) + refill.period, now)
+
+
+def _note(changes: list[_Change], key: APIKey) -> None:
+    """Have the object say what the row does now."""
+    for name, value, operator in changes:
+        signed = -value if operator == "-" else value
+        setattr(key, name, getattr(key, name) + signed if operator else value)
 
 
 def check_call(key: APIKey, now: datetime) -> None:
@@ -82,7 +119,8 @@ def _rate_step(key: APIKey, now: datetime) -> _Step:
     if opened is None or opened < start:
         return [same_window], [_Change("window_started_at", start), _Change("window_calls", 1)]
     if key.window_calls >= rate.count:
-        raise LimitExceeded("rate_limited", seconds_until(opened + rate.period, now))
+        wait = seconds_until(opened + rate.period, now)
+        raise LimitExceeded("rate_limited", wait, standings(key, now))
     has_room = _Guard("window_calls", "<", rate.count)
     return [same_window, has_room], [_Change("window_calls", 1, "+")]
 
@@ -99,7 +137,7 @@ def _quota_step(key: APIKey, now: datetime) -> _Step:
             return [same_refill], [_Change("refilled_at", due), _Change("remaining", left)]
     if key.remaining == 0:
         wait = seconds_until(since + refill.period, now) if refill else None
-        raise LimitExceeded("quota_exhausted", wait)
+        raise LimitExceeded("quota_exhausted", wait, standings(key, now))
     has_some = _Guard("remaining", ">", 0)
     return [same_refill, has_some], [_Change("remaining", 1, "-")]
 

@@ -22,7 +22,7 @@ from pikku_auth.exceptions import (
     Refused,
     Unavailable,
 )
-from pikku_auth.flows import last_used
+from pikku_auth.flows import judgements, last_used, log
 from pikku_auth.flows.cache.rows import find_by_digest
 from pikku_auth.flows.database import (
     in_place,
@@ -172,7 +172,12 @@ def principal_of_key(key: APIKey) -> Principal:
 def _verify_outside_request(
     digest: str | None, scopes: Iterable[str], ip: str | None, now: datetime | None
 ) -> Principal:
-    principal = verify_digest(digest, scopes=scopes, ip=ip, now=now)
+    try:
+        principal = verify_digest(digest, scopes=scopes, ip=ip, now=now)
+    except Refused as refusal:
+        judgements.tell("key", "code", refusal)
+        raise
+    judgements.tell("key", "code", principal)
     last_used.flush_outside_transaction()
     return principal
 
@@ -205,6 +210,9 @@ def refuse_key(refusal: Refused, key: APIKey | None, ip: str | None) -> NoReturn
     :raises Refused: ``refusal``.
     """
     level = logging.INFO if key is None else logging.WARNING
-    logger.log(level, "API key refused: %s (%s, from %s)", refusal.reason, key or "no such key", ip)
+    if logger.isEnabledFor(level):  # or strangers could have fields made that nobody reads
+        named, said = key or "no such key", log.fields(refusal.reason, key, ip)
+        text = "API key refused: %s (%s, from %s)"
+        logger.log(level, text, refusal.reason, named, ip, extra=said)
     signals.key_refused.send_robust(sender=APIKey, key=key, reason=refusal.reason, ip=ip)
     raise refusal from None
