@@ -48,6 +48,9 @@ login_denied = Signal()
 login_started = Signal()
 """``login``, ``context``. The device has fetched its token."""
 
+login_imported = Signal()
+"""``login``, ``context``. A human's token of another system was taken over."""
+
 login_revoked = Signal()
 """``login``, ``reason``, ``context``. Also when the human logged out."""
 

@@ -61,7 +61,9 @@ class AuditEvent(NaturalKeyModel):
         LOGIN_APPROVED = "login_approved", _("login approved")
         LOGIN_DENIED = "login_denied", _("login denied")
         LOGIN_STARTED = "login_started", _("login started")
+        LOGIN_IMPORTED = "login_imported", _("login imported")
         LOGIN_REVOKED = "login_revoked", _("login ended")
+        RETIRED = "retired", _("retired in the other system")
         PRUNED = "pruned", _("pruned")
 
     natural_key_fields = ("action", "subject", "actor_name", "source", "ip", "user_agent")
