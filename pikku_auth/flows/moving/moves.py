@@ -241,7 +241,7 @@ def _import_login(peer: Peer, found: Found, context: AuditContext, now: datetime
         now=now,
         using=using,
         login=login,
-        source=peer.name,
+        peer=peer.name,
     )
     announce(signals.login_imported, LoginSession, using, login=login, context=context)
     return login
