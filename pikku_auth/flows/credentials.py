@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 
-from pikku_auth.conf import conf
+from pikku_auth.conf import ImportedKeySettings, conf
 from pikku_auth.core.networks import client_address, is_loopback
 from pikku_auth.core.secrets import has_prefix
 from pikku_auth.flows.database import outage_is_not_a_refusal, primary
@@ -54,7 +54,8 @@ def find_credential(request: HttpRequest) -> Credential | None:
         return _in_key_header(request)
     if has_token(request):
         return _in_authorization(request)
-    return _imported(request) if conf.imported_keys is not None else None
+    settings = conf.imported_keys
+    return None if settings is None else _imported(request, settings)
 
 
 def credential_of(text: str, ip: str | None = None) -> Credential:
@@ -92,19 +93,16 @@ def _in_authorization(request: HttpRequest) -> Credential:
     return Credential("token", digest, address_of(request), is_exposed(request), is_misplaced)
 
 
-def _imported(request: HttpRequest) -> Credential | None:
+def _imported(request: HttpRequest, settings: ImportedKeySettings) -> Credential | None:
     """What may have been imported, in a header of another system."""
-    foreign = imported_digests(_foreign_text(request))
+    foreign = imported_digests(_foreign_text(request, settings))
     if not foreign:
         return None
     return Credential("imported", None, address_of(request), is_exposed(request), foreign=foreign)
 
 
-def _foreign_text(request: HttpRequest) -> str:
+def _foreign_text(request: HttpRequest, settings: ImportedKeySettings) -> str:
     """The secret in a header of another system; empty if there is none."""
-    settings = conf.imported_keys
-    if settings is None:
-        return ""
     words = _authorization(request).split()
     if len(words) == 2 and words[0].lower() in settings.schemes:
         return words[1]
@@ -128,12 +126,10 @@ def has_credential(request: HttpRequest) -> bool:
     """Whether the headers have a credential of ours, good or bad, or what may be imported."""
     if has_key(request) or has_token(request):
         return True
-    return conf.imported_keys is not None and has_imported(request)
-
-
-def has_imported(request: HttpRequest) -> bool:
-    """Whether a header of another system has what was not found to be unknown here."""
-    return not hasattr(request, _UNKNOWN_HERE) and _imported(request) is not None
+    settings = conf.imported_keys
+    if settings is None or hasattr(request, _UNKNOWN_HERE):
+        return False
+    return _imported(request, settings) is not None
 
 
 def remember_unknown(request: HttpRequest) -> None:
