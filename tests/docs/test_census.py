@@ -13,6 +13,7 @@ Kind = tuple[str, str]
 
 FOR_THE_EYE: dict[Kind, str] = {
     ("architecture.md", ""): "a map of the rooms; tests/test_layers.py enforces it",
+    ("moving.md", "sh"): "for better-auth's own database; tried with PostgreSQL 15 and SQLite 3",
     ("scale.md", "nginx"): "for nginx, which the tests don't install; tried with 1.22",
 }
 PAGES = sorted(path.name for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md"))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import examples
-from tests.moving.site import VIEWS, Site, blurred, printed_in
+from tests.moving.site import KEYS_ONLY, VIEWS, Site, blurred, printed_in
 
-TOKEN_VIEWS, KEY_VIEWS, SETTING = examples("moving.md")
-BY_AUTHTOKEN, BY_KNOX, BY_API_KEY, AGAIN, RETIRING = examples("moving.md", "console")
+TOKEN_VIEWS, KEY_VIEWS, SETTING, _ = examples("moving.md")
+BY_AUTHTOKEN, BY_KNOX, BY_API_KEY, AGAIN, _, RETIRING = examples("moving.md", "console")
 
 MAKE_USERS = """\
 from django.contrib.auth.models import User
@@ -36,15 +36,11 @@ REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"] = [
     "pikku_auth.rest_framework.PikkuAuthentication"
 ]
 """
-KEYS_ONLY = VIEWS.format(
-    imports="from pikku_auth.rest_framework import HasScope",
-    permission='HasScope("reports:read")',
-)
 
 
 @pytest.mark.timeout(300)
 def test_project_on_authtoken_is_moved(tmp_path: Path) -> None:
-    site = Site(tmp_path, scheme="Token")
+    site = Site(tmp_path, header="Authorization: Token ")
     site.append(AUTHTOKEN)
     site.write_views(VIEWS.format(imports="", permission="IsAuthenticated"))
     site.manage("migrate")
@@ -91,7 +87,7 @@ def test_project_on_authtoken_is_moved(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(300)
 def test_project_on_knox_is_moved(tmp_path: Path) -> None:
-    site = Site(tmp_path, scheme="Token")
+    site = Site(tmp_path, header="Authorization: Token ")
     site.append(KNOX)
     site.write_views(VIEWS.format(imports="", permission="IsAuthenticated"))
     site.manage("migrate")
@@ -136,7 +132,7 @@ def test_project_on_knox_is_moved(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(300)
 def test_project_on_djangorestframework_api_key_is_moved(tmp_path: Path) -> None:
-    site = Site(tmp_path, scheme="Api-Key")
+    site = Site(tmp_path, header="Authorization: Api-Key ")
     site.append(API_KEY)
     site.write_views(
         VIEWS.format(

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from pikku_auth import signals
 from pikku_auth.conf import conf
-from pikku_auth.core.secrets import stored_form
+from pikku_auth.core.secrets import has_prefix, stored_form
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows.accounts import is_service_user
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
@@ -42,7 +42,6 @@ class Choices:
     scopes: list[str] | None = None
     adopt: Mapping[str, str] = field(default_factory=dict)
     service: str = ""
-    with_metadata: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +169,8 @@ def _import(
     :raises InvalidInput: when it can't be one, by a rule of those.
     :raises _Skip: when it can't be taken over.
     """
+    if any(has_prefix(found.preview, prefix) for prefix in conf.prefixes):
+        raise _Skip("it begins as ours do: choose other PREFIXES")
     if not peer.has_users:
         return _import_key(peer, found, choices.service, choices, context, now)
     if not found.user.is_active:

@@ -46,12 +46,13 @@ class Found:
 class Peer:
     """Another package: ``name`` is what the command calls it, ``model`` its table's label.
 
-    ``has_users`` says whether its credentials belong to users of this site, and ``headers`` where
-    its callers send them.
+    ``has_users`` says whether its credentials belong to users of this site, ``has_scopes`` whether
+    it knows scopes, and ``headers`` where its callers send them.
     """
 
     name: ClassVar[str]
     has_users: ClassVar[bool] = True
+    has_scopes: ClassVar[bool] = False
     default_model: ClassVar[str] = ""
     headers: ClassVar[list[str]]
 

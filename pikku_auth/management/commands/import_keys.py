@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, CommandParser
 
 from pikku_auth.conf import conf
+from pikku_auth.flows.moving.better_auth import BetterAuth
 from pikku_auth.flows.moving.moves import FOR_EVER, Choices, Move, move, retire
 from pikku_auth.flows.moving.peers import PEERS, Peer
 from pikku_auth.flows.service_users import get_service_user
 from pikku_auth.management.base import PikkuCommand, in_words, user_named
 from pikku_auth.models import APIKey, LoginSession
 from pikku_auth.models.users import username_of
+
+_SOURCES = sorted([*PEERS, BetterAuth.name])
 
 _OUTCOMES = {
     "imported": ("imported", "would be imported"),
@@ -39,7 +44,18 @@ class Command(PikkuCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """From where, and as what."""
         parser.add_argument(
-            "--from", dest="source", required=True, choices=sorted(PEERS), help="The package."
+            "--from", dest="source", required=True, choices=_SOURCES, help="The package."
+        )
+        parser.add_argument(
+            "--file",
+            type=Path,
+            metavar="FILE",
+            help="A dump of better-auth's table apikey, as an array of JSON.",
+        )
+        parser.add_argument(
+            "--with-metadata",
+            action="store_true",
+            help="Take over better-auth's metadata, which the owners of the keys have written.",
         )
         parser.add_argument(
             "--model", default="", metavar="APP.MODEL", help="Its model, if you have your own."
@@ -75,9 +91,11 @@ class Command(PikkuCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Tell of each credential on stdout, and how many there were on stderr."""
-        peer, choices = PEERS[options["source"]](options["model"]), _choices(options)
+        peer, choices = _peer(options), _choices(options)
         how: dict[str, Any] = {"dry_run": options["dry_run"], "context": self.context}
         if options["retire"]:
+            if isinstance(peer, BetterAuth):
+                raise CommandError("Delete its rows in better-auth's own database.")
             moves = retire(peer, which=options["retire"], **how)
         else:
             _require_complete(peer, choices)
@@ -88,6 +106,11 @@ class Command(PikkuCommand):
             raise CommandError(str(error)) from None
         if not options["retire"]:
             self._tell_of_the_setting(peer, options)
+        if options["with_metadata"]:
+            self.note(
+                "The metadata was written by the owners of the keys: let nothing depend on it.",
+                options,
+            )
 
     def _tell(self, moves: Iterable[Move], options: dict[str, Any]) -> None:
         counts: Counter[str] = Counter()
@@ -114,6 +137,29 @@ class Command(PikkuCommand):
             )
 
 
+def _peer(options: dict[str, Any]) -> Peer:
+    """The package that the options name.
+
+    :raises CommandError: when its dump is missing or can't be read.
+    """
+    file, source = options["file"], options["source"]
+    if source != BetterAuth.name:
+        if file is not None or options["with_metadata"]:
+            raise CommandError(f"{source} is read from its table, and has no metadata.")
+        return PEERS[source](options["model"])
+    if file is None:
+        raise CommandError("Name a dump of better-auth's table apikey with --file.")
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8") or "null") or []
+    except OSError as error:
+        raise CommandError(f"{file} can't be read ({error.strerror}).") from None
+    except ValueError as error:
+        raise CommandError(f"{file} is not JSON ({error}).") from None
+    if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
+        raise CommandError(f"{file} is not an array of objects.")
+    return BetterAuth(rows, with_metadata=options["with_metadata"])
+
+
 def _choices(options: dict[str, Any]) -> Choices:
     adopt = {}
     for text in options["adopt"]:
@@ -133,7 +179,7 @@ def _require_complete(peer: Peer, choices: Choices) -> None:
         get_service_user(choices.service)
     elif choices.service:
         raise CommandError(f"Tokens of {peer.name} belong to users: name the bots with --adopt.")
-    makes_keys = bool(choices.adopt) or not peer.has_users
+    makes_keys = (bool(choices.adopt) or not peer.has_users) and not peer.has_scopes
     if makes_keys and not choices.scopes:
         raise CommandError(f"{peer.name} knows no scopes: say with --scope what its keys may do.")
 
