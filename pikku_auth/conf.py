@@ -140,6 +140,14 @@ class Settings:
         return str(self._get_at_start("KEY_HEADER"))
 
     @cached_property
+    def credential_headers(self) -> list[str]:
+        """The headers that say who calls, by which an answer varies."""
+        imported = self.imported_keys
+        names = () if imported is None else imported.headers
+        others = [name.removeprefix("HTTP_").replace("_", "-").title() for name in names]
+        return [self.key_header, "Authorization", *others]
+
+    @cached_property
     def key_header_meta(self) -> str:
         """The header's name in ``request.META``."""
         return _meta_name(self.key_header)

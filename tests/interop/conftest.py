@@ -146,22 +146,17 @@ def node_modules() -> None:
     version = subprocess.check_output(["node", "--version"], text=True, timeout=PATIENCE)
     if int(version.lstrip("v").partition(".")[0]) < 20:
         pytest.fail(f"These tests need Node.js 20 or newer; this is {version}.")
-    install(HERE)
-
-
-def install(folder: Path) -> None:
-    """What the ``package-lock.json`` of ``folder`` names."""
-    with (folder / "package-lock.json").open() as lock:
+    with (HERE / "package-lock.json").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one worker installs, and the others wait for it
-        _install(folder)
+        install()
 
 
-def _install(folder: Path) -> None:
-    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
+def install() -> None:
+    lock, installed = HERE / "package-lock.json", HERE / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+            command, cwd=HERE, capture_output=True, text=True, timeout=300, check=False
         )
         if done.returncode:
             pytest.fail(f"npm ci failed: {done.stderr}")

@@ -10,20 +10,19 @@ import pytest
 import requests
 
 from tests.docs.pages import examples
-from tests.interop.conftest import HERE, Server, install, serving
+from tests.interop.conftest import HERE, Server, serving
 from tests.moving.site import KEYS_ONLY, Site, answers_of, blurred, printed_in
 from tests.processes import PATIENCE
 
 *_, SETTING = examples("moving.md")
 *_, BY_BETTER_AUTH, _ = examples("moving.md", "console")
-KEYS = HERE / "better_auth_keys"
 HEADER = "x-api-key: "
 
 
 @pytest.fixture
 def better_auth_keys(node_modules: None, tmp_path: Path) -> Iterator[Server]:
-    install(KEYS)
-    with serving(tmp_path, lambda port: ["node", str(KEYS / "server.mjs"), str(port)]) as server:
+    script = str(HERE / "better_auth_keys.mjs")
+    with serving(tmp_path, lambda port: ["node", script, str(port)]) as server:
         yield server
 
 

@@ -27,6 +27,7 @@ from pikku_auth.flows import (
     last_used,
     live_logins,
     mint_key,
+    prune,
     revalidate,
     revoke_key,
     revoke_login,
@@ -132,6 +133,14 @@ def test_key_that_was_deleted_is_dead(key: APIKey) -> None:
         authenticate(token_request(SECRET))
     assert refusal.value.reason == "deleted"
     assert str(ImportedCredential.objects.get()) == ": -"
+
+
+def test_key_that_was_pruned_is_dead(key: APIKey) -> None:
+    revoke_key(key, now=timezone.now() - timedelta(days=2))
+    day = timedelta(days=1)
+    assert prune(keys_older_than=day, events_older_than=day).keys == 1
+    with pytest.raises(InvalidKey):
+        authenticate(token_request(SECRET))
 
 
 def test_dead_login_is_refused(human: str) -> None:
@@ -387,6 +396,10 @@ class TestPages:
     def test_imported_key_sees_no_logins(self, key: APIKey) -> None:
         answer = Client().get("/auth/list-sessions", headers={"authorization": f"Token {SECRET}"})
         assert answer.status_code == 401
+
+    def test_answer_varies_by_each_header(self) -> None:
+        answer = Client().get("/auth/whoami")
+        assert answer["Vary"].split(", ")[:3] == ["x-api-key", "Authorization", "X-Old-Key"]
 
     def test_challenge_is_that_of_any_refusal(self, key: APIKey) -> None:
         revoke_key(key)

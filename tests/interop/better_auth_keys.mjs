@@ -1,4 +1,4 @@
-// A real better-auth server whose callers have API keys. node server.mjs PORT
+// A real better-auth server whose callers have API keys. node better_auth_keys.mjs PORT
 // GET /keys/ tells the keys, GET /dump/ its table, and GET /reports/ is for whoever has a good key.
 import { createServer } from "node:http";
 import { apiKey } from "@better-auth/api-key";
