@@ -208,12 +208,6 @@ class TestSkipped:
         assert line.endswith(f"(old): {reason}")
         assert not APIKey.objects.exists()
 
-    def test_scope_that_is_unknown(self, foreign_key: Make, service_user: ServiceUser) -> None:
-        foreign_key()
-        with pikku_settings(SCOPES={"b": ["c"]}):
-            (line,), _ = import_from(*OF_NOBODY)
-        assert "Unknown scope 'sandbox:read'" in line
-
 
 def nothing(_user: object) -> None:
     """As LOGIN_SCOPES: nobody may log in."""
@@ -231,6 +225,13 @@ class TestWrongly:
     def test_scopes_of_keys(self, service_user: ServiceUser) -> None:
         with pytest.raises(CommandError, match="api-key knows no scopes: say with --scope"):
             import_from(*OF_NOBODY[:3])
+
+    @pytest.mark.parametrize(
+        ("scope", "problem"), [("sandbox", "sandbox"), ("b:c", "Unknown scope 'b:c'")]
+    )
+    def test_scope(self, service_user: ServiceUser, scope: str, problem: str) -> None:
+        with pytest.raises(CommandError, match=problem):
+            import_from(*OF_NOBODY[:3], "--scope", scope)
 
     def test_whose_keys(self) -> None:
         with pytest.raises(CommandError, match="belong to nobody: say whose with --service"):

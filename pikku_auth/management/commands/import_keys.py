@@ -12,6 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, CommandParser
 
 from pikku_auth.conf import conf
+from pikku_auth.core.permissions import normalise
+from pikku_auth.flows.keys.validation import known_scopes, named
 from pikku_auth.flows.moving.better_auth import BetterAuth
 from pikku_auth.flows.moving.moves import FOR_EVER, Choices, Move, move, retire
 from pikku_auth.flows.moving.peers import PEERS, Peer
@@ -172,7 +174,10 @@ def _require_complete(peer: Peer, choices: Choices) -> None:
     """Insist on what has to be said of the keys that are made.
 
     :raises CommandError: when it is missing.
+    :raises InvalidInput: when a scope is none, or unknown here.
     """
+    with named("scopes"):
+        known_scopes(normalise(choices.scopes or []))
     if not peer.has_users:
         if not choices.service:
             raise CommandError(f"Keys of {peer.name} belong to nobody: say whose with --service.")
