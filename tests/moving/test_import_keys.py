@@ -250,6 +250,11 @@ class TestWrongly:
         with pytest.raises(CommandError, match="is no model of this project"):
             import_from("authtoken", "--model", model)
 
+    def test_length(self, settings: Settings) -> None:
+        settings.REST_KNOX = {"AUTH_TOKEN_CHARACTER_LENGTH": 128, "TOKEN_PREFIX": "x"}
+        with pytest.raises(CommandError, match="makes tokens of 129 characters: no more than 128"):
+            import_from("knox")
+
     def test_algorithm(self, settings: Settings) -> None:
         settings.REST_KNOX = {"SECURE_HASH_ALGORITHM": "hashlib.sha3_512"}
         with pytest.raises(CommandError, match="only SHA-256 and SHA-512 can be verified here"):

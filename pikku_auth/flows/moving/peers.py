@@ -16,6 +16,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model
 
+from pikku_auth.core.secrets import MAX_LENGTH
+
 PREVIEW_LENGTH = 8
 """Characters of a secret that people see, where the other package shows none."""
 
@@ -105,7 +107,14 @@ class Knox(Peer):
 
     def credentials(self, now: datetime) -> Iterator[Found]:
         """As of every package; only of digests that can be verified here."""
-        configured = getattr(settings, "REST_KNOX", {}).get("SECURE_HASH_ALGORITHM", "sha512")
+        knox = getattr(settings, "REST_KNOX", {})
+        length = knox.get("AUTH_TOKEN_CHARACTER_LENGTH", 64) + len(knox.get("TOKEN_PREFIX", ""))
+        if length > MAX_LENGTH:
+            raise ImproperlyConfigured(
+                f"REST_KNOX makes tokens of {length} characters: no more than {MAX_LENGTH} are "
+                "looked up."
+            )
+        configured = knox.get("SECURE_HASH_ALGORITHM", "sha512")
         algorithm = str(configured).rpartition(".")[2].lower()
         if algorithm not in {"sha256", "sha512"}:
             raise ImproperlyConfigured(
