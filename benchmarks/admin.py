@@ -37,8 +37,8 @@ INSERT INTO auth_user (username, password, first_name, last_name, email, is_supe
         is_active, date_joined)
     SELECT 'human-' || i, '!', '', '', '', false, false, true, now()
     FROM generate_series(1, %(keys)s / 100) AS i;
-INSERT INTO pikku_auth_serviceuser (name, description, user_id, is_active, created_at)
-    SELECT username, 'It builds and tests.', id, id %% 100 <> 9, now()
+INSERT INTO pikku_auth_serviceuser (name, description, contacts, user_id, is_active, created_at)
+    SELECT username, 'It builds and tests.', '[]', id, id %% 100 <> 9, now()
     FROM auth_user WHERE username LIKE 'machine-%%' ORDER BY id;
 INSERT INTO pikku_auth_apikey (service_user_id, name, preview, digest, permissions, metadata,
         networks, delegation, is_suspended, parent_networks, created_at, expires_at, enabled,

@@ -30,8 +30,9 @@ _USERS = """
     SELECT 'user-' || i, '!', false, false, true, '', '', '', now()
     FROM generate_series(1, %s) AS i"""
 _OWNERS = """
-    INSERT INTO pikku_auth_serviceuser (name, description, user_id, is_active, created_at)
-    SELECT 'machine-' || row_number() OVER (ORDER BY id), '', id, true, now() FROM auth_user"""
+    INSERT INTO pikku_auth_serviceuser (name, description, contacts, user_id, is_active, created_at)
+    SELECT 'machine-' || row_number() OVER (ORDER BY id), '', '[]', id, true, now()
+    FROM auth_user"""
 _KEYS = """
     INSERT INTO pikku_auth_apikey (service_user_id, name, preview, digest, permissions, metadata,
         networks, delegation, is_suspended, parent_networks, created_at, expires_at, enabled,

@@ -7,7 +7,7 @@ Hooks are imported anew at each use, so that a test may replace one in its modul
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ DEFAULTS: dict[str, Any] = {
         "interval": timedelta(seconds=5),
         "verification_uri": None,
     },
-    "IMPORTED_KEYS": False,
+    "IMPORTED_KEYS": None,
     "ISSUER": None,
     "KEY_HEADER": "x-api-key",
     "LOGIN_LIFETIME": timedelta(days=7),
@@ -54,6 +54,23 @@ class DeviceCodeSettings(NamedTuple):
     lifetime: timedelta
     interval: timedelta
     verification_uri: str | None
+
+
+class ImportedKeySettings(NamedTuple):
+    """Where imported credentials are looked for.
+
+    ``schemes`` are those of ``Authorization``, in lower case; ``headers`` are names in
+    ``request.META``, without the key header's. From ``until`` on nothing is looked for.
+    """
+
+    in_key_header: bool
+    schemes: frozenset[str]
+    headers: tuple[str, ...]
+    until: datetime | None
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether they are looked for at ``now``."""
+        return self.until is None or now < self.until
 
 
 class Prefixes(NamedTuple):
@@ -102,9 +119,17 @@ class Settings:
         return DeviceCodeSettings(**{**DEFAULTS["DEVICE_CODE"], **self._get("DEVICE_CODE")})
 
     @cached_property
-    def imported_keys(self) -> bool:
-        """Whether keys that were imported from another system are looked up, too."""
-        return bool(self._get("IMPORTED_KEYS"))
+    def imported_keys(self) -> ImportedKeySettings | None:
+        """In which headers imported credentials are looked for; ``None``: in none."""
+        value: dict[str, Any] | None = self._get("IMPORTED_KEYS")
+        if value is None:
+            return None
+        words = [header.lower().partition(":") for header in value["headers"]]
+        names = {name for name, colon, _ in words if not colon}
+        schemes = frozenset(scheme.strip() for _, colon, scheme in words if colon)
+        own = self.key_header.lower()
+        headers = tuple(sorted(_meta_name(name) for name in names - {own}))
+        return ImportedKeySettings(own in names, schemes, headers, _end_of(value["until"]))
 
     @cached_property
     def issuer(self) -> str | None:
@@ -117,9 +142,17 @@ class Settings:
         return str(self._get_at_start("KEY_HEADER"))
 
     @cached_property
+    def credential_headers(self) -> list[str]:
+        """The headers that say who calls, by which an answer varies."""
+        imported = self.imported_keys
+        names = () if imported is None else imported.headers
+        others = [name.removeprefix("HTTP_").replace("_", "-").title() for name in names]
+        return [self.key_header, "Authorization", *others]
+
+    @cached_property
     def key_header_meta(self) -> str:
         """The header's name in ``request.META``."""
-        return "HTTP_" + self.key_header.upper().replace("-", "_")
+        return _meta_name(self.key_header)
 
     @cached_property
     def login_lifetime(self) -> timedelta:
@@ -213,6 +246,17 @@ class Settings:
     def unscoped_views(self) -> str:
         """``"closed"`` or ``"open"``: whether views that demand no scope let keys in."""
         return str(self._get("UNSCOPED_VIEWS"))
+
+
+def _meta_name(header: str) -> str:
+    return "HTTP_" + header.upper().replace("-", "_")
+
+
+def _end_of(until: date | None) -> datetime | None:
+    """The moment itself, or the end of a day in UTC."""
+    if until is None or isinstance(until, datetime):
+        return until
+    return datetime.combine(until + timedelta(days=1), time.min, UTC)
 
 
 conf = Settings()

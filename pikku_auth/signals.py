@@ -54,6 +54,9 @@ login_denied = Signal()
 login_started = Signal()
 """``login``, ``context``. The device has fetched its token."""
 
+login_imported = Signal()
+"""``login``, ``context``. A human's token of another system was taken over."""
+
 login_revoked = Signal()
 """``login``, ``reason``, ``context``. Also when the human logged out."""
 
@@ -62,7 +65,8 @@ credential_judged = Signal(use_caching=True)
 
 Once for each credential that is presented, before the view runs. ``outcome`` is ``accepted``,
 ``refused`` or ``unavailable``; ``reason`` is the precise one, empty if it was accepted;
-``credential`` is ``key``, ``login`` or ``ticket``; ``source`` is ``rest_framework``, ``django``,
+``credential`` is ``key``, ``login``, ``ticket`` or ``imported``; ``source`` is
+``rest_framework``, ``django``,
 ``ninja``, ``channels``, ``endpoint``, ``introspection`` or ``code``. These have few values each.
 ``principal`` is ``None`` unless it was accepted. It may be sent inside the request's transaction.
 """

@@ -50,6 +50,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(500))
 
 
+IN_KEY_HEADER = {"headers": ["x-api-key"], "until": None}
+"""``IMPORTED_KEYS``: imported keys are sent where our own are."""
+
+
 def pikku_settings(**changes: Any) -> override_settings:
     """Change some of ``PIKKU_AUTH`` and leave the rest."""
     return override_settings(PIKKU_AUTH={**settings.PIKKU_AUTH, **changes})
@@ -175,6 +179,7 @@ def _a_clean_process() -> Iterator[None]:
     yield
     last_used._noted.clear()
     last_used._renewed.clear()
+    last_used._converted.clear()
     cache.clear()
 
 

@@ -9,7 +9,12 @@ from pathlib import Path
 from example_project.settings import *  # noqa: F403
 from example_project.settings import DATABASES, INSTALLED_APPS, PIKKU_AUTH
 
-INSTALLED_APPS = [*INSTALLED_APPS, "rest_framework.authtoken"]
+INSTALLED_APPS = [
+    *INSTALLED_APPS,
+    "rest_framework.authtoken",
+    "knox",
+    "rest_framework_api_key",
+]
 ROOT_URLCONF = "tests.urls"
 # The example's own tests ask its functions; the package's say what they ask.
 PIKKU_AUTH = {**PIKKU_AUTH, "MAP_KEY": None, "LOGIN_SCOPES": ["*"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,6 +133,11 @@ SET_OFF: dict[str, dict[str, Any]] = {
     "pikku_auth.W022": {"LOGIN_URL": "/nowhere/"},
     "pikku_auth.W026": {"ROOT_URLCONF": (path(".well-known/", include("pikku_auth.well_known")),)},
     "pikku_auth.W027": {"PIKKU_AUTH": {"ISSUER": "https://app.example.com"}},
+    "pikku_auth.W028": {
+        "PIKKU_AUTH": {
+            "IMPORTED_KEYS": {"headers": ["Authorization: Token"], "until": date(2026, 1, 1)}
+        }
+    },
     "pikku_auth.W016": {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [OURS]}},
 }
 
@@ -487,7 +492,37 @@ NO_PREFIXES = [
 ]
 
 BAD_VALUES: dict[str, list[Any]] = {
-    "IMPORTED_KEYS": ["yes", "", 1, None],
+    "IMPORTED_KEYS": [
+        "yes",
+        True,
+        False,
+        [],
+        {},
+        {"headers": ["x-api-key"]},
+        {"until": None},
+        {"headers": ["x-api-key"], "until": None, "scopes": []},
+        *(
+            {"headers": headers, "until": None}
+            for headers in (
+                [],
+                "x-api-key",
+                None,
+                [None],
+                [""],
+                ["x api"],
+                ["Cookie"],
+                ["Authorization"],
+                ["Authorization:"],
+                ["Authorization: Token x"],
+                ["X-Key: Token"],
+                ["x-api-key\n"],
+            )
+        ),
+        *(
+            {"headers": ["x-api-key"], "until": until}
+            for until in ("2027-06-30", 30, timedelta(days=30), datetime(2027, 6, 30))  # noqa: DTZ001
+        ),
+    ],
     "DEVICE_CODE": [
         None,
         [],
@@ -626,7 +661,12 @@ BAD_VALUES: dict[str, list[Any]] = {
 }
 
 GOOD_VALUES: dict[str, list[Any]] = {
-    "IMPORTED_KEYS": [True, False],
+    "IMPORTED_KEYS": [
+        None,
+        {"headers": ["x-api-key"], "until": None},
+        {"headers": ("Authorization: Token", "authorization:api-key"), "until": date(2027, 6, 30)},
+        {"headers": ["X-Old-Key"], "until": datetime(2027, 6, 30, tzinfo=UTC)},
+    ],
     "DEVICE_CODE": [
         {},
         {"lifetime": timedelta(minutes=30), "interval": timedelta(seconds=1)},

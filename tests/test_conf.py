@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,12 @@ DOCS = Path(__file__).parent.parent / "docs" / "settings.md"
 # setting, the property's default, a value of the host's, what the property is then
 TABLE: list[tuple[str, Any, Any, Any]] = [
     ("CACHE", None, "default", "default"),
-    ("IMPORTED_KEYS", False, True, True),
+    (
+        "IMPORTED_KEYS",
+        None,
+        {"headers": ["X-API-Key", "X-Old", "authorization: Token"], "until": date(2027, 6, 30)},
+        (True, {"token"}, ("HTTP_X_OLD",), datetime(2027, 7, 1, tzinfo=UTC)),
+    ),
     (
         "DEVICE_CODE",
         (timedelta(minutes=10), timedelta(seconds=5), None),

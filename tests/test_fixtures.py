@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.core.management import call_command
 from django.db import models
 from django.utils import timezone
 
-from pikku_auth.flows import create_service_user, mint_key, rotate_key
+from pikku_auth.flows import create_service_user, import_key, mint_key, rotate_key
 from pikku_auth.flows.keys.verify import verify_digest
 from pikku_auth.flows.request_ids import once
 from pikku_auth.flows.throttling import CLAIMS, spend_attempt
@@ -35,6 +36,7 @@ def fill(name: str, make_user: Callable[..., Any]) -> None:
     issue_ticket(verify_digest(key.secret.digest))
     Notice.objects.create(key=key.key, about="expiring 14d 2026-12-01T00:00:00Z")
     rotate_key(key.key, overlap=None)
+    import_key(owner, digest=sha256(name.encode()).hexdigest(), preview=name[:8])
     logged_in(make_user(name))
     Attempts.objects.all().delete()  # the same address's on both sides, and so the same row
     now = timezone.now()

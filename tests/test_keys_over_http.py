@@ -161,7 +161,9 @@ class TestAHuman:
         self, as_human: Any, human: Any, keys: Keys, mint: Any
     ) -> None:
         as_human()
-        human.user_permissions.remove(Permission.objects.get(codename="change_apikey"))
+        human.user_permissions.remove(
+            Permission.objects.get(codename="change_apikey", content_type__app_label="pikku_auth")
+        )
         with pytest.raises(NotAllowed, match=r"permission pikku_auth.change_apikey is missing\.$"):
             keys.rename(mint().key.pk, "new")
 

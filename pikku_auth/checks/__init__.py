@@ -20,6 +20,7 @@ from pikku_auth.backends import ServiceUserBackend
 from pikku_auth.checks.cache import cache_without_stamps, nothing_is_cached
 from pikku_auth.checks.databases import immediate_sqlite, naive_time
 from pikku_auth.checks.device_code import is_device_code
+from pikku_auth.checks.imported import imported_keys_over, is_imported_keys
 from pikku_auth.checks.issuer import (
     is_issuer,
     issuer_that_nobody_finds,
@@ -73,6 +74,7 @@ def check_host(**_kwargs: object) -> list[CheckMessage]:
         *nothing_is_cached(),
         *uncounted_proxies(),
         *order_of_middleware(),
+        *imported_keys_over(),
     ]
 
 
@@ -249,6 +251,7 @@ def _is_vocabulary(value: Any) -> None:
 
 
 _HINTS = {
+    "IMPORTED_KEYS": 'Write {"headers": ["Authorization: Token"], "until": date(2027, 6, 30)}. ',
     "LOGIN_SCOPES": "Write a list of scopes, or the dotted path of a function of a user. ",
     "PREFIXES": 'Write {"key": "pka", "login": "pks"}, with prefixes of your own. ',
     "SCOPES": 'Write {"resource": ["action", …], …}, without wildcards. ',
@@ -261,7 +264,7 @@ _VALUE_RULES: dict[str, Callable[[Any], None]] = {
     "SERVICE_USER_FACTORY": _is_callable,
     "DEFAULT_KEY_LIFETIME": _is_lifetime,
     "SIGN_IN_MAX_AGE": _is_lifetime,
-    "IMPORTED_KEYS": _is_bool,
+    "IMPORTED_KEYS": is_imported_keys,
     "ISSUER": is_issuer,
     "KEY_HEADER": _is_header,
     "LOGIN_LIFETIME": _is_positive,

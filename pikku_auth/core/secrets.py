@@ -13,8 +13,9 @@ from __future__ import annotations
 import re
 import secrets
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
-from hashlib import sha256
+from hashlib import sha256, sha512
 from typing import NoReturn
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -36,6 +37,12 @@ PREFIX = re.compile(r"[a-z][a-z0-9]{1,15}")
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 """What a digest looks like."""
+
+FOREIGN_DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{128}")
+"""What another system may have kept of a secret: its SHA-256 or its SHA-512, in hex."""
+
+_UNCONVERTED = "sha512:"
+_SHA256_LENGTH = 64
 
 
 class Secret:
@@ -105,21 +112,44 @@ def found_in(text: str) -> list[str]:
     return _SHAPE.findall(text)
 
 
-def digest_of(text: object, *, prefix: str, accept_foreign: bool = False) -> str | None:
+def digest_of(text: object, *, prefix: str) -> str | None:
     """The digest of a well-formed secret, or ``None`` for anything else.
 
-    With ``accept_foreign`` any printable ASCII string without our prefix has a
-    digest too: a key imported from another system. Never raises, whatever the
-    text is, and hashes nothing longer than :data:`MAX_LENGTH`.
+    Never raises, whatever the text is, and hashes nothing else.
     """
-    if not isinstance(text, str):
+    if not (isinstance(text, str) and _form_of(prefix).fullmatch(text)):
         return None
-    if _form_of(prefix).fullmatch(text):
-        if _checksum(text[:-_CHECKSUM_LENGTH]) != text[-_CHECKSUM_LENGTH:]:
-            return None
-    elif not (accept_foreign and _may_be_foreign(text, prefix)):
+    if _checksum(text[:-_CHECKSUM_LENGTH]) != text[-_CHECKSUM_LENGTH:]:
         return None
     return sha256(text.encode("ascii")).hexdigest()
+
+
+def foreign_digests(text: object, *, prefixes: Iterable[str]) -> tuple[str, ...]:
+    """What another system may have kept of ``text``: its SHA-256 and its SHA-512, in that order.
+
+    Nothing unless it is printable ASCII without one of our ``prefixes``. Never raises, whatever
+    the text is, and hashes nothing longer than :data:`MAX_LENGTH`.
+    """
+    if not (isinstance(text, str) and _may_be_foreign(text, prefixes)):
+        return ()
+    secret = text.encode("ascii")
+    return sha256(secret).hexdigest(), sha512(secret).hexdigest()
+
+
+def stored_form(foreign_digest: str) -> str:
+    """What is kept of an imported secret as its digest until its first use tells its SHA-256.
+
+    That is a SHA-256 as it is. Of a SHA-512 it is a name for the row, which no text has as its
+    digest.
+    """
+    if len(foreign_digest) == _SHA256_LENGTH:
+        return foreign_digest
+    return f"{_UNCONVERTED}{foreign_digest}"[:_SHA256_LENGTH]
+
+
+def is_converted(digest: str) -> bool:
+    """Whether ``digest`` is the SHA-256 of a secret, and not what stands for its SHA-512."""
+    return not digest.startswith(_UNCONVERTED)
 
 
 @lru_cache(maxsize=16)
@@ -129,9 +159,9 @@ def _form_of(prefix: str) -> re.Pattern[str]:
     return re.compile(rf"{re.escape(prefix)}_[0-9A-Za-z]{{{length}}}", re.ASCII)
 
 
-def _may_be_foreign(text: str, prefix: str) -> bool:
-    is_short = len(text) <= MAX_LENGTH
-    return is_short and not has_prefix(text, prefix) and bool(_PRINTABLE.fullmatch(text))
+def _may_be_foreign(text: str, prefixes: Iterable[str]) -> bool:
+    is_ours = any(has_prefix(text, prefix) for prefix in prefixes)
+    return not is_ours and len(text) <= MAX_LENGTH and bool(_PRINTABLE.fullmatch(text))
 
 
 def _checksum(body: str) -> str:

@@ -14,18 +14,36 @@ from django.utils import timezone
 from pikku_auth.core.limits import Standing
 from pikku_auth.exceptions import (
     HTTPSRequired,
+    InvalidKey,
     KeyInAuthorization,
     LimitExceeded,
     LoginInKeyHeader,
     Refused,
 )
 from pikku_auth.flows import judgements
-from pikku_auth.flows.credentials import Credential, address_of, find_credential
-from pikku_auth.flows.database import outage_is_not_a_refusal
+from pikku_auth.flows.credentials import (
+    Credential,
+    address_of,
+    find_credential,
+    remember_unknown,
+)
+from pikku_auth.flows.database import outage_is_not_a_refusal, primary, reading_for_update
+from pikku_auth.flows.imported import find_imported
 from pikku_auth.flows.keys.limits import standings
-from pikku_auth.flows.keys.verify import refuse_key, reverify_key, verify_digest
+from pikku_auth.flows.keys.verify import (
+    admit_key,
+    principal_of_imported,
+    refuse_key,
+    reverify_key,
+    verify_digest,
+)
 from pikku_auth.flows.leak_lookup import find_leaked
-from pikku_auth.flows.logins import refuse_login, reverify_login, verify_login
+from pikku_auth.flows.logins import (
+    refuse_login,
+    reverify_login,
+    verify_imported_login,
+    verify_login,
+)
 from pikku_auth.flows.mapping import amapped, mapped
 from pikku_auth.flows.tickets import principal_of, reread
 from pikku_auth.models import APIKey, LoginSession
@@ -41,6 +59,11 @@ class _Decision:
     presented: Credential
     principal: Principal | None = None
     refusal: Refused | None = None
+    is_unknown: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.principal is None and not self.is_unknown
 
 
 def authenticate(
@@ -50,7 +73,8 @@ def authenticate(
 
     A present key header decides alone, even an empty one: exactly one live key, or the
     caller is refused and nothing else is tried. A bearer of our format goes the same
-    way; any other bearer is somebody else's to judge. ``MAP_KEY`` and ``MAP_LOGIN``
+    way; any other bearer is somebody else's to judge. What is in a header of ``IMPORTED_KEYS``
+    is ours if it was imported, and somebody else's if not. ``MAP_KEY`` and ``MAP_LOGIN``
     have the last word. A request is judged once, however many integrations it passes, and
     :data:`~pikku_auth.signals.credential_judged` names the first of them, the ``source``.
 
@@ -60,9 +84,13 @@ def authenticate(
     if presented is None:
         return None
     decision = _decision_on(presented, request)
-    if decision.principal is None:
+    if decision.is_open:
         try:
-            decision.principal = mapped(_verify(presented, now), request)
+            principal = _verify(presented, now)
+            if principal is None:
+                _leave(request, decision)
+                return None
+            decision.principal = mapped(principal, request)
         except Refused as refusal:
             decision.refusal = refusal
             judgements.tell(presented.kind, source, refusal)
@@ -82,9 +110,12 @@ async def aauthenticate(
     if presented is None:
         return None
     decision = _decision_on(presented, request)
-    if decision.principal is None:
+    if decision.is_open:
         try:
             principal = await sync_to_async(_verify)(presented, now)
+            if principal is None:
+                _leave(request, decision)
+                return None
             decision.principal = await amapped(principal, request)
         except Refused as refusal:
             decision.refusal = refusal
@@ -105,7 +136,19 @@ def limits_of(request: HttpRequest, now: datetime) -> Sequence[Standing]:
     return standings(key, now) if key else ()
 
 
-def _verify(presented: Credential, now: datetime | None) -> Principal:
+def _leave(request: HttpRequest, decision: _Decision) -> None:
+    """Leave a credential to the system that has issued it: it was never imported."""
+    decision.is_unknown = True
+    remember_unknown(request)
+
+
+def _verify(presented: Credential, now: datetime | None) -> Principal | None:
+    """The principal; ``None`` for a credential of another system that is unknown here.
+
+    :raises Refused: when it is not good.
+    """
+    if presented.foreign:
+        return _verify_foreign(presented, now or timezone.now())
     if presented.is_exposed:
         _refuse_exposed(presented)
     if presented.is_misplaced:
@@ -114,14 +157,39 @@ def _verify(presented: Credential, now: datetime | None) -> Principal:
     return verify(presented.digest, ip=presented.ip, now=now)
 
 
+def _verify_foreign(presented: Credential, now: datetime) -> Principal | None:
+    digests, ip, using = presented.foreign, presented.ip, primary()
+    with outage_is_not_a_refusal(), reading_for_update(using):
+        found = find_imported(digests, using=using)
+        if found is None and presented.kind == "imported":
+            return None
+        if presented.is_exposed:
+            _refuse_plain_http(None if found is None else found.credential, ip)
+        if found is None:
+            refuse_key(InvalidKey("unknown"), None, ip)
+        key, login = found.key, found.login
+        if key is not None:
+            admit_key(key, [], ip=ip, now=now, using=using)
+    if key is not None:
+        return principal_of_imported(key, digests, ip, now)
+    if login is None:
+        refuse_key(InvalidKey("deleted"), None, ip)
+    return verify_imported_login(login, digests, ip=ip, now=now)
+
+
 def _refuse_exposed(presented: Credential) -> NoReturn:
     """Refuse a credential that came over plain HTTP, and name it in the log: it must be replaced.
 
     :raises HTTPSRequired: always, unless the database can't be asked.
     """
-    refusal, digest, ip = HTTPSRequired("plain_http"), presented.digest, presented.ip
+    digest = presented.digest
     with outage_is_not_a_refusal():
         found = find_leaked([digest]) if digest else None
+    _refuse_plain_http(found, presented.ip)
+
+
+def _refuse_plain_http(found: APIKey | LoginSession | None, ip: str | None) -> NoReturn:
+    refusal = HTTPSRequired("plain_http")
     if isinstance(found, LoginSession):
         refuse_login(refusal.reason, found, ip, refusal)
     refuse_key(refusal, found, ip)

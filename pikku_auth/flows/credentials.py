@@ -12,9 +12,11 @@ from urllib.parse import unquote
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 
-from pikku_auth.conf import conf
+from pikku_auth.conf import ImportedKeySettings, conf
 from pikku_auth.core.networks import client_address, is_loopback
 from pikku_auth.core.secrets import has_prefix
+from pikku_auth.flows.database import outage_is_not_a_refusal, primary
+from pikku_auth.flows.imported import find_imported, imported_digests
 from pikku_auth.flows.keys.verify import key_digest
 from pikku_auth.flows.logins import token_digest
 
@@ -22,6 +24,8 @@ _LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 _BEARER = re.compile(r"bearer +([^\s,]+)", re.IGNORECASE)
 _NO_TOKEN = re.compile(r"[^0-9A-Za-z._~+/-]+")
 """What no token has in it (RFC 6750, 2.1), so that the tokens of others are words, too."""
+
+_UNKNOWN_HERE = "_pikku_auth_unknown_here"
 
 _NO_BEGINNING = "._~+/-"
 """What a token may begin with, and none of ours does."""
@@ -32,13 +36,16 @@ class Credential(NamedTuple):
 
     ``is_exposed`` says that it came over plain HTTP, where ``REQUIRE_HTTPS`` forbids that, and
     ``is_misplaced`` that it is a key in ``Authorization`` or a login token in the key header.
+    ``foreign`` is what another system may have kept of it, if it may be imported. One of the kind
+    ``imported`` may as well be nothing of ours.
     """
 
-    kind: Literal["key", "token"]
+    kind: Literal["key", "token", "imported"]
     digest: str | None
     ip: str | None
     is_exposed: bool = False
     is_misplaced: bool = False
+    foreign: tuple[str, ...] = ()
 
 
 def find_credential(request: HttpRequest) -> Credential | None:
@@ -47,24 +54,34 @@ def find_credential(request: HttpRequest) -> Credential | None:
         return _in_key_header(request)
     if has_token(request):
         return _in_authorization(request)
-    return None
+    settings = conf.imported_keys
+    return None if settings is None else _imported(request, settings)
 
 
 def credential_of(text: str, ip: str | None = None) -> Credential:
-    """The credential that ``text`` is, a key or a login token, presented from ``ip``."""
-    digest = token_digest(text)  # a login token is none of another system's keys
-    if digest is not None:
+    """The credential that ``text`` is, a key or a login token, presented from ``ip``.
+
+    :raises Unavailable: when the database can't be asked for what was imported.
+    """
+    if (digest := token_digest(text)) is not None:
         return Credential("token", digest, ip)
+    if foreign := imported_digests(text):
+        with outage_is_not_a_refusal():
+            found = find_imported(foreign, using=primary())
+        if found is not None and found.login is not None:
+            return Credential("token", found.login.digest, ip)
+        key = None if found is None else found.key
+        return Credential("key", foreign[0] if key is None else key.digest, ip)
     return Credential("key", key_digest(text), ip)
 
 
 def _in_key_header(request: HttpRequest) -> Credential:
     value = request.META[conf.key_header_meta]
-    digest = key_digest(value)
-    if digest is not None and conf.imported_keys and token_digest(value):
-        digest = None  # a login token is none of another system's keys
+    digest, settings = key_digest(value), conf.imported_keys
+    foreign = imported_digests(value) if settings is not None and settings.in_key_header else ()
     is_misplaced = digest is None and _names(value, [conf.prefixes.login])
-    return Credential("key", digest, address_of(request), is_exposed(request), is_misplaced)
+    address = address_of(request)
+    return Credential("key", digest, address, is_exposed(request), is_misplaced, foreign)
 
 
 def _in_authorization(request: HttpRequest) -> Credential:
@@ -74,6 +91,23 @@ def _in_authorization(request: HttpRequest) -> Credential:
     readings = _readings(_authorization(request))
     is_misplaced = digest is None and any(_names(one, [conf.prefixes.key]) for one in readings)
     return Credential("token", digest, address_of(request), is_exposed(request), is_misplaced)
+
+
+def _imported(request: HttpRequest, settings: ImportedKeySettings) -> Credential | None:
+    """What may have been imported, in a header of another system."""
+    foreign = imported_digests(_foreign_text(request, settings))
+    if not foreign:
+        return None
+    return Credential("imported", None, address_of(request), is_exposed(request), foreign=foreign)
+
+
+def _foreign_text(request: HttpRequest, settings: ImportedKeySettings) -> str:
+    """The secret in a header of another system; empty if there is none."""
+    words = _authorization(request).split()
+    if len(words) == 2 and words[0].lower() in settings.schemes:
+        return words[1]
+    values: list[str] = [request.META.get(name, "") for name in settings.headers]
+    return next(filter(None, values), "")
 
 
 def is_exposed(request: HttpRequest) -> bool:
@@ -89,8 +123,18 @@ def is_exposed(request: HttpRequest) -> bool:
 
 
 def has_credential(request: HttpRequest) -> bool:
-    """Whether the headers have a credential of ours, good or bad."""
-    return has_key(request) or has_token(request)
+    """Whether the headers have a credential of ours, good or bad, or what may be imported."""
+    if has_key(request) or has_token(request):
+        return True
+    settings = conf.imported_keys
+    if settings is None or hasattr(request, _UNKNOWN_HERE):
+        return False
+    return _imported(request, settings) is not None
+
+
+def remember_unknown(request: HttpRequest) -> None:
+    """Leave what ``request`` has in a header of another system to that one."""
+    setattr(request, _UNKNOWN_HERE, True)
 
 
 def has_key(request: HttpRequest) -> bool:

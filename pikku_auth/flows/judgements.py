@@ -14,11 +14,12 @@ from pikku_auth.models import APIKey, LoginSession, SocketTicket
 from pikku_auth.principal import Principal
 from pikku_auth.signals import credential_judged
 
-Kind = Literal["key", "token", "ticket"]
+Kind = Literal["key", "token", "imported", "ticket"]
 
 _KINDS: dict[Kind, tuple[type[Model], str]] = {
     "key": (APIKey, "key"),
     "token": (LoginSession, "login"),
+    "imported": (APIKey, "imported"),
     "ticket": (SocketTicket, "ticket"),
 }
 

@@ -44,6 +44,7 @@ class _Used(NamedTuple):
 
 _noted: dict[_Used, tuple[datetime, str | None]] = {}
 _renewed: dict[_Used, tuple[datetime, datetime]] = {}
+_converted: dict[_Used, str] = {}
 _lock = threading.Lock()
 
 
@@ -60,6 +61,13 @@ def note_renewal(login: LoginSession, now: datetime) -> None:
     """Remember that the end of ``login`` moves on, as it is used at ``now``."""
     with _lock:
         _renewed[_used(login)] = now, login.expiry_from(now)
+
+
+def note_digest(row: APIKey | LoginSession, digest: str) -> None:
+    """Remember the SHA-256 of a secret that was imported by its SHA-512."""
+    with _lock:
+        if len(_converted) < _MOST_NOTED:
+            _converted[_used(row)] = digest
 
 
 def _used(row: APIKey | LoginSession) -> _Used:
@@ -81,7 +89,7 @@ def flush(**_kwargs: object) -> None:
 
 def _places() -> set[Place]:
     with _lock:
-        return {used.place for used in [*_noted, *_renewed]}
+        return {used.place for used in [*_noted, *_renewed, *_converted]}
 
 
 def _taken(notes: dict[_Used, Any], place: Place) -> dict[_Used, Any]:
@@ -92,6 +100,7 @@ def _taken(notes: dict[_Used, Any], place: Place) -> dict[_Used, Any]:
 def _write(place: Place) -> None:
     """Write what was noted of the rows of one database and schema."""
     noted, renewed = _taken(_noted, place), _taken(_renewed, place)
+    converted = _taken(_converted, place)
     using = place.alias
     was_closed = connections[using].connection is None
     try:
@@ -108,6 +117,9 @@ def _write(place: Place) -> None:
                     renewed_at__lte=now - conf.login_renewal,
                 )
                 _update_unless_locked(rows, renewed_at=now, expires_at=expires_at)
+            for used, digest in converted.items():
+                rows = used.model._default_manager.using(using).filter(pk=used.pk)
+                _update_unless_locked(rows.filter(digest=used.digest), digest=digest)
     except (DatabaseError, InterfaceError) as error:
         logger.warning(
             "last_used_at of %d rows was not written: %s",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from pikku_auth.conf import conf
-from pikku_auth.core.secrets import DIGEST, digest_of, found_in
+from pikku_auth.core.secrets import DIGEST, digest_of, foreign_digests, found_in
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.imported import find_imported
 from pikku_auth.models import APIKey, LoginSession
 
 _DIGEST = re.compile(rf"(?<![0-9A-Za-z]){DIGEST.pattern}(?![0-9A-Za-z])")
@@ -19,8 +20,10 @@ def digests_of(text: str) -> list[str]:
     It may be in the midst of a line of a log; one of another system has to stand alone.
     """
     secrets = [*found_in(text)[:_MOST], text.strip()]
-    digests = [digest_of(one, prefix=conf.prefixes.key, accept_foreign=True) for one in secrets]
-    return [*filter(None, digests), *_DIGEST.findall(text.lower())[:_MOST]]
+    prefix = conf.prefixes.key
+    ours = [digest_of(one, prefix=prefix) for one in secrets]
+    others = [digest for one in secrets for digest in foreign_digests(one, prefixes=[prefix])]
+    return [*filter(None, ours), *others, *_DIGEST.findall(text.lower())[:_MOST]]
 
 
 def find_leaked(digests: list[str]) -> APIKey | LoginSession | None:
@@ -29,4 +32,5 @@ def find_leaked(digests: list[str]) -> APIKey | LoginSession | None:
         found = model._default_manager.using(primary()).filter(digest__in=digests).first()
         if found is not None:
             return found
-    return None
+    imported = find_imported(tuple(digests), using=primary())
+    return None if imported is None else imported.credential

@@ -19,6 +19,7 @@ from pikku_auth.flows import last_used, log
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.cache.rows import find_by_digest
 from pikku_auth.flows.database import Place, in_place, outage_is_not_a_refusal, place_of, primary
+from pikku_auth.flows.imported import note_digest, reread
 from pikku_auth.flows.keys.validation import check_reason
 from pikku_auth.flows.login_scopes import LOGIN_NOT_ALLOWED, grant_to
 from pikku_auth.models import AuditEvent, LoginSession
@@ -60,6 +61,20 @@ def examine_login(digest: str | None, *, ip: str | None, now: datetime) -> Login
     return login
 
 
+def verify_imported_login(
+    login: LoginSession, digests: tuple[str, ...], *, ip: str | None, now: datetime
+) -> Principal:
+    """The principal of a login that was found by a token of another system.
+
+    :raises InvalidToken: when it is not live, or its user may not log in.
+    """
+    if (reason := _why_refused(login, now)) is not None:
+        refuse_login(reason, login, ip)
+    note_use(login, ip=ip, now=now)
+    note_digest(login, digests)
+    return principal_of_login(login)
+
+
 def note_use(login: LoginSession, *, ip: str | None, now: datetime) -> None:
     """Note that a login was used, which moves its end on. It is written after the response."""
     last_used.note(login, now, ip)
@@ -75,7 +90,12 @@ def reverify_login(login: LoginSession, *, now: datetime) -> Principal:
     :raises InvalidToken: when the login is not live any more, or its user may not log in.
     :raises Unavailable: when the database can't be asked.
     """
-    row, reason = _granted(login.digest, now, place_of(login))
+    place = place_of(login)
+    row, reason = _granted(login.digest, now, place)
+    if row is None:
+        with outage_is_not_a_refusal(), in_place(place):
+            row = reread(login, "user", using=place.alias)
+        reason = None if row is None else _why_refused(row, now)
     if row is None or reason is not None:
         raise InvalidToken(reason or "unknown")
     return principal_of_login(row)
@@ -94,20 +114,31 @@ def _granted(
     digest: str | None, now: datetime, place: Place
 ) -> tuple[LoginSession | None, str | None]:
     """The login of that digest with what it may do, or why it is refused."""
-    login, reason = _judged(digest, now, place)
-    if login is not None and reason is None and not grant_to(login):
+    login = _found(digest, place)
+    return login, None if login is None else _why_refused(login, now)
+
+
+def _why_refused(login: LoginSession, now: datetime) -> str | None:
+    """Why ``login`` is refused, or ``None`` with what it may do set."""
+    reason = login.invalid_reason(now)
+    if reason is None and not grant_to(login):
         reason = LOGIN_NOT_ALLOWED
-    return login, reason
+    return reason
 
 
 def _judged(
     digest: str | None, now: datetime, place: Place
 ) -> tuple[LoginSession | None, str | None]:
     """The login of that digest, and why it is dead if it is."""
-    using = place.alias
-    with outage_is_not_a_refusal(), in_place(place):
-        login = find_by_digest(LoginSession, digest, "user", using=using) if digest else None
+    login = _found(digest, place)
     return login, None if login is None else login.invalid_reason(now)
+
+
+def _found(digest: str | None, place: Place) -> LoginSession | None:
+    if not digest:
+        return None
+    with outage_is_not_a_refusal(), in_place(place):
+        return find_by_digest(LoginSession, digest, "user", using=place.alias)
 
 
 def principal_of_login(login: LoginSession) -> Principal:

@@ -101,7 +101,7 @@ def undo() -> None:
 
 def vary_by_credential(response: HttpResponseBase) -> HttpResponseBase:
     """``response``, which no cache serves to another caller."""
-    patch_vary_headers(response, [conf.key_header, "Authorization"])
+    patch_vary_headers(response, conf.credential_headers)
     return response
 
 

@@ -274,6 +274,45 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="ImportedCredential",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("source", models.CharField(max_length=40, verbose_name="source")),
+                ("digest", models.CharField(editable=False, max_length=128)),
+                ("imported_at", models.DateTimeField(verbose_name="imported at")),
+                ("retired_at", models.DateTimeField(null=True, verbose_name="retired at")),
+                (
+                    "key",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="pikku_auth.apikey",
+                        verbose_name="key",
+                    ),
+                ),
+                (
+                    "login",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="pikku_auth.loginsession",
+                        verbose_name="login",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "imported credential",
+                "verbose_name_plural": "imported credentials",
+            },
+        ),
+        migrations.CreateModel(
             name="Notice",
             fields=[
                 (
@@ -390,8 +429,10 @@ class Migration(migrations.Migration):
                             ("login_approved", "login approved"),
                             ("login_denied", "login denied"),
                             ("login_started", "login started"),
+                            ("login_imported", "login imported"),
                             ("login_revoked", "login ended"),
                             ("human_forgotten", "human forgotten"),
+                            ("retired", "retired in the other system"),
                             ("pruned", "pruned"),
                         ],
                         max_length=40,
@@ -575,6 +616,12 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="loginsession",
             constraint=models.UniqueConstraint(fields=("digest",), name="pikku_auth_login_digest"),
+        ),
+        migrations.AddConstraint(
+            model_name="importedcredential",
+            constraint=models.UniqueConstraint(
+                fields=("digest",), name="pikku_auth_imported_digest"
+            ),
         ),
         migrations.AddConstraint(
             model_name="notice",

@@ -7,6 +7,7 @@ plaintext of a key was never here, and its digest stays out of ``str`` and ``rep
 from __future__ import annotations
 
 from pikku_auth.models.audit import AuditEvent
+from pikku_auth.models.imported import ImportedCredential
 from pikku_auth.models.keys import APIKey, KeyState, ServiceUser
 from pikku_auth.models.logins import Attempts, DeviceCode, LoginSession
 from pikku_auth.models.notices import Notice
@@ -18,6 +19,7 @@ __all__ = [
     "Attempts",
     "AuditEvent",
     "DeviceCode",
+    "ImportedCredential",
     "KeyState",
     "LoginSession",
     "Notice",

@@ -62,8 +62,10 @@ class AuditEvent(NaturalKeyModel):
         LOGIN_APPROVED = "login_approved", _("login approved")
         LOGIN_DENIED = "login_denied", _("login denied")
         LOGIN_STARTED = "login_started", _("login started")
+        LOGIN_IMPORTED = "login_imported", _("login imported")
         LOGIN_REVOKED = "login_revoked", _("login ended")
         HUMAN_FORGOTTEN = "human_forgotten", _("human forgotten")
+        RETIRED = "retired", _("retired in the other system")
         PRUNED = "pruned", _("pruned")
 
     natural_key_fields = ("action", "subject", "actor_name", "source", "ip", "user_agent")

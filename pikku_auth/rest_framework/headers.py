@@ -16,7 +16,7 @@ def vary_by_credential(request: Request) -> None:
     """Keep Django's cache middleware from serving one caller's answer to another."""
     headers = _headers_of_view(request)
     told = [headers["Vary"]] if "Vary" in headers else []
-    headers["Vary"] = ", ".join([*told, conf.key_header, "Authorization"])
+    headers["Vary"] = ", ".join([*told, *conf.credential_headers])
 
 
 def tell(request: Request, headers: Mapping[str, str]) -> None:

@@ -64,6 +64,8 @@ def caller(request: HttpRequest) -> tuple[Any, Principal | None]:
     """
     refuse_keys(request)
     principal = authenticate(request, source="endpoint")
+    if principal is not None and principal.key is not None:
+        raise InvalidKey("key_at_login_endpoint")  # an imported one, in a header of its own
     if principal is not None:
         return principal.user, principal
     user = signed_in_user(request)

@@ -23,7 +23,7 @@ from pikku_auth.exceptions import (
     Refused,
 )
 from pikku_auth.flows import AuditContext, authenticate
-from pikku_auth.flows.credentials import address_of, has_credential, is_exposed
+from pikku_auth.flows.credentials import address_of, has_key, has_token, is_exposed
 from pikku_auth.flows.database import outage_is_not_a_refusal
 from pikku_auth.http.access import HUMAN, Way, declare
 from pikku_auth.http.error_response import challenge
@@ -273,7 +273,8 @@ def _acts_by_session(request: HttpRequest) -> bool:
     """
     session: Any = getattr(request, "session", None)
     has_cookie = settings.SESSION_COOKIE_NAME in request.COOKIES
-    return not has_credential(request) and (has_cookie or bool(session and session.session_key))
+    is_ours = has_key(request) or has_token(request)  # what may be imported may be unknown, too
+    return not is_ours and (has_cookie or bool(session and session.session_key))
 
 
 def _check_transport(request: HttpRequest) -> None:

@@ -131,7 +131,9 @@ def test_who_could_not_make_such_a_key_may_not_widen_it(
 
 
 def grant_delete(user: Any) -> None:
-    user.user_permissions.add(Permission.objects.get(codename="delete_apikey"))
+    user.user_permissions.add(
+        Permission.objects.get(codename="delete_apikey", content_type__app_label="pikku_auth")
+    )
 
 
 def test_one_that_may_not_be_changed_keeps_all_as_they_were(helper: Client, mint: Mint) -> None:

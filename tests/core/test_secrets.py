@@ -12,7 +12,7 @@ import secrets as random_source
 import traceback
 import zlib
 from collections.abc import Callable
-from hashlib import sha256
+from hashlib import sha256, sha512
 from typing import NoReturn
 from unittest.mock import Mock
 
@@ -21,7 +21,16 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pikku_auth.core import secrets
-from pikku_auth.core.secrets import PREFIX, Secret, digest_of, generate, has_prefix
+from pikku_auth.core.secrets import (
+    PREFIX,
+    Secret,
+    digest_of,
+    foreign_digests,
+    generate,
+    has_prefix,
+    is_converted,
+    stored_form,
+)
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 PUBLISHED = re.compile(r"pka_[0-9A-Za-z]{49}")
@@ -140,7 +149,7 @@ def test_the_checksum_is_the_crc32_of_all_before_it_in_base62() -> None:
 
 @pytest.mark.parametrize("body", ["", "0" * 42, "0" * 44, "0" * 100, "!" * 43, "0" * 42 + "_"])
 def test_a_right_checksum_does_not_make_up_for_a_wrong_shape(body: str) -> None:
-    assert digest_of(checksummed(f"pka_{body}"), prefix="pka", accept_foreign=True) is None
+    assert digest_of(checksummed(f"pka_{body}"), prefix="pka") is None
 
 
 def test_a_checksum_of_another_prefix_is_refused() -> None:
@@ -161,17 +170,19 @@ def test_nothing_longer_than_128_characters_is_hashed(
     hashing: Mock, start: str, length: int
 ) -> None:
     text = start.ljust(length, "a")
-    assert digest_of(text, prefix="pka", accept_foreign=True) is None
+    assert digest_of(text, prefix="pka") is None
+    assert foreign_digests(text, prefixes=["pka"]) == ()
     assert not hashing.called
 
 
 def test_exactly_128_characters_are_hashed(hashing: Mock) -> None:
-    assert digest_of("a" * 128, prefix="pka", accept_foreign=True)
+    assert foreign_digests("a" * 128, prefixes=["pka"])
     assert hashing.call_count == 1
 
 
 def test_a_mistyped_secret_is_not_hashed(hashing: Mock) -> None:
-    assert digest_of("pka_" + "a" * 49, prefix="pka", accept_foreign=True) is None
+    assert digest_of("pka_" + "a" * 49, prefix="pka") is None
+    assert foreign_digests("pka_" + "a" * 49, prefixes=["pka"]) == ()
     assert not hashing.called
 
 
@@ -180,25 +191,33 @@ def test_a_well_formed_secret_is_hashed_once(hashing: Mock) -> None:
     assert hashing.call_count == 1
 
 
-@given(
-    st.text() | st.text(st.characters(max_codepoint=255)) | st.text().map("pka_".__add__),
-    st.booleans(),
-)
-@example("", True)
-@example("\0", True)
-@example("\ud800", True)
-@example("pka_", True)
-def test_any_text_has_a_digest_or_none_and_never_raises(text: str, accept_foreign: bool) -> None:
-    digest = digest_of(text, prefix="pka", accept_foreign=accept_foreign)
+@given(st.text() | st.text(st.characters(max_codepoint=255)) | st.text().map("pka_".__add__))
+@example("\0")
+@example("\ud800")
+@example("pka_")
+def test_any_text_has_a_digest_or_none_and_never_raises(text: str) -> None:
+    digest = digest_of(text, prefix="pka")
     assert digest is None or re.fullmatch("[0-9a-f]{64}", digest)
+    assert len(foreign_digests(text, prefixes=["pka"])) in {0, 2}
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=128))
-def test_a_foreign_key_is_taken_only_where_they_are_accepted(text: str) -> None:
+def test_a_foreign_secret_has_both_digests_and_none_of_ours(text: str) -> None:
     assume(not has_prefix(text, "pka"))
-    expected = sha256(text.encode()).hexdigest()
-    assert digest_of(text, prefix="pka", accept_foreign=True) == expected
+    secret = text.encode()
+    expected = sha256(secret).hexdigest(), sha512(secret).hexdigest()
+    assert foreign_digests(text, prefixes=["pka"]) == expected
     assert digest_of(text, prefix="pka") is None
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=128))
+def test_what_stands_for_a_sha_512_is_the_digest_of_no_text(text: str) -> None:
+    secret = text.encode()
+    stored = stored_form(sha512(secret).hexdigest())
+    assert len(stored) == 64
+    assert not is_converted(stored)
+    assert stored_form(sha256(secret).hexdigest()) == sha256(secret).hexdigest()
+    assert is_converted(sha256(secret).hexdigest())
 
 
 @pytest.mark.parametrize(
@@ -218,12 +237,12 @@ def test_a_foreign_key_is_taken_only_where_they_are_accepted(text: str) -> None:
     ],
 )
 def test_a_foreign_key_is_printable_ascii_without_spaces(text: str) -> None:
-    assert digest_of(text, prefix="pka", accept_foreign=True) is None
+    assert foreign_digests(text, prefixes=["pka"]) == ()
 
 
 @pytest.mark.parametrize("text", ["pka_", "pka_short", "pka_" + "0" * 49, "pka_!"])
 def test_what_claims_to_be_ours_is_never_taken_as_foreign(text: str) -> None:
-    assert digest_of(text, prefix="pka", accept_foreign=True) is None
+    assert foreign_digests(text, prefixes=["pka"]) == ()
 
 
 @pytest.mark.parametrize(

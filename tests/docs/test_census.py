@@ -20,6 +20,7 @@ FOR_THE_EYE: dict[Kind, str] = {
     ("containers.md", "yaml"): "for Kubernetes; test_operating.py reads it",
     ("nginx.md", "nginx"): "for nginx, which the tests don't install; tried with 1.22",
     ("pgbouncer.md", "ini"): "for PgBouncer, which the tests don't install; tried with 1.18",
+    ("moving.md", "sh"): "for better-auth's own database; tried with PostgreSQL 15 and SQLite 3",
     ("scale.md", "nginx"): "for nginx, which the tests don't install; tried with 1.22",
 }
 DOCS = ROOT / "docs"

@@ -25,7 +25,7 @@ from pikku_auth.core.permissions import AUTH_ACTIONS
 from pikku_auth.core.secrets import generate
 from pikku_auth.flows import IssuedKey, import_key, revoke_key, verify_key
 from pikku_auth.models import APIKey, AuditEvent, KeyState, ServiceUser
-from tests.conftest import pikku_settings
+from tests.conftest import IN_KEY_HEADER, pikku_settings
 from tests.docs.pages import examples, run, text_of
 
 Mint = Callable[..., IssuedKey]
@@ -206,7 +206,7 @@ def test_a_key_of_better_auth_is_taken_over(service_user: ServiceUser) -> None:
     (written,) = re.findall(r"`(base64\.\S+ \+ \S+)`", text_of("keys.md"))
     in_hex = eval(written, {"base64": base64, "stored": stored})  # noqa: S307  # as for exec
     imported = import_key(service_user, digest=in_hex, preview="better-auth")
-    with pikku_settings(IMPORTED_KEYS=True):
+    with pikku_settings(IMPORTED_KEYS=IN_KEY_HEADER):
         assert verify_key(text).key == imported
 
 

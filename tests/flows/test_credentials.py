@@ -16,7 +16,7 @@ from pikku_auth.core.secrets import generate
 from pikku_auth.exceptions import KeyInAuthorization, Refused
 from pikku_auth.flows import authenticate
 from pikku_auth.flows.credentials import find_credential, has_token
-from tests.conftest import pikku_settings
+from tests.conftest import IN_KEY_HEADER, pikku_settings
 from tests.logins import browser_of, logged_in
 
 TOKEN = generate("pks").reveal()
@@ -113,14 +113,14 @@ def test_live_login_in_a_form_that_is_not_good_is_refused_beside_a_session(
         ("x-api-key", "", False),
     ],
 )
-@pytest.mark.parametrize("foreign", [False, True])
+@pytest.mark.parametrize("imported_keys", [None, IN_KEY_HEADER])
 def test_credential_in_the_header_of_the_other_kind_is_misplaced(
-    header: str, value: str, is_misplaced: bool, foreign: bool
+    header: str, value: str, is_misplaced: bool, imported_keys: Any
 ) -> None:
     basic = b64encode(f"{KEY}:".encode()).decode()
     text = value.format(key=KEY, KEY=KEY.upper(), token=TOKEN, basic=basic)
     request = RequestFactory().get("/", headers={header: text})
-    with pikku_settings(IMPORTED_KEYS=foreign):
+    with pikku_settings(IMPORTED_KEYS=imported_keys):
         presented = find_credential(request)
     assert presented
     assert presented.is_misplaced is is_misplaced

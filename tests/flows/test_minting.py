@@ -21,6 +21,7 @@ from pikku_auth.flows import (
     verify_key,
 )
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser
+from tests.conftest import IN_KEY_HEADER
 
 pytestmark = pytest.mark.django_db
 
@@ -264,7 +265,7 @@ def test_an_imported_key_works_while_foreign_keys_are_accepted(
     )
     with pytest.raises(InvalidKey):
         verify_key(FOREIGN)
-    settings.PIKKU_AUTH = {"IMPORTED_KEYS": True}
+    settings.PIKKU_AUTH = {"IMPORTED_KEYS": IN_KEY_HEADER}
     assert verify_key(FOREIGN, scopes=["sandbox:read"]).key == key
 
 
@@ -276,7 +277,9 @@ def test_an_imported_key_obeys_the_rules_of_a_minted_one(service_user: ServiceUs
     assert refusal.value.field == "scopes"
 
 
-@pytest.mark.parametrize("digest", ["", "0" * 63, "0" * 65, "A" * 64, "g" * 64, "0" * 64 + "\n"])
+@pytest.mark.parametrize(
+    "digest", ["", "0" * 63, "0" * 65, "0" * 127, "A" * 64, "g" * 64, "0" * 64 + "\n"]
+)
 def test_a_malformed_digest_is_refused(service_user: ServiceUser, digest: str) -> None:
     with pytest.raises(InvalidInput, match="64 lower-case hex") as refusal:
         import_key(service_user, digest=digest, preview="sk")

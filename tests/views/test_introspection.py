@@ -42,7 +42,7 @@ from pikku_auth.models import APIKey, AuditEvent, LoginSession, ServiceUser
 from pikku_auth.principal import Mapped
 from pikku_auth.testing import key_headers
 from tests import mappings
-from tests.conftest import pikku_settings
+from tests.conftest import IN_KEY_HEADER, pikku_settings
 from tests.logins import bearer, logged_in
 from tests.profiles import fewer
 
@@ -204,7 +204,7 @@ def test_imported_key_is_described(ask: Ask, service_user: ServiceUser) -> None:
     digest = sha256(b"of-another-system").hexdigest()
     import_key(service_user, digest=digest, preview="of-an")
     assert ask("of-another-system") == INACTIVE
-    with pikku_settings(IMPORTED_KEYS=True):
+    with pikku_settings(IMPORTED_KEYS=IN_KEY_HEADER):
         assert ask("of-another-system")["active"] is True
 
 

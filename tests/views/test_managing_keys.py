@@ -220,7 +220,9 @@ def in_browser(user: Any, origin: str = OWN_ORIGIN) -> Caller:
 
 
 def allow(user: Any, *, without: str) -> None:
-    user.user_permissions.remove(Permission.objects.get(codename=without))
+    user.user_permissions.remove(
+        Permission.objects.get(codename=without, content_type__app_label="pikku_auth")
+    )
 
 
 class TestAHuman:

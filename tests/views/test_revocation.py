@@ -28,7 +28,7 @@ from pikku_auth.flows.keys.delegate import mint_child
 from pikku_auth.flows.keys.verify import principal_of_key
 from pikku_auth.models import APIKey, Attempts, AuditEvent, LoginSession, ServiceUser
 from pikku_auth.testing import key_headers
-from tests.conftest import pikku_settings
+from tests.conftest import IN_KEY_HEADER, pikku_settings
 from tests.logins import bearer, browser_of, logged_in
 
 pytestmark = pytest.mark.django_db
@@ -118,7 +118,7 @@ def test_login_that_is_refused_for_now_ends_too(make_user: Callable[..., Any]) -
 
 def test_imported_key_ends(service_user: ServiceUser) -> None:
     import_key(service_user, digest=sha256(b"foreign").hexdigest(), preview="for")
-    with pikku_settings(IMPORTED_KEYS=True):
+    with pikku_settings(IMPORTED_KEYS=IN_KEY_HEADER):
         assert was_taken(revoke("foreign"))
     assert APIKey.objects.get().revoked_at is not None
 

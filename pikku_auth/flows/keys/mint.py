@@ -16,14 +16,14 @@ from pikku_auth.conf import conf
 from pikku_auth.core.delegation import EVERY, Delegation
 from pikku_auth.core.limits import Rate
 from pikku_auth.core.permissions import Grant
-from pikku_auth.core.secrets import DIGEST, Secret, generate
+from pikku_auth.core.secrets import FOREIGN_DIGEST, Secret, generate, stored_form
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys import validation
 from pikku_auth.flows.keys.validation import Lifetime
 from pikku_auth.flows.service_users import get_service_user
-from pikku_auth.models import APIKey, AuditEvent, ServiceUser
+from pikku_auth.models import APIKey, AuditEvent, ImportedCredential, ServiceUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,27 +96,31 @@ def import_key(
     *,
     digest: str,
     preview: str,
+    source: str = "",
     context: AuditContext = CODE,
     now: datetime | None = None,
     **options: Any,
 ) -> APIKey:
-    """Take over a key of another system by the SHA-256 of its secret, in hex.
+    """Take over a key of another system by the SHA-256 or the SHA-512 of its secret, in hex.
 
-    ``preview`` is what people know it by. ``options`` are those of :func:`mint_key`. The
-    key works while ``IMPORTED_KEYS`` is on.
+    ``preview`` is what people know it by, ``source`` names the other system, and ``options`` are
+    those of :func:`mint_key`. The key works in the headers of ``IMPORTED_KEYS``.
 
     :raises InvalidInput: as :func:`mint_key`, or when the digest is malformed or known.
     """
     using, now = primary(), now or timezone.now()
     owner = active_owner(service_user)
-    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
-        raise InvalidInput("digest", _("A digest is the SHA-256 in 64 lower-case hex digits."))
+    if not isinstance(digest, str) or not FOREIGN_DIGEST.fullmatch(digest):
+        raise InvalidInput(
+            "digest",
+            _("A digest is the SHA-256 in 64 lower-case hex digits, or the SHA-512 in 128."),
+        )
     if not validation.check_text("preview", preview, 32):
         raise InvalidInput("preview", _("A preview has 1 to 32 characters."))
     values = validation.of_key(now=now, **options)
     with transaction.atomic(using=using):
         key, made = APIKey.objects.using(using).get_or_create(
-            digest=digest,
+            digest=stored_form(digest),
             defaults={
                 "service_user": owner,
                 "preview": preview,
@@ -128,6 +132,9 @@ def import_key(
         if not made:
             known = _("That key is here already, with the id %(pk)s.") % {"pk": key.pk}
             raise InvalidInput("digest", known)
+        ImportedCredential.objects.using(using).create(
+            source=source, digest=digest, key=key, imported_at=now
+        )
         record(AuditEvent.Action.KEY_IMPORTED, context=context, now=now, using=using, key=key)
         announce(signals.key_minted, APIKey, using, key=key, context=context)
     return key

@@ -32,6 +32,7 @@ from pikku_auth.flows.database import (
     primary,
     reading_for_update,
 )
+from pikku_auth.flows.imported import find_imported, imported_digests, note_digest, reread
 from pikku_auth.flows.keys import limits
 from pikku_auth.models import APIKey, KeyState
 from pikku_auth.principal import Principal, bind_user
@@ -61,9 +62,9 @@ def verify_key(
     :raises LimitExceeded: when the rate limit or the quota is used up.
     :raises Unavailable: when the database can't be asked.
     """
-    digest = key_digest(secret)
+    digest, foreign = key_digest(secret), imported_digests(secret)
     del secret  # or a traceback from the database would show it
-    return _verify_outside_request(digest, scopes, ip, now)
+    return _verify_outside_request(digest, foreign, scopes, ip, now)
 
 
 async def averify_key(
@@ -74,14 +75,14 @@ async def averify_key(
     now: datetime | None = None,
 ) -> Principal:
     """As :func:`verify_key`. Only the database's part runs in a thread."""
-    digest = key_digest(secret)
+    digest, foreign = key_digest(secret), imported_digests(secret)
     del secret
-    return await sync_to_async(_verify_outside_request)(digest, scopes, ip, now)
+    return await sync_to_async(_verify_outside_request)(digest, foreign, scopes, ip, now)
 
 
 def key_digest(text: str) -> str | None:
     """The digest of a presented key, or ``None`` if it can't be one of ours."""
-    return digest_of(text, prefix=conf.prefixes.key, accept_foreign=conf.imported_keys)
+    return digest_of(text, prefix=conf.prefixes.key)
 
 
 def verify_digest(
@@ -100,14 +101,52 @@ def verify_digest(
         key = find_by_digest(APIKey, digest, "service_user", "user", using=using)
         if key is None:
             refuse_key(InvalidKey("unknown"), None, ip)
-        try:
-            _judge(key, list(scopes), ip, now)
-            if key.has_limits:
-                _spend(key, ip, now, using)
-        except Refused as refusal:
-            refuse_key(refusal, key, ip)
+        admit_key(key, scopes, ip=ip, now=now, using=using)
     last_used.note(key, now, ip)
     return principal_of_key(key)
+
+
+def verify_imported(
+    digests: tuple[str, ...],
+    *,
+    scopes: Iterable[str] = (),
+    ip: str | None = None,
+    now: datetime | None = None,
+) -> Principal:
+    """As :func:`verify_key`, for a key of another system, by what that may have kept of it."""
+    using, now = primary(), now or timezone.now()
+    with outage_is_not_a_refusal(), reading_for_update(using):
+        found = find_imported(digests, using=using)
+        if found is None:
+            refuse_key(InvalidKey("unknown"), None, ip)
+        if found.key is None:
+            refuse_key(InvalidKey("no_key" if found.login else "deleted"), None, ip)
+        admit_key(found.key, scopes, ip=ip, now=now, using=using)
+    return principal_of_imported(found.key, digests, ip, now)
+
+
+def principal_of_imported(
+    key: APIKey, digests: tuple[str, ...], ip: str | None, now: datetime
+) -> Principal:
+    """The principal of an imported key that was found good, whose use is noted."""
+    last_used.note(key, now, ip)
+    note_digest(key, digests)
+    return principal_of_key(key)
+
+
+def admit_key(
+    key: APIKey, scopes: Iterable[str], *, ip: str | None, now: datetime, using: str
+) -> None:
+    """Count one call of ``key``, if it is good.
+
+    :raises Refused: as :func:`verify_key`.
+    """
+    try:
+        _judge(key, list(scopes), ip, now)
+        if key.has_limits:
+            _spend(key, ip, now, using)
+    except Refused as refusal:
+        refuse_key(refusal, key, ip)
 
 
 def reverify_key(key: APIKey, *, ip: str | None, now: datetime) -> Principal:
@@ -122,6 +161,7 @@ def reverify_key(key: APIKey, *, ip: str | None, now: datetime) -> Principal:
     place = place_of(key)
     with outage_is_not_a_refusal(), in_place(place):
         row = find_by_digest(APIKey, key.digest, "service_user", "user", using=place.alias)
+        row = row or reread(key, "service_user", "user", using=place.alias)
     if row is None:
         raise InvalidKey("unknown")
     _judge(row, [], ip, now)
@@ -170,10 +210,17 @@ def principal_of_key(key: APIKey) -> Principal:
 
 
 def _verify_outside_request(
-    digest: str | None, scopes: Iterable[str], ip: str | None, now: datetime | None
+    digest: str | None,
+    foreign: tuple[str, ...],
+    scopes: Iterable[str],
+    ip: str | None,
+    now: datetime | None,
 ) -> Principal:
     try:
-        principal = verify_digest(digest, scopes=scopes, ip=ip, now=now)
+        if foreign:
+            principal = verify_imported(foreign, scopes=scopes, ip=ip, now=now)
+        else:
+            principal = verify_digest(digest, scopes=scopes, ip=ip, now=now)
     except Refused as refusal:
         judgements.tell("key", "code", refusal)
         raise

@@ -1,0 +1,1 @@
+"""Taking over what other packages have issued, so that its callers notice nothing."""
