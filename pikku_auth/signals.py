@@ -66,8 +66,8 @@ credential_judged = Signal(use_caching=True)
 Once for each credential that is presented, before the view runs. ``outcome`` is ``accepted``,
 ``refused`` or ``unavailable``; ``reason`` is the precise one, empty if it was accepted;
 ``credential`` is ``key``, ``login``, ``ticket`` or ``imported``; ``source`` is
-``rest_framework``, ``django``,
-``ninja``, ``channels``, ``endpoint``, ``introspection`` or ``code``. These have few values each.
+``rest_framework``, ``django``, ``ninja``, ``channels``, ``endpoint``, ``introspection`` or
+``code``. These have few values each.
 ``principal`` is ``None`` unless it was accepted. It may be sent inside the request's transaction.
 """
 
