@@ -225,8 +225,9 @@ def test_each_check_is_set_off_alone_and_hints_at_the_way_out(
     settings: Settings, check_id: str, values: dict[str, Any]
 ) -> None:
     set_all(settings, values)
-    (message,) = own_messages()
-    assert message.id == check_id
+    messages = own_messages()
+    assert [message.id for message in messages] == [check_id]
+    message = messages[0]
     assert message.hint
     assert isinstance(message, {"E": Error, "W": CheckWarning}[check_id[11]])
 

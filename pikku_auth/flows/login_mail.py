@@ -10,6 +10,7 @@ from django.core.mail import EmailMessage
 from django.db import connections
 
 from pikku_auth.conf import conf
+from pikku_auth.flows.log import fields
 from pikku_auth.flows.mail import message
 from pikku_auth.models import LoginSession
 from pikku_auth.models.users import username_of
@@ -38,16 +39,18 @@ def tell_human(*, login: LoginSession, **_kwargs: object) -> None:
         return
     mail = message("new_login", [address], {"login": login, "username": username_of(user)})
     if not _places.acquire(blocking=False):
-        logger.warning("No mail about %s: too many are being sent", login)
+        extra = fields("too_many_mails", login)
+        logger.warning("No mail about %s: too many are being sent", login, extra=extra)
         return
-    Thread(target=_send, args=(mail, str(login)), name=THREAD, daemon=True).start()
+    Thread(target=_send, args=(mail, login), name=THREAD, daemon=True).start()
 
 
-def _send(mail: EmailMessage, login: str) -> None:
+def _send(mail: EmailMessage, login: LoginSession) -> None:
     try:
         mail.send()
     except Exception:  # whatever the host's mail backend raises
-        logger.exception("A mail about %s was not sent", login)
+        extra = fields("mail_not_sent", login)
+        logger.exception("A mail about %s was not sent", login, extra=extra)
     finally:
         connections.close_all()  # of this thread: some backends keep mails in the database
         _places.release()

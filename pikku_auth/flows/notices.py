@@ -19,6 +19,7 @@ from pikku_auth.flows.audit import CODE, AuditContext, announce
 from pikku_auth.flows.contacts import checked_contacts
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys.validation import named
+from pikku_auth.flows.log import fields
 from pikku_auth.flows.mail import message
 from pikku_auth.models import APIKey, KeyState, Notice, ServiceUser
 from pikku_auth.models.keys import unused_since
@@ -182,7 +183,8 @@ def _warn(
         if to:
             _message(held, to).send()
     except Exception as error:  # whatever the host's mail backend raises
-        logger.exception("A mail about keys of %s was not sent", held[0].key.service_user)
+        owner, extra = held[0].key.service_user, fields("mail_not_sent", held[0].key)
+        logger.exception("A mail about keys of %s was not sent", owner, extra=extra)
         notices.delete()
         yield _warned(held, to, Outcome.FAILED, type(error).__name__)
         return
