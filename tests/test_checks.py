@@ -131,7 +131,12 @@ SET_OFF: dict[str, dict[str, Any]] = {
         "LOGIN_URL": "admin:login",
     },
     "pikku_auth.W022": {"LOGIN_URL": "/nowhere/"},
-    "pikku_auth.W026": {"ROOT_URLCONF": (path(".well-known/", include("pikku_auth.well_known")),)},
+    "pikku_auth.W026": {
+        "ROOT_URLCONF": (
+            path("api/", OursFirst.as_view()),
+            path(".well-known/", include("pikku_auth.well_known")),
+        )
+    },
     "pikku_auth.W027": {"PIKKU_AUTH": {"ISSUER": "https://app.example.com"}},
     "pikku_auth.W028": {
         "PIKKU_AUTH": {
