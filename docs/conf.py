@@ -10,6 +10,7 @@ import re
 import shutil
 from pathlib import Path
 
+from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
 import pikku_auth
@@ -54,5 +55,6 @@ def copy_images(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> None:
+    app.add_lexer("crontab", TextLexer)  # of which Pygments knows nothing
     app.connect("source-read", add_navigation)
     app.connect("build-finished", copy_images)
