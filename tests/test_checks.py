@@ -650,6 +650,7 @@ BAD_VALUES: dict[str, list[Any]] = {
     "CACHE": ["nowhere", 1, True, ["default"]],
     "NUM_PROXIES": [-1, 1.0, "1", True, None],
     "SCOPES": [
+        {"auth": ["mint"]},
         "sandbox:read",
         ["sandbox"],
         ["sandbox:"],

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
 from django.core.management import CommandError, call_command
 from freezegun import freeze_time
 
@@ -28,6 +29,7 @@ from pikku_auth.flows import (
 from pikku_auth.flows.last_used import flush
 from pikku_auth.models import APIKey, Notice, ServiceUser
 from tests.families import child_of, many_children, parent_of
+from tests.mailers import IN_MEMORY, mail_by
 
 pytestmark = pytest.mark.django_db
 
@@ -169,15 +171,20 @@ def test_nobody_to_tell_is_told_each_time_and_fails(
     assert mail.outbox[0].to == ["all@example.com"]
 
 
+class Away(BaseEmailBackend):
+    """A mail server that is away."""
+
+    def send_messages(self, email_messages: Any) -> int:
+        raise ConnectionRefusedError
+
+
 def test_a_mail_that_fails_is_sent_by_the_next_run(settings: Any, capsys: Output) -> None:
     ending_in(9)
-    works = settings.EMAIL_BACKEND
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # nothing listens there
+    mail_by(settings, f"{__name__}.Away")
     with pytest.raises(CommandError, match="Not everybody was told"):
         notify("--within", "14d")
     assert "could not be sent (ConnectionRefusedError)" in capsys.readouterr().err
-    settings.EMAIL_BACKEND = works
+    mail_by(settings, IN_MEMORY)
     assert notify("--within", "14d")
 
 

@@ -516,6 +516,21 @@ class TestWhatFollows:
         child.refresh_from_db()
         assert child.expires_at == end
 
+    def test_an_end_is_brought_forward_once(
+        self, orchestrator: ServiceUser, sandboxes: ServiceUser
+    ) -> None:
+        key, now = parent_of(orchestrator, sandboxes), datetime.now(UTC)
+        end = now + timedelta(hours=1)
+        assert shorten_key(key, end)
+        assert not shorten_key(key, end)
+        with pytest.raises(InvalidInput, match="in the future"):
+            shorten_key(key, now)
+
+    def test_a_delegation_is_one(self, orchestrator: ServiceUser) -> None:
+        wrong: Any = {"most": 1}
+        with pytest.raises(InvalidInput, match="Give a Delegation"):
+            mint_key(orchestrator, scopes=["auth:mint"], delegation=wrong)
+
     def test_the_successor_of_the_parent_ends_earlier(
         self, orchestrator: ServiceUser, sandboxes: ServiceUser
     ) -> None:

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 from django.http import HttpRequest
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pikku_auth.core.secrets import generate
-from pikku_auth.exceptions import InvalidToken, NotAuthenticated, Refused
+from pikku_auth.exceptions import InvalidToken, LimitExceeded, NotAuthenticated, Refused
 from pikku_auth.flows import Delegation, IssuedKey, create_service_user, mint_key, revoke_login
 from pikku_auth.flows.credentials import Credential, credential_of
 from pikku_auth.flows.introspection import introspect
 from pikku_auth.flows.keys.limits import COUNTERS
-from pikku_auth.flows.keys.verify import principal_of_key, verify_digest
+from pikku_auth.flows.keys.verify import count_call, principal_of_key, verify_digest
 from pikku_auth.flows.logins import principal_of_login, verify_login
 from pikku_auth.models import APIKey, LoginSession, ServiceUser
 from pikku_auth.principal import Principal
@@ -161,3 +162,10 @@ def test_principal_that_is_told_is_bounded(
     assert not found.user.has_perm("people.delete_person")
     revoke_login(login.login)
     assert introspect(caller, credential_of(login.token.reveal()), REQUEST) is None
+
+
+def test_a_call_that_another_has_taken_meanwhile_is_not_counted(mint: Callable[..., Any]) -> None:
+    key, now = mint(quota=1).key, timezone.now()
+    count_call(key, ip=None, now=now)
+    with pytest.raises(LimitExceeded):
+        count_call(key, ip=None, now=now)

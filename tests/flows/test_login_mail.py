@@ -14,6 +14,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from pikku_auth.flows import AuditContext, login_mail
 from tests.conftest import pikku_settings
 from tests.logins import logged_in
+from tests.mailers import mail_by
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -95,7 +96,7 @@ def test_who_has_no_address_hears_nothing_and_is_logged_in(make_user: MakeUser) 
 def test_a_mail_server_that_is_away_refuses_no_login(
     make_user: MakeUser, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings.EMAIL_BACKEND = f"{__name__}.Away"
+    mail_by(settings, f"{__name__}.Away")
     issued = logged_in(with_address(make_user()))
     assert sent() == []
     assert f"A mail about {issued.login} was not sent" in caplog.messages
@@ -105,7 +106,7 @@ def test_a_mail_server_that_is_away_refuses_no_login(
 def test_a_mail_server_that_is_slow_delays_no_login(
     make_user: MakeUser, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings.EMAIL_BACKEND = f"{__name__}.Slow"
+    mail_by(settings, f"{__name__}.Slow")
     Slow.answers.clear()
     ada = with_address(make_user())
     try:

@@ -104,6 +104,20 @@ def test_neither_the_id_nor_the_caller_nor_the_body_is_stored(make: Make) -> Non
     assert not [word for word in ("request-id-of", "her body", "ada-lovelace") if word in text]
 
 
+def test_one_that_fails_at_this_moment_may_be_sent_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its id was taken when this began, and is free when this looks who has it."""
+    monkeypatch.setattr("pikku_auth.flows.request_ids._insert", lambda *_: False)
+    with pytest.raises(RequestRunning):
+        make()
+
+
+def test_a_row_says_what_came_of_it(make: Make) -> None:
+    key = make()
+    assert str(UsedRequest.objects.get()) == f"{key} until 2026-12-02 12:00:00"
+
+
 def test_what_is_over_is_forgotten_as_new_ones_come(make: Make) -> None:
     make("old")
     make("new", now=NOW + DAY + SECOND)

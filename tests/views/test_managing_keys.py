@@ -10,9 +10,10 @@ import pytest
 from django.contrib.auth.models import Permission
 
 from pikku_auth.core.limits import Rate
-from pikku_auth.flows import IssuedKey, create_service_user, disable_key, mint_key
+from pikku_auth.flows import Delegation, IssuedKey, create_service_user, disable_key, mint_key
 from pikku_auth.models import APIKey, AuditEvent, ServiceUser, UsedRequest
 from tests.conftest import pikku_settings
+from tests.docs.test_http_api import outage
 from tests.logins import OWN_ORIGIN, bearer, browser_of, logged_in
 from tests.over_the_wire import CREATE, EVERY_ACT, Caller, machine, minted, said, works
 
@@ -376,6 +377,21 @@ class TestNobody:
         caller = in_browser(keeper)
         caller.headers["x-api-key"] = "pka_wrong"
         assert said(caller.post("create", **CREATE)) == (401, "UNAUTHORIZED_SESSION")
+
+
+def test_one_that_only_reads_may_know_of_every_key(
+    orchestrate: Callable[..., IssuedKey],
+) -> None:
+    theirs = mint_key(create_service_user("billing")).key
+    caller = machine(orchestrate(["auth:read"], delegation=Delegation(["*"])))
+    assert caller.get("get", id=theirs.pk).json()["referenceId"] == "billing"
+
+
+def test_an_outage_is_no_refusal(orchestrator: Caller) -> None:
+    with outage():
+        answer = orchestrator.post("create")
+    assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+    assert answer["Retry-After"]
 
 
 class TestWhatIsSent:

@@ -64,7 +64,6 @@ def mint_key(
     """
     using, now = primary(), now or timezone.now()
     owner = active_owner(service_user)
-    _require_known(delegation)
     values = validation.of_key(
         name=name,
         scopes=scopes,
@@ -77,6 +76,7 @@ def mint_key(
         delegation=delegation,
         now=now,
     )
+    _require_known(delegation)
     secret = generate(conf.prefixes.key)
     with transaction.atomic(using=using):
         key = APIKey.objects.using(using).create(
