@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -50,7 +51,9 @@ class Site:
     """The example project in processes of its own, with a database that can be put back."""
 
     def __init__(self, url: str) -> None:
-        settings = {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "example_project.settings"}
+        is_bare = find_spec("drf_spectacular") is None  # which the example wants
+        module = "tests.settings_bare" if is_bare else "example_project.settings"
+        settings = {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": module}
         self._env = {**os.environ, **settings, "DEBUG": "1"}
 
     def manage(self, *arguments: str) -> str:
