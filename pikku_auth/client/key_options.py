@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
+from pikku_auth.core.arguments import argument
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.core.limits import MAX_COUNT, parse_rate
 from pikku_auth.core.metadata import parse_metadata
@@ -137,18 +137,6 @@ ACTS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "rotate": ("give a key a new secret, and print it, alone, on stdout", _add_rotate),
     "revoke": ("end keys for good, and the keys that they have minted", _add_revoke),
 }
-
-
-def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """``parse`` for argparse, which hides the text of a plain ``ValueError``."""
-
-    def parsed(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parsed
 
 
 def count(text: str) -> int:

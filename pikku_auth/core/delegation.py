@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from pikku_auth.core.errors import BrokenRule
@@ -89,6 +89,3 @@ def _words(given: Iterable[str], otherwise: str) -> tuple[str, ...]:
     if len(words) > MAX_NAMES:
         raise BrokenRule(_("A delegation has at most %(most)d names."), most=MAX_NAMES)
     return words
-
-
-MEMBERS = tuple(field.name for field in fields(Delegation))

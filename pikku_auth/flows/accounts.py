@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -218,6 +218,11 @@ def refuse_password(*, instance: Any, update_fields: Any = None, **_kwargs: obje
             instance.pk,
             extra={**log.fields("password_not_kept"), "user_id": instance.pk},
         )
+
+
+def is_sign_in(update_fields: Iterable[str] | None) -> bool:
+    """Whether a user was saved because they signed in, which changes nothing that we look at."""
+    return update_fields is not None and set(update_fields) == {"last_login"}
 
 
 def user_models() -> list[type[models.Model]]:

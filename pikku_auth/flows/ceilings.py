@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -14,7 +13,7 @@ from pikku_auth.core.permissions import Grant, Permissions, missing, normalise, 
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
 from pikku_auth.flows.database import primary
-from pikku_auth.flows.keys.family import follow_service_user
+from pikku_auth.flows.keys.family import follow_service_user, held_service_user
 from pikku_auth.flows.keys.validation import known_scopes, named
 from pikku_auth.models import AuditEvent, ServiceUser
 from pikku_auth.models.users import Staff
@@ -40,7 +39,7 @@ def set_service_user_scopes(
     """
     using, now, wanted = primary(), now or timezone.now(), checked_ceiling(scopes)
     with transaction.atomic(using=using):
-        row = held(service_user, using)
+        row = held_service_user(service_user.pk, using)
         if narrow_only:
             require_narrower(row, wanted)
         changed, before = row.scopes != wanted, row.scopes
@@ -120,13 +119,6 @@ def require_within_ceiling(service_user: ServiceUser, permissions: Permissions) 
                 "scopes": ", ".join(scope_strings(ceiling)) or _("nothing"),
             },
         )
-
-
-def held(service_user: ServiceUser, using: str) -> ServiceUser:
-    """Its row as it is now, which nobody changes before this commits."""
-    rows = ServiceUser.objects.using(using).filter(pk=service_user.pk)
-    rows.update(is_active=F("is_active"))  # a write, which SQLite wants a transaction to begin with
-    return rows.select_related("user").get()
 
 
 def _tell(

@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows.audit import CODE, AuditContext, record
-from pikku_auth.flows.ceilings import held
 from pikku_auth.flows.database import primary
+from pikku_auth.flows.keys.family import held_service_user
 from pikku_auth.flows.keys.validation import check_text
 from pikku_auth.models import AuditEvent, ServiceUser
 
@@ -37,7 +37,7 @@ def set_service_user_contacts(
     """
     using, now, wanted = primary(), now or timezone.now(), checked_contacts(contacts)
     with transaction.atomic(using=using):
-        row = held(service_user, using)
+        row = held_service_user(service_user.pk, using)
         changed, before = bool(row.contacts != wanted), row.contacts
         if changed:
             ServiceUser.objects.using(using).filter(pk=row.pk).update(contacts=wanted)

@@ -18,7 +18,7 @@ from django.db import (
     transaction,
 )
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Model
+from django.db.models import F, Model, QuerySet
 
 from pikku_auth.exceptions import Unavailable
 from pikku_auth.flows import log
@@ -109,6 +109,15 @@ def _search_path(place: Place) -> Iterator[None]:
 def primary() -> str:
     """The alias that writes go to. Reads go there too: a lagging replica revokes late."""
     return router.db_for_write(APIKey)
+
+
+def hold(rows: QuerySet[Any], column: str) -> bool:
+    """Have nobody change ``rows`` before this commits. ``False`` if there are none.
+
+    It writes ``column`` as it is: databases let one writer in at a time, and SQLite, which knows no
+    other lock, wants a transaction to begin with a write.
+    """
+    return bool(rows.update(**{column: F(column)}))
 
 
 def in_transaction(connection: BaseDatabaseWrapper) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import getpass
 import json
@@ -218,18 +217,6 @@ class IssuingCommand(PikkuCommand):
         except OSError:
             discard(self.stdout)
             raise
-
-
-def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """``parse`` for argparse, which hides the text of a plain ``ValueError``."""
-
-    def parsed(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parsed
 
 
 def count(text: str) -> int:

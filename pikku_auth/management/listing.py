@@ -18,8 +18,9 @@ from django.core.management.base import CommandParser
 from django.db.models import Model, Q, QuerySet
 from django.utils.timesince import timesince, timeuntil
 
+from pikku_auth.core.arguments import argument
 from pikku_auth.flows.database import primary
-from pikku_auth.management.base import PikkuCommand, argument, positive
+from pikku_auth.management.base import PikkuCommand, positive
 from pikku_auth.management.output import why_empty
 
 M = TypeVar("M", bound=Model)

@@ -19,7 +19,7 @@ from django.db.models.signals import post_delete, post_save
 
 from pikku_auth.contrib.channels.topics import GROUP, subject
 from pikku_auth.flows import log
-from pikku_auth.flows.accounts import user_models
+from pikku_auth.flows.accounts import is_sign_in, user_models
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys.family import children_changed
 from pikku_auth.flows.tickets import session_ended
@@ -100,9 +100,7 @@ def _session_ended(*, session_digest: str, **_: object) -> None:
 def _user_saved(
     *, instance: Any, using: str, created: bool = False, update_fields: Any = None, **_: object
 ) -> None:
-    # Signing in changes that one field, and nothing that we look at.
-    is_sign_in = update_fields is not None and set(update_fields) == {"last_login"}
-    if not created and not is_sign_in:
+    if not (created or is_sign_in(update_fields)):
         _note("user", instance.pk, using)
 
 

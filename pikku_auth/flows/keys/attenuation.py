@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from django.utils.translation import gettext as _
 
@@ -54,7 +54,7 @@ def require_within_bounds(parent: APIKey, bounds: dict[str, Any]) -> None:
     own = most_of(parent)
     given = {**bounds, "networks": bounds["networks"] or own["networks"]}
     for field in wider_bounds(own, given):
-        refuse(field, _limit(own[field]))
+        _refuse(field, _limit(own[field]))
 
 
 def most_of(parent: APIKey) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def require_within_scopes(principal: Principal, parent: APIKey, permissions: Per
         )
     own = intersect(principal.permissions, parent.allowed)
     if beyond := missing(own, scope_strings(permissions)):
-        refuse("scopes", ", ".join(scope_strings(own)) or _("nothing"), ", ".join(beyond))
+        _refuse("scopes", ", ".join(scope_strings(own)) or _("nothing"), ", ".join(beyond))
 
 
 def require_within_end(parent: APIKey, end: datetime | None) -> None:
@@ -86,7 +86,7 @@ def require_within_end(parent: APIKey, end: datetime | None) -> None:
     """
     latest = parent.expires_at
     if latest is not None and (end is None or end > latest):
-        refuse("lifetime", f"{latest:%Y-%m-%d %H:%M:%S %Z}")
+        _refuse("lifetime", f"{latest:%Y-%m-%d %H:%M:%S %Z}")
 
 
 def metadata_within(parent: APIKey, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def metadata_within(parent: APIKey, given: Mapping[str, Any]) -> dict[str, Any]:
         if (is_own and not _is_same(value, parent.metadata[name])) or (
             not is_own and name not in names
         ):
-            refuse("metadata", _metadata_limit(parent), name)
+            _refuse("metadata", _metadata_limit(parent), name)
     return {**given, **parent.metadata}
 
 
@@ -121,7 +121,7 @@ def _metadata_limit(parent: APIKey) -> str:
     return _("its own, unchanged, and added: %(names)s") % {"names": added}
 
 
-def refuse(field: str, limit: str, asked: str = "") -> None:
+def _refuse(field: str, limit: str, asked: str = "") -> NoReturn:
     """Say what was asked for, and what the parent has.
 
     :raises ExceedsParent: always.

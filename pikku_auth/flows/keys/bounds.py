@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -15,12 +15,11 @@ from pikku_auth import signals
 from pikku_auth.core.limits import Rate
 from pikku_auth.exceptions import InvalidInput, KeyNotLive
 from pikku_auth.flows.audit import CODE, AuditContext, announce, record
-from pikku_auth.flows.database import primary
+from pikku_auth.flows.database import hold, primary
 from pikku_auth.flows.keys import family
 from pikku_auth.flows.keys.attenuation import bounds_of, require_within_bounds, wider_bounds
 from pikku_auth.flows.keys.validation import of_bounds
 from pikku_auth.models import APIKey, AuditEvent
-from pikku_auth.models.keys import APIKeyQuerySet
 
 _COLUMNS = {
     "networks": ["networks"],
@@ -64,11 +63,10 @@ def set_key_bounds(
     :raises InvalidInput: when a value breaks its rule, or ``narrow_only`` forbids it.
     """
     using, now = primary(), now or timezone.now()
-    rows = _alive(key, now, using)
+    rows = APIKey.objects.using(using).alive(now).filter(pk=key.pk)
     with transaction.atomic(using=using):
-        parent = family.hold_parent_of(key, using)
-        # It writes first, which every database lets one do at a time.
-        if not rows.update(enabled=F("enabled")):
+        parent = family.held_parent_of(key, using)
+        if not hold(rows, "enabled"):
             raise KeyNotLive("key", _over(key))
         row = APIKey.objects.using(using).select_related("service_user").get(pk=key.pk)
         before, columns = bounds_of(row), _columns(row, bounds)
@@ -101,7 +99,7 @@ def shorten_key(
     if end <= now:
         raise InvalidInput("lifetime", _("The end of a key has to be in the future: revoke it."))
     with transaction.atomic(using=using):
-        rows = _alive(key, now, using)
+        rows = APIKey.objects.using(using).alive(now).filter(pk=key.pk)
         outlives = rows.filter(Q(expires_at=None) | Q(expires_at__gt=end))
         before = key.expires_at
         changed = bool(outlives.update(expires_at=end))
@@ -114,11 +112,6 @@ def shorten_key(
         elif key.expires_at != end:
             raise InvalidInput("lifetime", _("The end of a key can only be brought forward."))
     return changed
-
-
-def _alive(key: APIKey, now: datetime, using: str) -> APIKeyQuerySet:
-    live = Q(expires_at=None) | Q(expires_at__gt=now)
-    return APIKey.objects.using(using).filter(live, pk=key.pk, revoked_at=None)
 
 
 def _over(key: APIKey) -> str:

@@ -71,7 +71,8 @@ def mint_child(
         raise ExceedsParent("scopes", only)
     owner, secret = active_owner(service_user), generate(conf.prefixes.key)
     with transaction.atomic(using=using):
-        parent = family.admit(principal.key.pk, now, using)
+        parent = family.held_key(principal.key.pk, using)
+        family.admit(parent, now, using)
         values = validation.of_key(
             name=name,
             scopes=scopes,

@@ -2,7 +2,8 @@
 
 A child says in columns of its own what its parent is now, because a request reads one row. So
 whoever changes a parent tells its children here; and whoever makes a child, or the successor of
-one, first writes the parent's row (:func:`admit`), so that none is made behind that one's back.
+one, first holds the parent (:func:`held_key`, :func:`admit`), so that none is made behind its
+back.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from django.utils.translation import gettext as _
 
 from pikku_auth.core.permissions import AUTH
 from pikku_auth.exceptions import KeyLimitReached, KeyNotLive
+from pikku_auth.flows.accounts import is_sign_in
 from pikku_auth.flows.audit import announce
 from pikku_auth.flows.cache import stamps
-from pikku_auth.flows.database import primary, unless_missing
+from pikku_auth.flows.database import hold, primary, unless_missing
 from pikku_auth.models import APIKey, KeyState, ServiceUser
 
 _MAKES_KEYS = {KeyState.ACTIVE, KeyState.EXHAUSTED}
@@ -41,45 +43,49 @@ def children_of(key: APIKey, *, now: datetime | None = None) -> QuerySet[APIKey]
     return keys.alive(now or timezone.now()).filter(parent_id=key.pk).order_by("pk")
 
 
-def admit(parent_id: int, now: datetime, using: str, *, room_for: int = 1) -> APIKey:
-    """The parent of a key that is about to be made, which nobody changes before this commits.
+def admit(parent: APIKey, now: datetime, using: str, *, room_for: int = 1) -> None:
+    """Insist that ``parent``, which is held, may have one more key, and hold its service user, too.
 
-    It writes first: of this and of what ends the parent, or its service user, one comes after
-    the other and sees it.
+    So of this and of what ends the parent, or its service user, one comes after the other and
+    sees it.
 
     :raises KeyNotLive: when the parent is not good any more.
     :raises KeyLimitReached: when it has as many children alive as it may.
     """
-    parent = _held(parent_id, using)
-    owners = ServiceUser.objects.using(using).filter(pk=parent.service_user_id)
-    owners.update(is_active=F("is_active"))
-    parent = APIKey.objects.using(using).select_related("service_user__user").get(pk=parent_id)
+    parent.service_user = held_service_user(parent.service_user_id, using)
     if parent.state(now) not in _MAKES_KEYS:
         not_good = _("The key %(key)s, which makes keys, is not good any more.") % {"key": parent}
         raise KeyNotLive("parent", not_good)
     most = parent.delegate.most
-    alive = APIKey.objects.using(using).alive(now).filter(parent_id=parent_id)
+    alive = APIKey.objects.using(using).alive(now).filter(parent_id=parent.pk)
     if room_for and len(alive.values_list("pk", flat=True)[:most]) + room_for > most:
         raise KeyLimitReached(parent, most)
-    return parent
 
 
-def hold_parent_of(key: APIKey, using: str) -> APIKey | None:
+def held_parent_of(key: APIKey, using: str) -> APIKey | None:
     """The parent of ``key``, good or not, which nobody changes before this commits.
 
     A rotation may give ``key`` another one while this waits for the first.
     """
     rows, parent, pk = APIKey.objects.using(using).filter(pk=key.pk), None, key.parent_id
     while pk is not None and (parent is None or parent.pk != pk):
-        parent = _held(pk, using)
+        parent = held_key(pk, using)
         pk = rows.values_list("parent_id", flat=True).get()
     return parent
 
 
-def _held(pk: Any, using: str) -> APIKey:
+def held_key(pk: Any, using: str) -> APIKey:
+    """The key as it is now, which nobody changes before this commits."""
     rows = APIKey.objects.using(using).filter(pk=pk)
-    rows.update(enabled=F("enabled"))
+    hold(rows, "enabled")
     return rows.get()
+
+
+def held_service_user(pk: Any, using: str) -> ServiceUser:
+    """The service user as it is now, which nobody changes before this commits."""
+    rows = ServiceUser.objects.using(using).filter(pk=pk)
+    hold(rows, "is_active")
+    return rows.select_related("user").get()
 
 
 def inherited(parent: APIKey, service_user: ServiceUser) -> dict[str, Any]:
@@ -103,7 +109,7 @@ def hand_over_children(parent: APIKey, successor: APIKey, using: str) -> int:
     """Give those of a rotated key to its successor. None outlives that."""
     changes: dict[str, Any] = {"parent": successor}
     if successor.expires_at is not None:
-        changes["expires_at"] = _not_after(successor.expires_at)
+        changes["expires_at"] = not_after(successor.expires_at)
     return _change(parent, using, **changes)
 
 
@@ -131,7 +137,7 @@ def bound_children(parent: APIKey, using: str) -> int:
 def shorten_children(parent: APIKey, using: str) -> int:
     """Let none outlive a key that ends earlier now."""
     end = parent.expires_at
-    return 0 if end is None else _change(parent, using, expires_at=_not_after(end))
+    return 0 if end is None else _change(parent, using, expires_at=not_after(end))
 
 
 def follow_service_user(service_user: ServiceUser, using: str) -> None:
@@ -154,8 +160,7 @@ def follow_saved_user(
     *, instance: Any, using: str, created: bool, update_fields: Any = None, **_kwargs: object
 ) -> None:
     """Have them follow what the host has made of the Django user. Receives ``post_save``."""
-    is_sign_in = update_fields is not None and set(update_fields) == {"last_login"}
-    if not (created or is_sign_in):
+    if not (created or is_sign_in(update_fields)):
         _follow_user(instance, using, is_there=True)
 
 
@@ -170,7 +175,7 @@ def _follow_user(user: Any, using: str, *, is_there: bool) -> None:
         service_user = rows.first()
         if service_user is not None:
             with transaction.atomic(using=using):
-                rows.update(is_active=F("is_active"))
+                hold(rows, "is_active")
                 service_user.user = user if is_there else None
                 follow_service_user(service_user, using)
 
@@ -182,7 +187,8 @@ def _change(parent: APIKey, using: str, /, **changes: Any) -> int:
     return children.update(**changes)
 
 
-def _not_after(end: datetime) -> Case:
+def not_after(end: datetime) -> Case:
+    """``expires_at``, or ``end`` if that is earlier, for an UPDATE."""
     outlives = Q(expires_at=None) | Q(expires_at__gt=end)
     return Case(When(outlives, then=Value(end)), default=F("expires_at"))
 

@@ -34,7 +34,7 @@ from pikku_auth.flows.ceilings import GRANT_ANY_SCOPE, require_grantable
 from pikku_auth.flows.database import primary
 from pikku_auth.flows.keys import attenuation
 from pikku_auth.flows.keys.bounds import shorten_key
-from pikku_auth.flows.keys.delegate import mint_child
+from pikku_auth.flows.keys.delegate import MINTING, mint_child
 from pikku_auth.flows.keys.mint import IssuedKey, mint_key
 from pikku_auth.flows.keys.revoke import disable_key, enable_key, rename_key, revoke_key
 from pikku_auth.flows.keys.rotate import DEFAULT_OVERLAP, rotate_key
@@ -57,10 +57,10 @@ class Act(NamedTuple):
     permission: str
 
 
-MINT = Act("auth:mint", "pikku_auth.mint_apikey")
+MINT = Act(MINTING, "pikku_auth.mint_apikey")
 ROTATE = Act("auth:rotate", "pikku_auth.mint_apikey")
 REVOKE = Act("auth:revoke", "pikku_auth.revoke_apikey")
-RENAME = Act("auth:mint", "pikku_auth.change_apikey")
+RENAME = Act(MINTING, "pikku_auth.change_apikey")
 ENABLE = MINT
 """As minting: whoever lets a key go on could as well make one."""
 READ = Act("auth:read", "pikku_auth.view_apikey")
@@ -206,7 +206,7 @@ def mint(
     """
     now = now or timezone.now()
     owner = service_user_for(manager, service_user, MINT)
-    spend(manager, now)
+    _spend(manager, now)
     with once(str(manager), request_id, body, now) as held:
         if manager.human is None and manager.principal is not None:
             if options.pop("delegation", None) is not None:
@@ -242,7 +242,7 @@ def rotate(
             raise KeyNotFound("key", _("Name the key that is to be rotated."))
         pk = str(manager.key.pk)
     require_at_all(manager, ROTATE)
-    spend(manager, now)
+    _spend(manager, now)
     with once(str(manager), request_id, body, now) as held:
         key = key_for(manager, pk, ROTATE)
         if manager.human is not None:
@@ -281,7 +281,7 @@ def update(
         ENABLE: enabled is True,
     }
     keys = [key_for(manager, pk, act) for act, is_wanted in wanted.items() if is_wanted]
-    spend(manager, now)
+    _spend(manager, now)
     key = keys[-1]
     with transaction.atomic(using=primary()):
         if name is not None:
@@ -310,11 +310,11 @@ def revoke(
     """
     now = now or timezone.now()
     key = key_for(manager, pk, REVOKE)
-    spend(manager, now)
+    _spend(manager, now)
     revoke_key(key, reason=reason, context=context, now=now)
 
 
-def spend(manager: Manager, now: datetime) -> None:
+def _spend(manager: Manager, now: datetime) -> None:
     """Count a change that ``manager`` asks for.
 
     :raises TooManyAttempts: when it has asked for too many.

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -88,19 +87,13 @@ def rotate_key(
     lifetime = None if old.expires_at is None else old.expires_at - old.created_at
     secret = generate(conf.prefixes.key)
     with transaction.atomic(using=using):
-        parent = family.hold_parent_of(old, using)
+        parent = family.held_parent_of(old, using)
         if parent is not None:
-            family.admit(parent.pk, now, using, room_for=0 if overlap is None else 1)
+            family.admit(parent, now, using, room_for=0 if overlap is None else 1)
         # Columns of this row only: with a join, Django guards by a subquery, which
         # PostgreSQL does not ask again after waiting for a concurrent rotation.
-        live = APIKey.objects.using(using).filter(
-            Q(expires_at=None) | Q(expires_at__gt=now),
-            pk=old.pk,
-            revoked_at=None,
-            rotated_at=None,
-            enabled=True,
-            is_suspended=False,
-        )
+        alive = APIKey.objects.using(using).alive(now)
+        live = alive.filter(pk=old.pk, rotated_at=None, enabled=True, is_suspended=False)
         if not live.update(rotated_at=now, **ending):
             old.refresh_from_db(using=using)
             raise KeyNotLive("key", _why_not_rotated(old, now))
@@ -171,9 +164,7 @@ def _checked(overlap: timedelta | float | None) -> timedelta | None:
 def _ending(overlap: timedelta | None, now: datetime) -> dict[str, Any]:
     if overlap is None:
         return {"revoked_at": now, "revoke_reason": "rotated"}
-    end = now + overlap
-    outlives = Q(expires_at=None) | Q(expires_at__gt=end)
-    return {"expires_at": Case(When(outlives, then=Value(end)), default=F("expires_at"))}
+    return {"expires_at": family.not_after(now + overlap)}
 
 
 def _why_not_rotated(key: APIKey, now: datetime) -> str:

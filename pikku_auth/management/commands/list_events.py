@@ -8,10 +8,10 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from pikku_auth.admin.history import told
+from pikku_auth.core.arguments import argument
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import find_key, get_service_user
 from pikku_auth.flows.database import primary
-from pikku_auth.management.base import argument
 from pikku_auth.management.listing import ListingCommand, in_pages, iso
 from pikku_auth.models import AuditEvent
 

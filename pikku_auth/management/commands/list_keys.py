@@ -10,10 +10,11 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from pikku_auth.core.arguments import argument
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import find_key, get_service_user
 from pikku_auth.flows.database import primary
-from pikku_auth.management.base import argument, as_json
+from pikku_auth.management.base import as_json
 from pikku_auth.management.listing import ListingCommand, Style, ago, ahead, in_pages
 from pikku_auth.models import APIKey, KeyState
 from pikku_auth.models.keys import APIKeyQuerySet, unused_since

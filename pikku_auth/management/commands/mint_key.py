@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from pikku_auth.core.arguments import argument
 from pikku_auth.core.delegation import Delegation
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.core.limits import parse_rate
@@ -22,7 +23,7 @@ from pikku_auth.flows import (
 )
 from pikku_auth.flows.keys.rotate import DEFAULT_OVERLAP
 from pikku_auth.flows.keys.validation import named
-from pikku_auth.management.base import IssuingCommand, argument, count, positive
+from pikku_auth.management.base import IssuingCommand, count, positive
 
 
 class Command(IssuingCommand):

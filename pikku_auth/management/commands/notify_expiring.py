@@ -6,10 +6,11 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from pikku_auth.core.arguments import argument
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import Warned, notify_expiring
 from pikku_auth.flows.notices import Outcome
-from pikku_auth.management.base import PikkuCommand, argument, counted
+from pikku_auth.management.base import PikkuCommand, counted
 
 
 class Command(PikkuCommand):

@@ -6,9 +6,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from pikku_auth.core.arguments import argument
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import prune
-from pikku_auth.management.base import PikkuCommand, argument, positive
+from pikku_auth.management.base import PikkuCommand, positive
 
 
 class Command(PikkuCommand):

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from pikku_auth.core.arguments import argument
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import find_key, get_service_user, revoke_key
 from pikku_auth.flows.database import primary
@@ -14,7 +15,6 @@ from pikku_auth.management.base import (
     MOST_SHOWN,
     RevokingCommand,
     and_children,
-    argument,
     counted,
     in_words,
     user_named,

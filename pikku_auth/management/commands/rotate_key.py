@@ -7,11 +7,12 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from pikku_auth.core.arguments import argument
 from pikku_auth.core.durations import parse_duration
 from pikku_auth.flows import find_key, rotate_key
 from pikku_auth.flows.keys.family import children_of
 from pikku_auth.flows.keys.rotate import DEFAULT_OVERLAP
-from pikku_auth.management.base import MOST_SHOWN, IssuingCommand, argument, counted, minted_by
+from pikku_auth.management.base import MOST_SHOWN, IssuingCommand, counted, minted_by
 from pikku_auth.models import APIKey
 
 

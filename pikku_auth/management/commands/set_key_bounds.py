@@ -9,11 +9,12 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from pikku_auth.core.arguments import argument
 from pikku_auth.core.limits import parse_rate
 from pikku_auth.exceptions import InvalidInput
 from pikku_auth.flows import Bounds, find_key, get_service_user, set_key_bounds
 from pikku_auth.flows.database import primary
-from pikku_auth.management.base import PikkuCommand, argument, count
+from pikku_auth.management.base import PikkuCommand, count
 from pikku_auth.models import APIKey
 
 _UNBOUNDED: dict[str, tuple[str, Any]] = {
